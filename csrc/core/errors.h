@@ -1,0 +1,51 @@
+#ifndef NPYFAST_CORE_ERRORS_H_
+#define NPYFAST_CORE_ERRORS_H_
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+// What the core throws. The bindings above it, and nobody else, turn these into their language's
+// own errors.
+namespace npyfast {
+
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// The bytes are not a readable .npy file.
+class FormatError : public Error {
+ public:
+  using Error::Error;
+};
+
+// A readable file whose dtype holds Python objects: nothing is ever unpickled.
+class ObjectDtypeError : public Error {
+ public:
+  using Error::Error;
+};
+
+// A row number outside [-rows, rows).
+class IndexError : public Error {
+ public:
+  using Error::Error;
+};
+
+// A system call failed: errno and the file it failed for.
+class OsError : public Error {
+ public:
+  OsError(int code, std::string path);
+
+  int code() const { return code_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  int code_;
+  std::string path_;
+};
+
+}  // namespace npyfast
+
+#endif  // NPYFAST_CORE_ERRORS_H_
