@@ -1,0 +1,134 @@
+#include "core/copy.h"
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+namespace npyfast {
+namespace {
+
+// Rows ahead whose first cache lines are asked for while one is copied: shuffled rows defeat the
+// hardware's own prefetcher. Rows of a kibibyte and more keep it busy enough by themselves.
+constexpr size_t kPrefetchAhead = 8;
+constexpr int64_t kPrefetchBelow = 1024;
+constexpr int64_t kCacheLine = 64;
+
+template <typename Word>
+Word Reversed(Word word) {
+  if constexpr (sizeof(Word) == 2) return static_cast<Word>(__builtin_bswap16(word));
+  if constexpr (sizeof(Word) == 4) return static_cast<Word>(__builtin_bswap32(word));
+  if constexpr (sizeof(Word) == 8) return static_cast<Word>(__builtin_bswap64(word));
+}
+
+// Reverses the bytes of each word on the way from source to out; the two may be the same place.
+template <typename Word>
+void CopySwapped(const std::byte* source, int64_t count, std::byte* out) {
+  for (int64_t i = 0; i < count; ++i) {
+    Word word;
+    std::memcpy(&word, source + i * static_cast<int64_t>(sizeof word), sizeof word);
+    word = Reversed(word);
+    std::memcpy(out + i * static_cast<int64_t>(sizeof word), &word, sizeof word);
+  }
+}
+
+void CopySwapped(const Swap& swap, const std::byte* source, std::byte* out) {
+  source += swap.offset;
+  out += swap.offset;
+  switch (swap.word_bytes) {
+    case 2:
+      return CopySwapped<uint16_t>(source, swap.count, out);
+    case 4:
+      return CopySwapped<uint32_t>(source, swap.count, out);
+    case 8:
+      return CopySwapped<uint64_t>(source, swap.count, out);
+    default:  // 16: long double
+      for (int64_t i = 0; i < swap.count; ++i) {
+        std::byte word[16];
+        std::memcpy(word, source + i * 16, 16);
+        for (size_t k = 0; k < 8; ++k) std::swap(word[k], word[15 - k]);
+        std::memcpy(out + i * 16, word, 16);
+      }
+  }
+}
+
+void Prefetch(const std::byte* source, int64_t bytes) {
+  for (int64_t at = 0; at < bytes; at += kCacheLine) __builtin_prefetch(source + at);
+}
+
+// Rows that are one run of a size known when this is compiled.
+template <size_t kBytes>
+void CopySmallRuns(const std::byte* const* sources, size_t count, int64_t offset, std::byte* out,
+                   int64_t out_stride) {
+  for (size_t i = 0; i < count; ++i) {
+    if (i + kPrefetchAhead < count) __builtin_prefetch(sources[i + kPrefetchAhead] + offset);
+    std::memcpy(out + static_cast<int64_t>(i) * out_stride, sources[i] + offset, kBytes);
+  }
+}
+
+// One run of `bytes` bytes of each row, to places out_stride apart.
+void CopyRuns(const std::byte* const* sources, size_t count, int64_t offset, int64_t bytes,
+              std::byte* out, int64_t out_stride) {
+  switch (bytes) {
+    case 1:
+      return CopySmallRuns<1>(sources, count, offset, out, out_stride);
+    case 2:
+      return CopySmallRuns<2>(sources, count, offset, out, out_stride);
+    case 4:
+      return CopySmallRuns<4>(sources, count, offset, out, out_stride);
+    case 8:
+      return CopySmallRuns<8>(sources, count, offset, out, out_stride);
+    case 16:
+      return CopySmallRuns<16>(sources, count, offset, out, out_stride);
+    default:
+      break;
+  }
+  const bool prefetch = bytes < kPrefetchBelow;
+  for (size_t i = 0; i < count; ++i) {
+    if (prefetch && i + kPrefetchAhead < count)
+      Prefetch(sources[i + kPrefetchAhead] + offset, bytes);
+    std::memcpy(out + static_cast<int64_t>(i) * out_stride, sources[i] + offset,
+                static_cast<size_t>(bytes));
+  }
+}
+
+// The chunk at `offset` of each row, to places out_stride apart, in native byte order.
+void CopyChunks(const Column& column, const std::byte* const* sources, size_t count, int64_t offset,
+                std::byte* out, int64_t out_stride) {
+  const bool all_swapped = column.swaps.size() == 1 &&
+                           column.swaps[0].count * column.swaps[0].word_bytes == column.chunk_bytes;
+  if (all_swapped) {
+    for (size_t i = 0; i < count; ++i) {
+      CopySwapped(column.swaps[0], sources[i] + offset, out + static_cast<int64_t>(i) * out_stride);
+    }
+    return;
+  }
+  CopyRuns(sources, count, offset, column.chunk_bytes, out, out_stride);
+  if (column.swaps.empty()) return;
+  for (size_t i = 0; i < count; ++i) {
+    std::byte* chunk = out + static_cast<int64_t>(i) * out_stride;
+    for (const Swap& swap : column.swaps) CopySwapped(swap, chunk, chunk);
+  }
+}
+
+// Chunk by chunk, all rows of the block for each: in Fortran order the same chunk of all rows lies
+// together, a row's chunks lie pages apart.
+void CopyAxes(const Column& column, size_t axis, const std::byte* const* sources, size_t count,
+              int64_t offset, int64_t dense_bytes, std::byte* out) {
+  if (axis == column.axes.size())
+    return CopyChunks(column, sources, count, offset, out, column.row_bytes);
+  const Axis& dim = column.axes[axis];
+  const int64_t step = dense_bytes / dim.count;
+  for (int64_t i = 0; i < dim.count; ++i)
+    CopyAxes(column, axis + 1, sources, count, offset + i * dim.stride, step, out + i * step);
+}
+
+}  // namespace
+
+void CopyColumn(const Column& column, const std::byte* const* sources, size_t count,
+                std::byte* out) {
+  if (column.row_bytes == 0) return;
+  CopyAxes(column, 0, sources, count, column.offset, column.row_bytes, out);
+}
+
+}  // namespace npyfast

@@ -1,0 +1,19 @@
+#ifndef NPYFAST_CORE_DTYPE_NAME_H_
+#define NPYFAST_CORE_DTYPE_NAME_H_
+
+#include <string>
+
+#include "core/dtype.h"
+
+namespace npyfast {
+
+// A dtype as a person reads it in a message: "uint8", ">f4", "[('x', 'float32'), ('n', 'int64')]".
+std::string DtypeName(const Dtype& dtype);
+
+// Whether two dtypes have the same items: kinds, sizes, byte orders, units, and fields of the same
+// names at the same places. Titles, which are names for people, do not count.
+bool SameDtype(const Dtype& a, const Dtype& b);
+
+}  // namespace npyfast
+
+#endif  // NPYFAST_CORE_DTYPE_NAME_H_

@@ -1,0 +1,63 @@
+#include "core/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "core/errors.h"
+
+namespace npyfast {
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(const std::string& path) {
+    do {
+      // O_NONBLOCK: opening a FIFO must fail below rather than wait for its writer.
+      fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    } while (fd_ < 0 && errno == EINTR);
+    if (fd_ < 0) throw OsError(errno, path);
+  }
+  ~Descriptor() { ::close(fd_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+MappedFile::MappedFile(const std::string& path) {
+  const Descriptor file(path);
+  struct stat status;
+  if (::fstat(file.get(), &status) != 0) throw OsError(errno, path);
+  if (S_ISDIR(status.st_mode)) throw OsError(EISDIR, path);
+  if (!S_ISREG(status.st_mode)) throw OsError(EINVAL, path);
+  size_ = status.st_size;
+  if (size_ == 0) return;  // mmap refuses a length of zero
+  void* data = ::mmap(nullptr, static_cast<size_t>(size_), PROT_READ, MAP_SHARED, file.get(), 0);
+  if (data == MAP_FAILED) throw OsError(errno, path);
+  data_ = static_cast<const std::byte*>(data);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), static_cast<size_t>(size_));
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+}  // namespace npyfast

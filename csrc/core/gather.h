@@ -1,0 +1,54 @@
+#ifndef NPYFAST_CORE_GATHER_H_
+#define NPYFAST_CORE_GATHER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/array.h"
+#include "core/layout.h"
+
+namespace npyfast {
+
+// Writes the row numbers of `rows` to `out`, with negative ones counted from the end.
+// REQUIRES: out.size() == rows.size(). Throws IndexError naming the first that is out of range.
+void ResolveRows(std::span<const int64_t> rows, int64_t array_rows, std::span<int64_t> out);
+
+// Copies rows of one array into dense columns of native byte order. Immutable and thread-safe.
+class Gather {
+ public:
+  Gather(std::shared_ptr<const Array> array, Fields fields);
+
+  const Array& array() const { return *array_; }
+  size_t columns() const { return row_bytes_.size(); }
+  // Bytes that one row takes in the output of a column.
+  int64_t row_bytes(size_t column) const { return row_bytes_[column]; }
+  // The same for all columns.
+  int64_t row_bytes() const { return total_row_bytes_; }
+
+  // Copies row rows[i] into slot i of each column's output, for every i.
+  //
+  // REQUIRES: 0 <= rows[i] < array().rows(); out has columns() pointers, to rows.size() *
+  // row_bytes(column) bytes each, which overlap no source. Touches no Python object.
+  void Rows(std::span<const int64_t> rows, std::byte* const* out) const;
+
+  // The same, by up to `threads` threads, the caller one of them. A batch that one thread copies
+  // sooner than another wakes up stays with the caller.
+  void RowsParallel(std::span<const int64_t> rows, std::byte* const* out, int threads) const;
+
+ private:
+  void CopyBlock(const std::byte* const* sources, size_t count, const std::vector<Column>& columns,
+                 std::byte* const* out) const;
+
+  std::shared_ptr<const Array> array_;
+  std::vector<std::vector<Column>> layouts_;
+  std::vector<size_t> layout_of_shard_;
+  std::vector<int64_t> row_bytes_;
+  int64_t total_row_bytes_ = 0;
+};
+
+}  // namespace npyfast
+
+#endif  // NPYFAST_CORE_GATHER_H_
