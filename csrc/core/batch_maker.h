@@ -1,0 +1,74 @@
+#ifndef NPYFAST_CORE_BATCH_MAKER_H_
+#define NPYFAST_CORE_BATCH_MAKER_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/buffer_pool.h"
+#include "core/gather.h"
+#include "core/plan.h"
+
+namespace npyfast {
+
+// One batch: a dense array for each column of each leaf, leaves in order.
+struct Batch {
+  int64_t rows = 0;
+  std::vector<Buffer> columns;
+};
+
+// Makes any item of a run of epochs, from its number alone.
+//
+// A run is `epochs` passes of the plan, the first of them from batch `start_batch` on. An item is
+// one batch; or, where `group` is larger than one, up to that many full batches of one epoch one
+// after the other in one buffer (the short last batch of an epoch is an item of its own). Immutable
+// and thread-safe.
+class BatchMaker {
+ public:
+  struct Run {
+    uint64_t start_epoch = 0;
+    int64_t start_batch = 0;
+    int64_t epochs = 1;  // negative: endless
+    int64_t group = 1;
+  };
+
+  // REQUIRES: 0 <= start_batch <= plan.batches(); group >= 1; all leaves have the plan's rows.
+  BatchMaker(std::vector<std::shared_ptr<const Gather>> leaves, const Plan& plan, const Run& run);
+  virtual ~BatchMaker() = default;
+
+  BatchMaker(const BatchMaker&) = delete;
+  BatchMaker& operator=(const BatchMaker&) = delete;
+
+  // Items of the run; -1: endless, or more than can be counted.
+  int64_t items() const { return items_; }
+  // Bytes of the largest item, or more than any memory holds if it can't be made at all.
+  int64_t item_bytes() const { return item_bytes_; }
+  const Plan& plan() const { return plan_; }
+  const Run& run() const { return run_; }
+
+  // Makes item number `item`. REQUIRES: 0 <= item, and item < items() unless endless.
+  // Throws std::bad_alloc. Virtual for those who make items that are late, or fail.
+  virtual Batch Make(int64_t item) const;
+
+ private:
+  // The first batch of an item, in its epoch.
+  struct Place {
+    uint64_t epoch;
+    int64_t batch;
+    int64_t batches;
+  };
+  Place PlaceOf(int64_t item) const;
+  int64_t ItemsFrom(int64_t batch) const;
+
+  std::vector<std::shared_ptr<const Gather>> leaves_;
+  Plan plan_;
+  Run run_;
+  int64_t first_items_;  // of the first pass, which may begin in its middle
+  int64_t pass_items_;   // of every other pass
+  int64_t items_;
+  int64_t item_bytes_ = 0;
+};
+
+}  // namespace npyfast
+
+#endif  // NPYFAST_CORE_BATCH_MAKER_H_

@@ -1,0 +1,75 @@
+#ifndef NPYFAST_CORE_BATCH_STREAM_H_
+#define NPYFAST_CORE_BATCH_STREAM_H_
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "core/batch_maker.h"
+
+namespace npyfast {
+
+// Delivers the items of a run in order, while threads of the shared pool make the coming ones.
+//
+// A bounded number of items is made ahead. A reader that comes too early makes items itself instead
+// of waiting, so that `threads` threads are at work with one of them the reader's own. Thread-safe:
+// several readers get each item once. Works on in a forked child, from the item where it was.
+class BatchStream {
+ public:
+  struct Options {
+    int threads = 1;                 // at work at once, the reader's among them
+    int64_t ahead_bytes = 16 << 20;  // made ahead, unless a single item for each thread is more
+    int64_t ahead_items = 1024;      // and no more than so many
+  };
+
+  enum class Result { kItem, kEnd, kNotYet };
+
+  BatchStream(std::shared_ptr<const BatchMaker> maker, const Options& options);
+  // Close(), and waits for the items that are being made: nothing of the sources is read
+  // afterwards.
+  ~BatchStream();
+
+  BatchStream(const BatchStream&) = delete;
+  BatchStream& operator=(const BatchStream&) = delete;
+
+  const BatchMaker& maker() const { return *maker_; }
+
+  // The next item if it lies ready; never waits.
+  Result TryNext(Batch* item);
+  // The next item; makes it, or waits up to `timeout` for the thread that does.
+  // Rethrows what making the item threw, at its place in the order, and from then on.
+  Result Next(Batch* item, std::chrono::milliseconds timeout);
+
+  // Ends the stream: what is read next is kEnd. Does not wait.
+  void Close();
+
+  // Items delivered.
+  int64_t position() const;
+
+ private:
+  struct Claim;
+  struct State;
+
+  Result TakeReady(Batch* item);
+  void RebuildAfterFork();
+  std::shared_ptr<State> NewState(int64_t first_item) const;
+
+  const std::shared_ptr<const BatchMaker> maker_;
+  const Options options_;
+  std::shared_ptr<State> state_;
+  std::atomic<uint64_t> generation_;
+  std::atomic<bool> closed_{false};
+
+  // The reader's side. Whoever holds reader_ may take state_'s lock, never the other way round.
+  mutable std::mutex reader_;
+  std::unique_ptr<Claim>
+      current_;  // taken out of the state; delivered item by item without its lock
+  std::atomic<int64_t> position_{0};
+};
+
+}  // namespace npyfast
+
+#endif  // NPYFAST_CORE_BATCH_STREAM_H_
