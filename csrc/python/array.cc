@@ -1,0 +1,118 @@
+#include "python/array.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "python/dtype.h"
+#include "python/register.h"
+
+namespace npyfast::python {
+namespace {
+
+namespace py = pybind11;
+
+using RowNumbers = py::array_t<int64_t, py::array::c_style>;
+
+std::span<const int64_t> Span(const RowNumbers& rows) {
+  return {rows.data(), static_cast<size_t>(rows.size())};
+}
+
+std::unique_ptr<PyArrayRows> OpenFiles(const std::vector<py::bytes>& paths) {
+  std::vector<std::string> names(paths.begin(), paths.end());
+  const py::gil_scoped_release release;  // opening may wait for a disk or a network
+  return std::make_unique<PyArrayRows>(PyArrayRows{Array::Open(names), {}});
+}
+
+std::unique_ptr<PyArrayRows> ViewMemory(const py::array& memory) {
+  if (memory.ndim() == 0) throw py::value_error("a 0-dimensional array has no rows");
+  const std::vector<int64_t> shape(memory.shape(), memory.shape() + memory.ndim());
+  const std::vector<int64_t> strides(memory.strides(), memory.strides() + memory.ndim());
+  return std::make_unique<PyArrayRows>(
+      PyArrayRows{Array::View(static_cast<const std::byte*>(memory.data()),
+                              FromNumpy(memory.dtype()), shape, strides),
+                  memory});
+}
+
+std::unique_ptr<PyGather> MakeGather(
+    const PyArrayRows& source, bool apart,
+    const std::vector<std::pair<py::dtype, std::vector<int64_t>>>& columns) {
+  auto gather = std::make_shared<Gather>(source.array, apart ? Fields::kApart : Fields::kTogether);
+  auto made = std::make_unique<PyGather>();
+  for (const auto& [dtype, shape] : columns) made->columns.push_back({dtype, shape});
+  bool fits = made->columns.size() == gather->columns();
+  for (size_t i = 0; fits && i < gather->columns(); ++i)
+    fits = made->columns[i].row_bytes() == gather->row_bytes(i);
+  if (!fits) throw py::value_error("the columns do not describe the array's rows");
+  made->gather = std::move(gather);
+  made->owner = source.owner;
+  return made;
+}
+
+// The listed rows as fresh arrays, one for each column.
+py::list Take(const PyGather& self, const RowNumbers& rows, int threads) {
+  const std::span<const int64_t> wanted = Span(rows);
+  std::vector<int64_t> resolved(wanted.size());
+  std::vector<Buffer> buffers;
+  {
+    const py::gil_scoped_release release;
+    ResolveRows(wanted, self.gather->array().rows(), resolved);
+    std::vector<std::byte*> out;
+    for (size_t c = 0; c < self.columns.size(); ++c) {
+      buffers.push_back(
+          AcquireBuffer(static_cast<size_t>(self.gather->row_bytes(c)) * resolved.size()));
+      out.push_back(buffers.back().get());
+    }
+    self.gather->RowsParallel(resolved, out.data(), threads);
+  }
+  const auto count = static_cast<int64_t>(resolved.size());
+  py::list arrays;
+  for (size_t c = 0; c < self.columns.size(); ++c)
+    arrays.append(ToNumpyArray(std::move(buffers[c]), self.columns[c], {&count, 1}));
+  return arrays;
+}
+
+// The listed rows into `out`, which the caller has checked: C-contiguous, writeable, of the right
+// dtype and shape.
+void TakeInto(const PyGather& self, const RowNumbers& rows, py::array& out, int threads) {
+  const std::span<const int64_t> wanted = Span(rows);
+  auto* data = static_cast<std::byte*>(out.mutable_data());
+  if (self.columns.size() != 1 ||
+      out.nbytes() != self.gather->row_bytes(0) * static_cast<int64_t>(wanted.size())) {
+    throw py::value_error("out has the wrong size");
+  }
+  const py::gil_scoped_release release;
+  std::vector<int64_t> resolved(wanted.size());
+  ResolveRows(wanted, self.gather->array().rows(), resolved);
+  self.gather->RowsParallel(resolved, &data, threads);
+}
+
+}  // namespace
+
+void RegisterArray(py::module_& m) {
+  py::class_<PyArrayRows>(m, "Array", "Rows of .npy files or of an array in memory.")
+      .def_static("open", &OpenFiles, py::arg("paths"))
+      .def_static("view", &ViewMemory, py::arg("memory"))
+      .def_property_readonly("rows", [](const PyArrayRows& self) { return self.array->rows(); })
+      .def_property_readonly(
+          "row_shape",
+          [](const PyArrayRows& self) { return py::tuple(py::cast(self.array->row_shape())); })
+      .def_property_readonly("dtype",
+                             [](const PyArrayRows& self) { return ToNumpy(self.array->dtype()); })
+      .def_property_readonly("shards",
+                             [](const PyArrayRows& self) { return self.array->shards().size(); });
+
+  py::class_<PyGather>(m, "Gather", "Copies listed rows of an Array into dense columns.")
+      .def(py::init(&MakeGather), py::arg("array"), py::arg("apart"), py::arg("columns"))
+      .def("take", &Take, py::arg("rows").noconvert(), py::arg("threads"))
+      .def("take_into", &TakeInto, py::arg("rows").noconvert(), py::arg("out").noconvert(),
+           py::arg("threads"));
+}
+
+}  // namespace npyfast::python

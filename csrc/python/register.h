@@ -1,0 +1,18 @@
+#ifndef NPYFAST_PYTHON_REGISTER_H_
+#define NPYFAST_PYTHON_REGISTER_H_
+
+#include <pybind11/pybind11.h>
+
+// One function for each file of bindings; module.cc calls them all.
+namespace npyfast::python {
+
+void RegisterArray(pybind11::module_& m);
+void RegisterBuild(pybind11::module_& m);
+void RegisterErrors(pybind11::module_& m);
+void RegisterHeader(pybind11::module_& m);
+void RegisterOrder(pybind11::module_& m);
+void RegisterStream(pybind11::module_& m);
+
+}  // namespace npyfast::python
+
+#endif  // NPYFAST_PYTHON_REGISTER_H_

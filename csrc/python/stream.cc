@@ -1,0 +1,168 @@
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "core/batch_stream.h"
+#include "python/array.h"
+#include "python/errors.h"
+#include "python/register.h"
+#include "python/to_numpy.h"
+
+namespace npyfast::python {
+namespace {
+
+namespace py = pybind11;
+
+using RowNumbers = py::array_t<int64_t, py::array::c_style>;
+
+// How long Ctrl-C may have to wait while no batch comes.
+constexpr std::chrono::milliseconds kSignalCheck(50);
+
+// npyfast._core.Plan: the core's plan, and the row numbers it reads.
+struct PyPlan {
+  Plan plan;
+  py::object list;
+};
+
+std::unique_ptr<PyPlan> MakePlan(int64_t start, int64_t step, int64_t size,
+                                 const std::optional<RowNumbers>& list, int64_t batch_size,
+                                 std::optional<uint64_t> seed, int64_t shard_index,
+                                 int64_t shard_count, bool drop_remainder) {
+  const Selection selection{start, step, size, list ? list->data() : nullptr};
+  const Plan::Options options{batch_size,  seed.has_value(), seed.value_or(0),
+                              shard_index, shard_count,      drop_remainder};
+  return std::make_unique<PyPlan>(
+      PyPlan{Plan(selection, options), list ? py::object(*list) : py::none()});
+}
+
+// npyfast._core.Stream: an iterator of batches.
+//
+// Its memory is read by threads that know nothing of Python: they are gone before what they read
+// is.
+class PyStream {
+ public:
+  PyStream(const std::vector<const PyGather*>& leaves, const PyPlan& plan,
+           const BatchMaker::Run& run, const BatchStream::Options& options, py::object pack)
+      : pack_(std::move(pack)), list_(plan.list), grouped_(run.group > 1) {
+    std::vector<std::shared_ptr<const Gather>> gathers;
+    for (const PyGather* leaf : leaves) {
+      gathers.push_back(leaf->gather);
+      columns_.insert(columns_.end(), leaf->columns.begin(), leaf->columns.end());
+      owners_.push_back(leaf->owner);
+    }
+    auto maker = std::make_shared<BatchMaker>(std::move(gathers), plan.plan, run);
+    stream_ = std::make_unique<BatchStream>(std::move(maker), options);
+  }
+
+  ~PyStream() {
+    // The threads that it waits for need no GIL; everybody else may.
+    const py::gil_scoped_release release;
+    stream_ = nullptr;
+  }
+
+  PyStream(const PyStream&) = delete;
+  PyStream& operator=(const PyStream&) = delete;
+
+  // A new reference, or null: with an error set, or at the end without.
+  PyObject* Next() {
+    Batch batch;
+    BatchStream::Result result = stream_->TryNext(&batch);
+    while (result == BatchStream::Result::kNotYet) {
+      {
+        const py::gil_scoped_release release;
+        result = stream_->Next(&batch, kSignalCheck);
+      }
+      if (result == BatchStream::Result::kNotYet && PyErr_CheckSignals() != 0)
+        throw py::error_already_set();
+    }
+    return result == BatchStream::Result::kEnd ? nullptr : Pack(batch).release().ptr();
+  }
+
+  void Close() { stream_->Close(); }
+  int64_t position() const { return stream_->position(); }
+  int64_t items() const { return stream_->maker().items(); }
+
+ private:
+  // The batch in the nest that the user gave: the only array itself, a flat tuple, or what pack()
+  // makes of the arrays.
+  py::object Pack(Batch& batch) {
+    std::array<int64_t, 2> leading = {batch.rows, batch.rows};
+    size_t dimensions = 1;
+    if (grouped_) {
+      const int64_t size = stream_->maker().plan().options().batch_size;
+      const bool full = batch.rows >= size;
+      leading = {full ? batch.rows / size : 1, full ? size : batch.rows};
+      dimensions = 2;
+    }
+    const std::span<const int64_t> shape(leading.data(), dimensions);
+    if (columns_.size() == 1 && pack_.is_none())
+      return ToNumpyArray(std::move(batch.columns[0]), columns_[0], shape);
+    py::tuple arrays(columns_.size());
+    for (size_t i = 0; i < columns_.size(); ++i)
+      arrays[i] = ToNumpyArray(std::move(batch.columns[i]), columns_[i], shape);
+    return pack_.is_none() ? py::object(std::move(arrays)) : pack_(*arrays);
+  }
+
+  py::object pack_;
+  py::object list_;
+  std::vector<py::object> owners_;
+  std::vector<ColumnSpec> columns_;
+  const bool grouped_;
+  std::unique_ptr<BatchStream> stream_;
+};
+
+PyObject* IterNext(PyObject* self) {
+  try {
+    return py::handle(self).cast<PyStream&>().Next();
+  } catch (...) {
+    SetPythonError(std::current_exception());
+    return nullptr;
+  }
+}
+
+// The slots themselves: a Python-level __next__ would cost as much as a small batch.
+void SetIteratorSlots(PyHeapTypeObject* type) {
+  type->ht_type.tp_iter = PyObject_SelfIter;
+  type->ht_type.tp_iternext = IterNext;
+}
+
+}  // namespace
+
+void RegisterStream(py::module_& m) {
+  py::class_<PyPlan>(m, "Plan", "Which rows make up each batch of each epoch.")
+      .def(py::init(&MakePlan), py::kw_only(), py::arg("start"), py::arg("step"), py::arg("size"),
+           py::arg("list").noconvert(), py::arg("batch_size"), py::arg("seed"),
+           py::arg("shard_index"), py::arg("shard_count"), py::arg("drop_remainder"))
+      .def_property_readonly("batches", [](const PyPlan& self) { return self.plan.batches(); })
+      .def("rows", [](const PyPlan& self, uint64_t epoch, int64_t batch) {
+        RowNumbers rows(self.plan.BatchRows(batch));
+        self.plan.Rows(epoch, batch, {rows.mutable_data(), static_cast<size_t>(rows.size())});
+        return rows;
+      });
+
+  py::class_<PyStream>(m, "Stream", py::custom_type_setup(SetIteratorSlots),
+                       "Batches, made by threads ahead of their reader.")
+      .def(py::init([](const std::vector<const PyGather*>& leaves, const PyPlan& plan,
+                       uint64_t start_epoch, int64_t start_batch, int64_t epochs, int64_t group,
+                       int threads, py::object pack) {
+             return std::make_unique<PyStream>(
+                 leaves, plan, BatchMaker::Run{start_epoch, start_batch, epochs, group},
+                 BatchStream::Options{.threads = threads}, std::move(pack));
+           }),
+           py::kw_only(), py::arg("leaves"), py::arg("plan"), py::arg("start_epoch"),
+           py::arg("start_batch"), py::arg("epochs"), py::arg("group"), py::arg("threads"),
+           py::arg("pack"))
+      .def("close", &PyStream::Close)
+      .def_property_readonly("position", &PyStream::position)
+      .def_property_readonly("items", &PyStream::items);
+}
+
+}  // namespace npyfast::python
