@@ -1,0 +1,77 @@
+"""Feeds NumPy arrays stored in .npy files to a training loop, in shuffled batches.
+
+import npyfast
+
+ds = npyfast.dataset(("X.npy", "y.npy"), batch_size=32, shuffle=True)
+model.fit(ds, epochs=10)
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from npyfast._backends import backend as _backend
+from npyfast._batches import Batches, batches
+from npyfast._dataset import dataset
+from npyfast._errors import NpyFormatError
+from npyfast._header import Header
+from npyfast._rows import Rows
+from npyfast._rows import open_rows as open
+from npyfast._source import Source, source
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Batches",
+    "Header",
+    "NpyFormatError",
+    "Rows",
+    "Source",
+    "backend",
+    "batches",
+    "build_info",
+    "dataset",
+    "open",
+    "read_header",
+    "source",
+]
+
+backend: str = _backend().NAME
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """What the header of a `.npy` file says; nothing else of the file is read.
+
+    Args:
+        path: the file.
+
+    Returns:
+        `Header`: version, shape, dtype (of the file, in its byte order), fortran_order, and
+        data_offset in bytes.
+
+    Raises:
+        NpyFormatError: not a readable `.npy`: not one at all, an unknown version, a malformed
+            header, or a file that is shorter than its header promises.
+        OSError: as `open` raises it.
+
+    Example:
+        >>> import numpy as np, npyfast
+        >>> np.save("X.npy", np.zeros((60, 28, 28), np.uint8))
+        >>> npyfast.read_header("X.npy").shape
+        (60, 28, 28)
+    """
+    return _backend().read_header(os.fspath(path))
+
+
+def build_info() -> dict[str, Any]:
+    """What this installation is, for reports and for whoever wonders why it is slow.
+
+    Returns:
+        A dict: version; backend ("native" or "numpy") and backend_reason; engine and
+        engine_reason; order_version; and, where the extension can be imported, its compiler,
+        flags, build_type and the usable_cpus.
+    """
+    from npyfast._build import build_info as info
+
+    return info(__version__)

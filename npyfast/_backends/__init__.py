@@ -1,0 +1,120 @@
+"""Backends: who copies the bytes. `native`, the C++ extension, or `numpy`, the specification."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from npyfast._fields import AnyArray
+from npyfast._plan import Plan, RowNumbers, Run
+
+if TYPE_CHECKING:
+    from npyfast._header import Header
+
+VARIABLE = "NPYFAST_BACKEND"
+
+
+class Rows(Protocol):
+    """The opened rows of one array."""
+
+    dtype: np.dtype[np.generic]  # in native byte order
+    row_shape: tuple[int, ...]
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
+        """The listed rows (negative ones from the end) as a fresh array; structures stay whole.
+
+        Raises IndexError naming the first row number that is out of range.
+        """
+
+    def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
+        """The same into `out`, which has the right shape and dtype and is C-contiguous."""
+
+
+class Stream(Protocol, Iterator[Any]):  # type: ignore[misc]
+    """An iterator of batches that knows how many it has delivered."""
+
+    position: int
+
+    def close(self) -> None:
+        """Ends the iteration."""
+
+
+class Backend(Protocol):
+    """What a backend module offers."""
+
+    NAME: str
+
+    def read_header(self, path: str) -> Header: ...
+
+    def open(self, files: Sequence[str]) -> Rows:
+        """Opens the shards of one array."""
+
+    def view(self, memory: AnyArray) -> Rows:
+        """Rows of an array in memory."""
+
+    def stream(
+        self,
+        leaves: Sequence[Rows],
+        plan: Plan,
+        run: Run,
+        *,
+        group: int,
+        threads: int | None,
+        pack: Callable[..., Any] | None,
+    ) -> Stream:
+        """The batches of a run. `pack` makes an element of the flat columns of all leaves; None:
+        the only column itself, or the tuple of them. With `group` larger than one, an item is up to
+        that many full batches in arrays of shape (batches, batch_size, ...)."""
+
+
+@functools.cache
+def _chosen() -> tuple[Any, str]:
+    """The backend's module, and why it is this one."""
+    wanted = os.environ.get(VARIABLE, "auto") or "auto"
+    if wanted not in ("auto", "native", "numpy"):
+        raise ValueError(f"{VARIABLE} must be auto, native or numpy, got {wanted!r}")
+    if wanted == "numpy":
+        return importlib.import_module("npyfast._backends.numpy"), f"{VARIABLE}=numpy asks for it"
+    try:
+        module = importlib.import_module("npyfast._backends.native")
+    except ImportError as error:
+        why = f"the extension npyfast._core cannot be imported ({error}){_shadow_hint()}"
+        if wanted == "native":
+            raise ImportError(f"{VARIABLE}=native, but {why}") from error
+        warnings.warn(
+            f"npyfast copies with NumPy, several times slower, because {why}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return importlib.import_module("npyfast._backends.numpy"), why
+    return module, f"{VARIABLE}=native asks for it" if wanted == "native" else "it is installed"
+
+
+def _shadow_hint() -> str:
+    """A source tree on the import path hides the installed package, extension and all."""
+    folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    if not os.path.exists(os.path.join(folder, "CMakeLists.txt")):
+        return "; installing npyfast where a C++ compiler works builds it"
+    return (
+        f"; npyfast was imported from its source tree {folder}, which holds no built extension: "
+        "start Python elsewhere to get the installed package"
+    )
+
+
+def backend() -> Backend:
+    """The backend of this process."""
+    module: Backend = _chosen()[0]
+    return module
+
+
+def backend_reason() -> str:
+    """Why it is this one."""
+    return _chosen()[1]

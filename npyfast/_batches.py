@@ -1,0 +1,258 @@
+"""`npyfast.batches`: NumPy arrays, without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from npyfast import _plan
+from npyfast._backends import Rows, Stream, backend
+from npyfast._fields import columns
+from npyfast._nest import Nest, map_nest, packer
+from npyfast._plan import Plan, Run
+from npyfast._source import open_nest
+
+Transform = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Batching:
+    """What `dataset` and `batches` have in common: opened leaves, and the plan of their batches."""
+
+    leaves: list[Rows]
+    structure: Nest  # of the elements, with a Column for each array
+    plan: Plan
+    run: Run  # of the first iteration
+    endless_epochs: bool  # whether each iteration is the next epoch (epochs=None)
+    threads: int | None
+    transform: Transform | None
+
+    def run_of(self, iteration: int) -> Run:
+        """The passes of the k-th iteration."""
+        if not self.endless_epochs:
+            return self.run
+        return replace(self.run, start_epoch=self.run.start_epoch + iteration)
+
+    def stream(self, run: Run, *, group: int = 1, transformed: bool = True) -> Stream:
+        """The elements of one iteration."""
+        stream = backend().stream(
+            self.leaves,
+            self.plan,
+            run,
+            group=group,
+            threads=self.threads,
+            pack=packer(self.structure),
+        )
+        if self.transform is None or not transformed:
+            return stream
+        return Transformed(stream, self.transform)
+
+
+class Transformed:
+    """A stream of elements that a Python function has gone over."""
+
+    def __init__(self, stream: Stream, transform: Transform) -> None:
+        self._stream = stream
+        self._transform = transform
+
+    def __iter__(self) -> Transformed:
+        return self
+
+    def __next__(self) -> Any:
+        element = next(self._stream)
+        try:
+            return self._transform(element)
+        except StopIteration as error:
+            # It would end the iteration without a word, and lose every row behind.
+            raise RuntimeError("the transform raised StopIteration") from error
+
+    @property
+    def position(self) -> int:
+        return self._stream.position
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def make_batching(
+    source: Nest,
+    batch_size: Any,
+    shuffle: Any,
+    *,
+    seed: Any,
+    epochs: Any,
+    drop_remainder: Any,
+    shard: Any,
+    rows: Any,
+    transform: Any,
+    start_epoch: Any,
+    start_batch: Any,
+    threads: Any,
+    readahead: Any,
+) -> Batching:
+    """Checks every option, opens every leaf."""
+    workers = _plan.make_threads(threads)
+    _plan.check_readahead(readahead)
+    if transform is not None and not callable(transform):
+        raise ValueError(f"transform must be None or a function, got {transform!r}")
+    opened, flat = open_nest(source)
+    plan = _plan.make_plan(
+        len(flat[0]),
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        drop_remainder=drop_remainder,
+        shard=shard,
+        rows=rows,
+    )
+    return Batching(
+        leaves=flat,
+        structure=map_nest(lambda leaf: columns(leaf.dtype, leaf.row_shape), opened),
+        plan=plan,
+        run=_plan.make_run(plan, epochs=epochs, start_epoch=start_epoch, start_batch=start_batch),
+        endless_epochs=epochs is None,
+        threads=workers,
+        transform=transform,
+    )
+
+
+class Batches:
+    """An iterable of batches; made by `npyfast.batches`.
+
+    The k-th iteration of it is epoch `start_epoch + k`; with an explicit `epochs`, each iteration
+    is the same. `len()` is the number of batches of one iteration.
+    """
+
+    def __init__(self, batching: Batching) -> None:
+        self._batching = batching
+        self._iterations = 0
+        self._run = batching.run
+        self._stream: Stream | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        self._run = self._batching.run_of(self._iterations)
+        self._iterations += 1
+        self._stream = self._batching.stream(self._run)
+        return self._stream
+
+    def __len__(self) -> int:
+        """Batches of one iteration. Raises TypeError for an endless one."""
+        count = self._run.batches(self._batching.plan)
+        if count < 0:
+            raise TypeError("batches with epochs=-1 are endless: they have no len()")
+        return count
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The epoch, and the batch in it, that comes next in the newest iteration.
+
+        Given as `start_epoch` and `start_batch` (with the same seed, and an explicit `epochs`) they
+        go on exactly there.
+        """
+        delivered = 0 if self._stream is None else self._stream.position
+        return self._run.place(self._batching.plan, delivered)
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the order, drawn if none was given; None without shuffling."""
+        return self._batching.plan.seed
+
+    def __repr__(self) -> str:
+        plan = self._batching.plan
+        shuffled = "in file order" if plan.seed is None else f"shuffled with seed {plan.seed}"
+        passes = "endless passes of " if self._run.epochs < 0 else ""
+        if self._run.epochs > 1:
+            passes = f"{self._run.epochs} passes of "
+        worker = ""
+        if plan.shard_count > 1:
+            worker = f", worker {plan.shard_index} of {plan.shard_count}"
+        elements = map_nest(
+            lambda column: f"{column.dtype}{list(column.shape)}", self._batching.structure
+        )
+        return (
+            f"<npyfast.Batches: {passes}{plan.batches:,} batches of {plan.batch_size} of "
+            f"{plan.selection.size:,} rows, {shuffled}{worker}; each row {elements}>"
+        )
+
+
+def batches(
+    source: Nest,
+    batch_size: int = 32,
+    shuffle: bool = False,
+    *,
+    seed: int | None = None,
+    epochs: int | None = None,
+    drop_remainder: bool = False,
+    shard: Any = None,
+    rows: Any = None,
+    transform: Transform | None = None,
+    start_epoch: int = 0,
+    start_batch: int = 0,
+    threads: int | None = None,
+    readahead: str = "auto",
+) -> Batches:
+    """Batches of rows as NumPy arrays: `npyfast.dataset` without TensorFlow.
+
+    Args:
+        source: a leaf, or a nest (tuples and dicts) of leaves with the same number of rows. A leaf
+            is a path, a glob pattern, a directory, a list of paths, an array in memory, or what
+            `npyfast.source` returns; several files are the shards of one array.
+        batch_size: rows of a batch.
+        shuffle: False for the order of the files; True for a full, uniform shuffle, another one
+            each epoch.
+        seed: makes the order the same on every run and machine, an int in [0, 2**64); None draws
+            one (`Batches.seed` tells it).
+        epochs: None: one pass for each iteration, and the k-th iteration of the object is epoch
+            `start_epoch + k`. n: n passes in one iteration; -1: endless.
+        drop_remainder: whether to leave out the last batch of an epoch if it is short.
+        shard: (index, count) of this worker, or a `tf.distribute.InputContext`. A global batch has
+            count * batch_size rows, of which this worker gets the index-th part; the global order
+            does not depend on count. Every worker has the same number of batches; the parts of a
+            last, short one are as even as they can be, and may be empty.
+        rows: which rows take part: a slice, an integer array of row numbers, or a boolean mask.
+        transform: a function of one element (the same nest of arrays); what it returns is yielded
+            in its place.
+        start_epoch, start_batch: where to begin; `start_batch` goes with an explicit `epochs`.
+        threads: how many make batches at once, the reader's among them; by default the CPUs that
+            this process may use.
+        readahead: "auto" or "off"; never changes results.
+
+    Returns:
+        `Batches`: iterable, with `len()` and `position`. Each element has the nest of `source`,
+        each array the shape `(batch, *row_shape)`, in native byte order. A structured dtype gives a
+        dict of its fields. The arrays are the caller's to keep and to write.
+
+    Raises:
+        NpyFormatError: a file is not a readable `.npy`.
+        TypeError: a dtype holds Python objects; a leaf is none.
+        ValueError: an option's value; shards or leaves that do not fit together.
+        IndexError: a row number of `rows` is out of range.
+        OSError: as `open` raises it.
+
+    Example:
+        >>> import numpy as np, npyfast
+        >>> np.save("X.npy", np.arange(10)); np.save("y.npy", np.arange(10) % 2)
+        >>> for x, y in npyfast.batches(("X.npy", "y.npy"), batch_size=4):
+        ...     print(x, y)
+        [0 1 2 3] [0 1 0 1]
+        [4 5 6 7] [0 1 0 1]
+        [8 9] [0 1]
+    """
+    return Batches(
+        make_batching(
+            source,
+            batch_size,
+            shuffle,
+            seed=seed,
+            epochs=epochs,
+            drop_remainder=drop_remainder,
+            shard=shard,
+            rows=rows,
+            transform=transform,
+            start_epoch=start_epoch,
+            start_batch=start_batch,
+            threads=threads,
+            readahead=readahead,
+        )
+    )

@@ -1,0 +1,31 @@
+"""`npyfast.build_info`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from npyfast._backends import backend, backend_reason
+from npyfast._order import ORDER_VERSION
+
+
+def build_info(version: str) -> dict[str, Any]:
+    """What this installation of npyfast is."""
+    info: dict[str, Any] = {
+        "version": version,
+        "backend": backend().NAME,
+        "backend_reason": backend_reason(),
+        "engine": "generator",
+        "engine_reason": "the only engine of this release",
+        "order_version": ORDER_VERSION,
+    }
+    try:
+        from npyfast import _core
+    except ImportError:
+        return info
+    info.update(
+        compiler=_core.COMPILER,
+        flags=_core.FLAGS,
+        build_type=_core.BUILD_TYPE,
+        usable_cpus=_core.usable_cpus(),
+    )
+    return info

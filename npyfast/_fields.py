@@ -1,0 +1,48 @@
+"""How rows of a dtype come out: native byte order, and one array for each field of a structure."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from npyfast._nest import Nest, map_nest
+
+AnyArray = npt.NDArray[np.generic]
+
+
+class Column:
+    """One output array: its dtype, and its shape behind the rows."""
+
+    def __init__(self, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> None:
+        self.dtype = dtype
+        self.shape = shape
+
+
+def native(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    """The dtype in this machine's byte order, field by field."""
+    return dtype.newbyteorder("=")
+
+
+def columns(dtype: np.dtype[np.generic], row_shape: tuple[int, ...]) -> Nest:
+    """The columns of rows of a dtype: one, or a dict of them for a structured dtype.
+
+    A field of a structured dtype is a dict in turn; the shape of a sub-array field is appended.
+    """
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return columns(base, row_shape + shape)
+    if dtype.names is not None:
+        return {name: columns(dtype[name], row_shape) for name in dtype.names}
+    return Column(native(dtype), row_shape)
+
+
+def split(array: AnyArray) -> Nest:
+    """An array of rows as its columns, dense and in native byte order."""
+    if array.dtype.names is not None:
+        return {name: split(array[name]) for name in array.dtype.names}
+    return np.ascontiguousarray(array, dtype=native(array.dtype))
+
+
+def split_nest(nest: Nest) -> Nest:
+    """`split` for every leaf of a nest of arrays."""
+    return map_nest(split, nest)

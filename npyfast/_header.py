@@ -1,0 +1,157 @@
+"""The header of a ``.npy`` file, read by NumPy or by the native core.
+
+Both readers accept the same files, and give the same Header for them. ``read_header_numpy`` is the
+specification: ``numpy.lib.format`` does the work, and what it lets pass although ``numpy.load``
+can't read it is refused here.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from npyfast._errors import NpyFormatError
+
+# The prefix, and NumPy's limit of 10,000 characters, of up to four bytes each.
+_MAX_HEADER_BYTES = 12 + 4 * 10_000
+
+_MAX_DIMENSIONS = 64
+
+# The fields of a Header, in their order.
+_Parsed = tuple[tuple[int, int], tuple[int, ...], "np.dtype[Any]", bool, int]
+
+# The divisor of a unit of time, as in "<M8[s/10]".
+_DIVISOR = re.compile(rb"/\s*[+-]?(\d+)\]")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header of a ``.npy`` file says of its array.
+
+    ``version`` is that of the file format, ``(major, minor)``. ``shape`` and ``dtype`` are those of
+    the array, whose items lie in Fortran's order (the first axis fastest) if ``fortran_order``, and
+    in C's otherwise, from byte ``data_offset`` of the file on.
+
+    >>> header = Header((1, 0), (60000, 28, 28), np.dtype("uint8"), False, 128)
+    >>> header.nbytes
+    47040000
+    """
+
+    version: tuple[int, int]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran_order: bool
+    data_offset: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the data, which is all but the header."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_header_numpy(path: str | os.PathLike[str]) -> Header:
+    """Read a header as ``numpy.load`` does.
+
+    Raises NpyFormatError, and OSError from opening and reading. A dtype of Python objects is no
+    error here.
+    """
+    return _read_header(path, parse_header_numpy)
+
+
+def read_header_native(path: str | os.PathLike[str]) -> Header:
+    """Read a header with the native core: the same Header and refusals as by NumPy."""
+    from npyfast import _core
+
+    return _read_header(path, _core.parse_header)
+
+
+def parse_header_numpy(data: bytes) -> _Parsed:
+    """Parse the first bytes of a file, at least up to its data; return the fields of a Header.
+
+    Raises NpyFormatError, which names no file.
+    """
+    buffer = io.BytesIO(data)
+    try:
+        if any(int(divisor) % 2**32 == 0 for divisor in _DIVISOR.findall(data)):
+            # NumPy divides by it without a look, which ends the process.
+            raise ValueError("the unit of a date is divided by zero")
+        with warnings.catch_warnings():
+            # That the file was written by Python 2, or spells a dtype in an old way, is no news to
+            # who reads it.
+            warnings.simplefilter("ignore")
+            version = npy_format.read_magic(buffer)
+            shape, fortran_order, dtype = _numpy_reader()(buffer, version)
+        _check_array(shape, dtype)
+    except Exception as error:  # NumPy lets a dozen kinds through, tokenize.TokenError among them
+        raise NpyFormatError(str(error)) from error
+    return version, shape, dtype, fortran_order, buffer.tell()
+
+
+def check_size(path: str | os.PathLike[str], header: Header, size: int) -> None:
+    """Raise NpyFormatError if a file of ``size`` bytes is shorter than its header promises."""
+    if header.dtype.hasobject:
+        return  # the data is a pickle of any size
+    held = max(size - header.data_offset, 0)
+    if held < header.nbytes:
+        raise NpyFormatError(
+            f"{os.fspath(path)}: holds {held:,} bytes of data, its header promises "
+            f"{header.nbytes:,} {header.shape} {header.dtype}: the file is truncated; copy it again"
+        )
+
+
+def _read_header(path: str | os.PathLike[str], parse: Callable[[bytes], _Parsed]) -> Header:
+    with open(path, "rb") as file:
+        start = file.read(_MAX_HEADER_BYTES)
+        size = os.fstat(file.fileno()).st_size
+    try:
+        header = Header(*parse(start))
+    except NpyFormatError as error:
+        raise NpyFormatError(f"{os.fspath(path)}: not a readable .npy file: {error}") from error
+    check_size(path, header, size)
+    return header
+
+
+def _numpy_reader() -> Any:
+    """NumPy's reader of all three versions; the public ones know only two."""
+    try:
+        from numpy.lib import _format_impl
+    except ImportError:  # before NumPy 2.3
+        return npy_format._read_array_header  # type: ignore[attr-defined]
+    return _format_impl._read_array_header  # type: ignore[attr-defined]
+
+
+def _check_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Refuse what NumPy's reader of headers lets pass and then fails on."""
+    if dtype.subdtype is not None:
+        raise ValueError("'descr' is a sub-array; its dimensions belong into 'shape'")
+    if any(isinstance(n, bool) for n in shape):
+        raise ValueError(f"an entry of the shape {shape} is no int")
+    if any(n < 0 for n in shape):
+        raise ValueError(f"an entry of the shape {shape} is negative")
+    if len(shape) > _MAX_DIMENSIONS:
+        raise ValueError(
+            f"the shape has {len(shape)} dimensions, more than the {_MAX_DIMENSIONS} that NumPy has"
+        )
+    # A zero makes an array empty, but NumPy takes the other dimensions no larger for it.
+    elements = math.prod(n for n in shape if n)
+    if max(elements, elements * dtype.itemsize, *shape, 0) >= 2**63:
+        raise ValueError("the shape is larger than any array: it takes 2**63 bytes or more")
+    if not _is_sound(dtype):
+        raise ValueError("an item of the dtype takes 2 GiB or more")
+
+
+def _is_sound(dtype: np.dtype[Any]) -> bool:
+    """Whether the fields lie in the item: NumPy lets one way to make it too large pass."""
+    return all(
+        0 <= offset <= dtype.itemsize - field.itemsize and _is_sound(field.base)
+        for field, offset, *_ in (dtype.fields or {}).values()
+    )

@@ -1,0 +1,249 @@
+"""The plan of an epoch's batches: which rows make up batch b. The specification, in NumPy."""
+
+from __future__ import annotations
+
+import operator
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from npyfast._order import order
+
+RowNumbers = npt.NDArray[np.int64]
+
+MAX_ROWS = 2**62
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows take part: `start`, `start + step`, ... (`size` of them), or a list of numbers."""
+
+    start: int
+    step: int
+    size: int
+    list: RowNumbers | None = None
+
+    def rows(self, positions: RowNumbers) -> RowNumbers:
+        """The rows at positions of the selection."""
+        if self.list is not None:
+            return self.list[positions]
+        return self.start + positions * self.step
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which rows make up each batch of each epoch, for one worker of `shard_count`.
+
+    Global batch b is positions [b * G, (b + 1) * G) of the epoch's order, G = shard_count *
+    batch_size, and worker i has the i-th batch_size of them. A last, short global batch of r
+    positions is divided as evenly as it goes: worker i has [r * i // count, r * (i + 1) // count).
+    """
+
+    selection: Selection
+    batch_size: int
+    seed: int | None  # None: not shuffled
+    shard_index: int
+    shard_count: int
+    drop_remainder: bool
+
+    @property
+    def _global_batch(self) -> int:
+        return self.batch_size * self.shard_count
+
+    @property
+    def full_batches(self) -> int:
+        """Batches of batch_size rows in one epoch; at most one more follows."""
+        return self.selection.size // self._global_batch
+
+    @property
+    def batches(self) -> int:
+        """Batches in one epoch, the same for every worker."""
+        short = self.selection.size % self._global_batch > 0 and not self.drop_remainder
+        return self.full_batches + short
+
+    def _positions(self, batch: int) -> tuple[int, int]:
+        first = batch * self._global_batch
+        if batch < self.full_batches:
+            first += self.shard_index * self.batch_size
+            return first, first + self.batch_size
+        rest = self.selection.size - first
+        return (
+            first + rest * self.shard_index // self.shard_count,
+            first + rest * (self.shard_index + 1) // self.shard_count,
+        )
+
+    def batch_rows(self, batch: int) -> int:
+        """The number of rows of a batch."""
+        first, last = self._positions(batch)
+        return last - first
+
+    def rows(self, epoch: int, batch: int, batches: int = 1) -> RowNumbers:
+        """The row numbers of a batch, or of several that follow each other."""
+        parts = [np.arange(*self._positions(batch + i), dtype=np.int64) for i in range(batches)]
+        positions = np.concatenate(parts)
+        if self.seed is not None:
+            unsigned = positions.astype(np.uint64)
+            positions = order(self.selection.size, self.seed, epoch, unsigned)
+        return self.selection.rows(positions)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Which passes of a plan one iteration makes: `epochs` of them (-1: endless), from
+    `start_epoch` on, the first from batch `start_batch` on."""
+
+    start_epoch: int = 0
+    start_batch: int = 0
+    epochs: int = 1
+
+    def batches(self, plan: Plan) -> int:
+        """Batches of one iteration; -1: endless."""
+        if plan.batches == 0:
+            return 0
+        return -1 if self.epochs < 0 else self.epochs * plan.batches - self.start_batch
+
+    def place(self, plan: Plan, position: int) -> tuple[int, int]:
+        """The epoch and the batch that come after `position` batches."""
+        if plan.batches == 0:
+            return self.start_epoch, 0
+        epochs, batch = divmod(self.start_batch + position, plan.batches)
+        return self.start_epoch + epochs, batch
+
+
+def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """An option's value as an int in [low, high), or a ValueError that says what is allowed."""
+    allowed = f"an int of at least {low}" if high is None else f"an int in [{low}, {high})"
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} must be {allowed}, got {value!r}") from None
+    if isinstance(value, (bool, np.bool_)) or number < low or (high is not None and number >= high):
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+    return number
+
+
+def boolean(name: str, value: Any) -> bool:
+    """An option's value as a bool, or a ValueError that says what is allowed."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def make_selection(rows: Any, count: int) -> Selection:
+    """The selection that the option `rows` makes of an array of `count` rows."""
+    if rows is None:
+        return Selection(0, 1, count)
+    if isinstance(rows, (slice, range)):
+        picked = range(count)[rows] if isinstance(rows, slice) else rows
+        if picked and (min(picked[0], picked[-1]) < 0 or max(picked[0], picked[-1]) >= count):
+            raise IndexError(f"rows={rows!r} is out of range for {count:,} rows")
+        return Selection(picked.start if picked else 0, picked.step, len(picked))
+    listed = np.asarray(rows)
+    if listed.size == 0 and listed.ndim == 1 and listed.dtype != np.bool_:
+        return Selection(0, 1, 0)
+    if listed.ndim != 1 or listed.dtype.kind not in "iub":
+        raise ValueError(
+            "rows must be None, a slice, an integer array of row numbers or a boolean mask, got "
+            f"{type(rows).__name__} of shape {listed.shape} and dtype {listed.dtype}"
+        )
+    if listed.dtype == np.bool_:
+        if len(listed) != count:
+            raise ValueError(f"the mask rows has {len(listed):,} entries for {count:,} rows")
+        return Selection(0, 1, int(np.count_nonzero(listed)), np.flatnonzero(listed))
+    return Selection(0, 1, len(listed), resolve_rows(listed, count))
+
+
+def resolve_rows(rows: npt.NDArray[np.integer[Any]], count: int) -> RowNumbers:
+    """Row numbers with negative ones counted from the end, as NumPy has it; always a copy.
+
+    Raises IndexError naming the first that is out of range.
+    """
+    # A uint64 beyond int64 would come out negative: look before the cast.
+    outside = (rows >= count) | (rows < -count) if rows.dtype.kind == "i" else rows >= count
+    if outside.any():
+        first = rows[np.argmax(outside)]
+        raise IndexError(f"row {first} is out of range for {count} rows")
+    resolved = rows.astype(np.int64)
+    resolved[resolved < 0] += count
+    return resolved
+
+
+def make_shard(shard: Any) -> tuple[int, int]:
+    """The option `shard` as (index, count)."""
+    if shard is None:
+        return 0, 1
+    if hasattr(shard, "input_pipeline_id") and hasattr(shard, "num_input_pipelines"):
+        # A tf.distribute.InputContext, recognised without TensorFlow.
+        shard = (shard.input_pipeline_id, shard.num_input_pipelines)
+    if not isinstance(shard, tuple) or len(shard) != 2:
+        raise ValueError(
+            f"shard must be (index, count) or a tf.distribute.InputContext, got {shard!r}"
+        )
+    count = integer("the count of shard", shard[1], 1, 2**31)
+    return integer("the index of shard", shard[0], 0, count), count
+
+
+def make_plan(
+    count: int,
+    *,
+    batch_size: Any,
+    shuffle: Any,
+    seed: Any,
+    drop_remainder: Any,
+    shard: Any,
+    rows: Any,
+) -> Plan:
+    """The plan that the options of `dataset` and `batches` make for an array of `count` rows."""
+    if not isinstance(shuffle, (bool, np.bool_)):
+        raise ValueError(f"shuffle must be False or True, got {shuffle!r}")
+    if seed is not None:
+        seed = integer("seed", seed, 0, 2**64)
+    elif shuffle:
+        seed = secrets.randbits(64)
+    index, shards = make_shard(shard)
+    return Plan(
+        selection=make_selection(rows, count),
+        batch_size=integer("batch_size", batch_size, 1, 2**31),
+        seed=seed if shuffle else None,
+        shard_index=index,
+        shard_count=shards,
+        drop_remainder=boolean("drop_remainder", drop_remainder),
+    )
+
+
+def make_run(plan: Plan, *, epochs: Any, start_epoch: Any, start_batch: Any) -> Run:
+    """The passes that the options of `dataset` and `batches` ask for; with `epochs=None`, those of
+    the first iteration."""
+    first = integer("start_epoch", start_epoch, 0, 2**62)
+    batch = integer("start_batch", start_batch, 0)
+    if epochs is None:
+        if batch:
+            raise ValueError(
+                f"start_batch={batch} needs an explicit epochs: with epochs=None every iteration "
+                "is one pass, and the passes would differ in length"
+            )
+        return Run(first)
+    if epochs != -1:
+        try:
+            epochs = integer("epochs", epochs, 1, 2**31)
+        except ValueError:
+            raise ValueError(
+                f"epochs must be None, -1 (endless) or an int of at least 1, got {epochs!r}"
+            ) from None
+    if batch > plan.batches:
+        raise ValueError(f"start_batch={batch} is beyond the {plan.batches} batches of an epoch")
+    return Run(first, batch, int(epochs))
+
+
+def make_threads(threads: Any) -> int | None:
+    """The option `threads`; None: as many as there are CPUs that this process may use."""
+    return None if threads is None else integer("threads", threads, 1, 2**15)
+
+
+def check_readahead(readahead: Any) -> None:
+    """Refuses any value of the option `readahead` but those that there are."""
+    if readahead not in ("auto", "off"):
+        raise ValueError(f"readahead must be 'auto' or 'off', got {readahead!r}")

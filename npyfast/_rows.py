@@ -1,0 +1,196 @@
+"""`npyfast.open`: one array, read by row."""
+
+from __future__ import annotations
+
+import operator
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from npyfast._backends import Rows as BackendRows
+from npyfast._fields import AnyArray
+from npyfast._plan import RowNumbers, make_threads
+from npyfast._source import as_source
+
+
+class Rows:
+    """The rows of one array on disk (or in memory), read when they are asked for.
+
+    Indexes like a NumPy array along axis 0 and gives fresh arrays, in native byte order, that are
+    the caller's to keep and to write: `rows[i]`, `rows[a:b]`, `rows[[3, 1]]`, `rows[mask]`.
+    Structured dtypes stay structured. Thread-safe. A context manager.
+
+    Example:
+        >>> import numpy as np, npyfast
+        >>> np.save("X.npy", np.arange(12.0).reshape(4, 3))
+        >>> with npyfast.open("X.npy") as rows:
+        ...     rows.shape, rows[[3, 0]].tolist()
+        ((4, 3), [[9.0, 10.0, 11.0], [0.0, 1.0, 2.0]])
+    """
+
+    def __init__(self, rows: BackendRows, name: str) -> None:
+        self._opened: BackendRows | None = rows
+        self._name = name
+        self._shape = (len(rows), *rows.row_shape)
+        self._dtype = rows.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape, rows first."""
+        return self._shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions, at least 1."""
+        return len(self._shape)
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """The dtype of what indexing gives: the file's, in native byte order."""
+        return self._dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all rows together."""
+        return int(np.prod([int(n) for n in self._shape], dtype=object)) * self._dtype.itemsize
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._opened is None
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def _rows(self) -> BackendRows:
+        if self._opened is None:
+            raise ValueError(f"{self._name} is closed")
+        return self._opened
+
+    def gather(
+        self, indices: npt.ArrayLike, out: AnyArray | None = None, *, threads: int | None = None
+    ) -> AnyArray:
+        """Copies the listed rows.
+
+        Args:
+            indices: row numbers, of any integer dtype and any shape; negative ones count from the
+                end.
+            out: where to put them: a C-contiguous, writeable array of shape
+                `(*indices.shape, *rows.shape[1:])` and of this dtype. By default a new array.
+            threads: how many threads may work on one call; by default all CPUs that this process
+                may use. Few bytes are copied by one.
+
+        Returns:
+            `out`, or the new array.
+
+        Raises:
+            IndexError: a row number is out of range; names the first, and `out` is untouched.
+            TypeError: `indices` are no integers.
+            ValueError: `out` does not fit.
+        """
+        rows = self._rows()
+        wanted = _row_numbers(indices)
+        workers = make_threads(threads)
+        shape = (*wanted.shape, *self._shape[1:])
+        flat = wanted.reshape(-1)
+        if out is None:
+            return rows.take(flat, workers).reshape(shape)
+        if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != self._dtype:
+            got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+            raise ValueError(f"out must be an array of {self._dtype} {shape}, got {got}")
+        if not (out.flags.c_contiguous and out.flags.writeable):
+            raise ValueError("out must be C-contiguous and writeable")
+        rows.take_into(flat, out.reshape((len(flat), *self._shape[1:])), workers)
+        return out
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, tuple):
+            raise TypeError(
+                "rows are indexed along axis 0 only: write rows[i][j] for an array's rows[i, j]"
+            )
+        if index is Ellipsis:
+            index = slice(None)
+        if isinstance(index, slice):
+            # A range, not a list of numbers, until it is needed: len() of it is free.
+            return self.gather(np.arange(*index.indices(len(self)), dtype=np.int64))
+        try:
+            row = operator.index(index)
+        except TypeError:
+            pass
+        else:
+            if not isinstance(index, (bool, np.bool_)):
+                return self.gather([row])[0]
+        listed = np.asarray(index)
+        if listed.dtype == np.bool_:
+            if listed.shape != (len(self),):
+                raise IndexError(f"a mask of shape {listed.shape} does not fit {len(self):,} rows")
+            listed = np.flatnonzero(listed)
+        return self.gather(listed)
+
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
+        if copy is False:
+            raise ValueError("the rows of a file become an array only by a copy")
+        array = self[:]
+        return array if dtype is None else array.astype(dtype, copy=False)
+
+    def close(self) -> None:
+        """Lets go of the files. Arrays taken before stay valid; what is asked for later raises
+        ValueError."""
+        self._opened = None
+
+    def __enter__(self) -> Rows:
+        self._rows()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = ", closed" if self.closed else ""
+        return f"npyfast.Rows({self._name}, shape={self._shape}, dtype={self._dtype}{state})"
+
+
+def _row_numbers(indices: npt.ArrayLike) -> RowNumbers:
+    listed = np.asarray(indices)
+    if listed.size == 0 and listed.dtype == np.float64:
+        listed = listed.astype(np.int64)  # what an empty list becomes
+    if listed.dtype.kind not in "iu":
+        raise TypeError(f"row numbers are integers, not {listed.dtype}")
+    if listed.dtype == np.uint64 and listed.size and listed.max() > np.iinfo(np.int64).max:
+        raise IndexError(f"row {listed.max()} is out of range")
+    return np.ascontiguousarray(listed, dtype=np.int64).reshape(listed.shape)
+
+
+def open_rows(source: Any) -> Rows:
+    """One array, to be read by row.
+
+    Args:
+        source: a `.npy` file, a glob pattern, a directory, a list of files (the shards of one
+            array), an array in memory, or what `npyfast.source` returns.
+
+    Returns:
+        `Rows`, with the shape of all shards together.
+
+    Raises:
+        NpyFormatError: a file is not a readable `.npy`.
+        TypeError: the dtype holds Python objects.
+        ValueError: shards differ in dtype or row shape; a 0-dimensional array.
+        OSError: as `open` raises it.
+
+    Example:
+        >>> import numpy as np, npyfast
+        >>> np.save("X.npy", np.eye(3))
+        >>> npyfast.open("X.npy")[1]
+        array([0., 1., 0.])
+    """
+    leaf = as_source(source)
+    return Rows(leaf.open(), leaf.name)
