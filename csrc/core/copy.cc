@@ -1,18 +1,28 @@
 #include "core/copy.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
 #include <utility>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace npyfast {
 namespace {
 
-// Rows ahead whose first cache lines are asked for while one is copied: shuffled rows defeat the
-// hardware's own prefetcher. Rows of a kibibyte and more keep it busy enough by themselves.
+// Rows ahead whose cache lines are asked for while one is copied: shuffled rows defeat the
+// hardware's own prefetcher.
 constexpr size_t kPrefetchAhead = 8;
 constexpr int64_t kPrefetchBelow = 1024;
 constexpr int64_t kCacheLine = 64;
+
+// Larger rows keep the prefetcher busy by themselves, but it stops at every page's end: of the next
+// row, the beginning of each page is asked for, as far as the first-level cache has room for them.
+constexpr int64_t kPage = 4096;
+constexpr int64_t kPagesAhead = 64;
 
 template <typename Word>
 Word Reversed(Word word) {
@@ -56,6 +66,11 @@ void Prefetch(const std::byte* source, int64_t bytes) {
   for (int64_t at = 0; at < bytes; at += kCacheLine) __builtin_prefetch(source + at);
 }
 
+void PrefetchPages(const std::byte* source, int64_t bytes) {
+  bytes = std::min(bytes, kPagesAhead * kPage);
+  for (int64_t at = 0; at < bytes; at += kPage) Prefetch(source + at, 2 * kCacheLine);
+}
+
 // Rows that are one run of a size known when this is compiled.
 template <size_t kBytes>
 void CopySmallRuns(const std::byte* const* sources, size_t count, int64_t offset, std::byte* out,
@@ -66,9 +81,28 @@ void CopySmallRuns(const std::byte* const* sources, size_t count, int64_t offset
   }
 }
 
+#if defined(__SSE2__)
+// memcpy by stores that leave the cache alone: they save reading every line of the output first.
+void CopyPastCache(const std::byte* source, size_t bytes, std::byte* out) {
+  constexpr size_t kStore = 16;
+  const size_t head = std::min(-reinterpret_cast<uintptr_t>(out) % kStore, bytes);
+  std::memcpy(out, source, head);
+  const size_t end = head + (bytes - head) / kStore * kStore;
+  for (size_t at = head; at < end; at += kStore) {
+    _mm_stream_si128(reinterpret_cast<__m128i*>(out + at),
+                     _mm_loadu_si128(reinterpret_cast<const __m128i*>(source + at)));
+  }
+  std::memcpy(out + end, source + end, bytes - end);
+}
+#else
+void CopyPastCache(const std::byte* source, size_t bytes, std::byte* out) {
+  std::memcpy(out, source, bytes);
+}
+#endif
+
 // One run of `bytes` bytes of each row, to places out_stride apart.
 void CopyRuns(const std::byte* const* sources, size_t count, int64_t offset, int64_t bytes,
-              std::byte* out, int64_t out_stride) {
+              std::byte* out, int64_t out_stride, Stores stores) {
   switch (bytes) {
     case 1:
       return CopySmallRuns<1>(sources, count, offset, out, out_stride);
@@ -83,18 +117,23 @@ void CopyRuns(const std::byte* const* sources, size_t count, int64_t offset, int
     default:
       break;
   }
-  const bool prefetch = bytes < kPrefetchBelow;
+  const bool small = bytes < kPrefetchBelow;
   for (size_t i = 0; i < count; ++i) {
-    if (prefetch && i + kPrefetchAhead < count)
-      Prefetch(sources[i + kPrefetchAhead] + offset, bytes);
-    std::memcpy(out + static_cast<int64_t>(i) * out_stride, sources[i] + offset,
-                static_cast<size_t>(bytes));
+    if (small && i + kPrefetchAhead < count) Prefetch(sources[i + kPrefetchAhead] + offset, bytes);
+    if (!small && i + 1 < count) PrefetchPages(sources[i + 1] + offset, bytes);
+    const std::byte* source = sources[i] + offset;
+    std::byte* slot = out + static_cast<int64_t>(i) * out_stride;
+    if (stores == Stores::kPastCache && !small) {
+      CopyPastCache(source, static_cast<size_t>(bytes), slot);
+    } else {
+      std::memcpy(slot, source, static_cast<size_t>(bytes));
+    }
   }
 }
 
 // The chunk at `offset` of each row, to places out_stride apart, in native byte order.
 void CopyChunks(const Column& column, const std::byte* const* sources, size_t count, int64_t offset,
-                std::byte* out, int64_t out_stride) {
+                std::byte* out, int64_t out_stride, Stores stores) {
   const bool all_swapped = column.swaps.size() == 1 &&
                            column.swaps[0].count * column.swaps[0].word_bytes == column.chunk_bytes;
   if (all_swapped) {
@@ -103,8 +142,9 @@ void CopyChunks(const Column& column, const std::byte* const* sources, size_t co
     }
     return;
   }
-  CopyRuns(sources, count, offset, column.chunk_bytes, out, out_stride);
-  if (column.swaps.empty()) return;
+  if (column.swaps.empty())
+    return CopyRuns(sources, count, offset, column.chunk_bytes, out, out_stride, stores);
+  CopyRuns(sources, count, offset, column.chunk_bytes, out, out_stride, Stores::kCached);
   for (size_t i = 0; i < count; ++i) {
     std::byte* chunk = out + static_cast<int64_t>(i) * out_stride;
     for (const Swap& swap : column.swaps) CopySwapped(swap, chunk, chunk);
@@ -114,21 +154,28 @@ void CopyChunks(const Column& column, const std::byte* const* sources, size_t co
 // Chunk by chunk, all rows of the block for each: in Fortran order the same chunk of all rows lies
 // together, a row's chunks lie pages apart.
 void CopyAxes(const Column& column, size_t axis, const std::byte* const* sources, size_t count,
-              int64_t offset, int64_t dense_bytes, std::byte* out) {
+              int64_t offset, int64_t dense_bytes, std::byte* out, Stores stores) {
   if (axis == column.axes.size())
-    return CopyChunks(column, sources, count, offset, out, column.row_bytes);
+    return CopyChunks(column, sources, count, offset, out, column.row_bytes, stores);
   const Axis& dim = column.axes[axis];
   const int64_t step = dense_bytes / dim.count;
   for (int64_t i = 0; i < dim.count; ++i)
-    CopyAxes(column, axis + 1, sources, count, offset + i * dim.stride, step, out + i * step);
+    CopyAxes(column, axis + 1, sources, count, offset + i * dim.stride, step, out + i * step,
+             stores);
 }
 
 }  // namespace
 
-void CopyColumn(const Column& column, const std::byte* const* sources, size_t count,
-                std::byte* out) {
-  if (column.row_bytes == 0) return;
-  CopyAxes(column, 0, sources, count, column.offset, column.row_bytes, out);
+void CopyColumn(const Column& column, const std::byte* const* sources, size_t count, std::byte* out,
+                Stores stores) {
+  if (column.row_bytes == 0 || count == 0) return;
+  CopyAxes(column, 0, sources, count, column.offset, column.row_bytes, out, stores);
+}
+
+void FinishStores() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
 }
 
 }  // namespace npyfast

@@ -4,7 +4,6 @@
 #include <array>
 #include <string>
 
-#include "core/copy.h"
 #include "core/errors.h"
 #include "core/thread_pool.h"
 
@@ -15,8 +14,8 @@ namespace {
 // that a strided copy goes round, to stay in the first-level cache.
 constexpr size_t kBlockRows = 256;
 
-// Waking a thread costs some 5 to 20 us; one thread copies this much in about 30.
-constexpr int64_t kBytesPerThread = 256 << 10;
+// A batch of this size has left the cache before anybody reads it.
+constexpr int64_t kPastCacheFrom = 16 << 20;
 
 bool SameLayout(const std::vector<Column>& a, const std::vector<Column>& b) {
   for (size_t i = 0; i < a.size(); ++i) {
@@ -42,7 +41,9 @@ void ResolveRows(std::span<const int64_t> rows, int64_t array_rows, std::span<in
   }
 }
 
-Gather::Gather(std::shared_ptr<const Array> array, Fields fields) : array_(std::move(array)) {
+Gather::Gather(std::shared_ptr<const Array> array, Fields fields, Reading reading)
+    : array_(std::move(array)), by_row_(reading == Reading::kByRow && array_->has_dense_rows()) {
+  if (by_row_) array_->ExpectSingleRows();
   // An array without rows has no shard, yet its columns are asked for.
   const std::vector<int64_t> no_strides(array_->row_shape().size(), 0);
   for (const Column& column :
@@ -59,21 +60,28 @@ Gather::Gather(std::shared_ptr<const Array> array, Fields fields) : array_(std::
   }
 }
 
-void Gather::CopyBlock(const std::byte* const* sources, size_t count,
-                       const std::vector<Column>& columns, std::byte* const* out) const {
-  for (size_t c = 0; c < columns.size(); ++c) CopyColumn(columns[c], sources, count, out[c]);
+Stores Gather::StoresFor(int64_t rows) const {
+  const int64_t bytes = total_row_bytes_ * rows;
+  return bytes >= kPastCacheFrom ? Stores::kPastCache : Stores::kCached;
 }
 
 void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out) const {
+  Rows(rows, out, StoresFor(std::ssize(rows)));
+}
+
+void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out, Stores stores) const {
   if (rows.empty()) return;
+  if (by_row_) array_->StartReading(rows);
   const std::vector<Shard>& shards = array_->shards();
   std::array<const std::byte*, kBlockRows> sources;
   std::vector<std::byte*> slots(out, out + columns());
   size_t filled = 0;
   size_t layout = layout_of_shard_[0];
   const auto flush = [&] {
-    CopyBlock(sources.data(), filled, layouts_[layout], slots.data());
-    for (size_t c = 0; c < columns(); ++c) slots[c] += row_bytes_[c] * static_cast<int64_t>(filled);
+    for (size_t c = 0; c < columns(); ++c) {
+      CopyColumn(layouts_[layout][c], sources.data(), filled, slots[c], stores);
+      slots[c] += row_bytes_[c] * static_cast<int64_t>(filled);
+    }
     filled = 0;
   };
   size_t s = 0;
@@ -89,6 +97,7 @@ void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out) const {
     if (filled == kBlockRows) flush();
   }
   flush();
+  if (stores == Stores::kPastCache) FinishStores();
 }
 
 void Gather::RowsParallel(std::span<const int64_t> rows, std::byte* const* out, int threads) const {
@@ -96,12 +105,13 @@ void Gather::RowsParallel(std::span<const int64_t> rows, std::byte* const* out, 
   const int64_t parts = std::min(
       {static_cast<int64_t>(threads), bytes / kBytesPerThread, static_cast<int64_t>(rows.size())});
   if (parts <= 1) return Rows(rows, out);
+  const Stores stores = StoresFor(std::ssize(rows));
   ThreadPool::Shared().ParallelFor(static_cast<int>(parts), [&](int part) {
     const size_t first = rows.size() * static_cast<size_t>(part) / static_cast<size_t>(parts);
     const size_t last = rows.size() * static_cast<size_t>(part + 1) / static_cast<size_t>(parts);
     std::vector<std::byte*> slots(out, out + columns());
     for (size_t c = 0; c < columns(); ++c) slots[c] += row_bytes_[c] * static_cast<int64_t>(first);
-    Rows(rows.subspan(first, last - first), slots.data());
+    Rows(rows.subspan(first, last - first), slots.data(), stores);
   });
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/array.h"
+#include "core/copy.h"
 #include "core/layout.h"
 
 namespace npyfast {
@@ -19,7 +20,16 @@ void ResolveRows(std::span<const int64_t> rows, int64_t array_rows, std::span<in
 // Copies rows of one array into dense columns of native byte order. Immutable and thread-safe.
 class Gather {
  public:
-  Gather(std::shared_ptr<const Array> array, Fields fields);
+  // What one more thread must have to copy: waking it costs some 5 to 20 us, and one thread copies
+  // this much in about 30.
+  static constexpr int64_t kBytesPerThread = 256 << 10;
+
+  // How the files are read: as the kernel sees fit, which suits rows in file order and data that
+  // fits in memory; or row by row, each call's rows all asked for before the first is copied, which
+  // suits shuffled rows of data that is larger (arrays without dense rows are left to the kernel).
+  enum class Reading { kByKernel, kByRow };
+
+  Gather(std::shared_ptr<const Array> array, Fields fields, Reading reading = Reading::kByKernel);
 
   const Array& array() const { return *array_; }
   size_t columns() const { return row_bytes_.size(); }
@@ -34,15 +44,17 @@ class Gather {
   // row_bytes(column) bytes each, which overlap no source. Touches no Python object.
   void Rows(std::span<const int64_t> rows, std::byte* const* out) const;
 
-  // The same, by up to `threads` threads, the caller one of them. A batch that one thread copies
+  // The same for a part of a larger batch, whose rows StoresFor() was asked for.
+  void Rows(std::span<const int64_t> rows, std::byte* const* out, Stores stores) const;
+  Stores StoresFor(int64_t rows) const;
+
+  // The same by up to `threads` threads, the caller one of them. A batch that one thread copies
   // sooner than another wakes up stays with the caller.
   void RowsParallel(std::span<const int64_t> rows, std::byte* const* out, int threads) const;
 
  private:
-  void CopyBlock(const std::byte* const* sources, size_t count, const std::vector<Column>& columns,
-                 std::byte* const* out) const;
-
   std::shared_ptr<const Array> array_;
+  bool by_row_;
   std::vector<std::vector<Column>> layouts_;
   std::vector<size_t> layout_of_shard_;
   std::vector<int64_t> row_bytes_;
