@@ -1,6 +1,7 @@
 #include "core/batch_maker.h"
 
 #include <algorithm>
+#include <bit>
 #include <new>
 #include <span>
 #include <utility>
@@ -16,13 +17,12 @@ constexpr int64_t kMaxItemBytes = int64_t{1} << 48;
 BatchMaker::BatchMaker(std::vector<std::shared_ptr<const Gather>> leaves, const Plan& plan,
                        const Run& run)
     : leaves_(std::move(leaves)), plan_(plan), run_(run) {
-  first_items_ = ItemsFrom(run.start_batch);
-  pass_items_ = ItemsFrom(0);
+  const int64_t full = std::max<int64_t>(plan_.full_batches() - run.start_batch, 0);
+  first_items_ = FullItems(full, true) + ShortItems(run.start_batch);
+  pass_items_ = FullItems(plan_.full_batches(), false) + ShortItems(0);
   if (pass_items_ == 0 || run.epochs == 0) {
     items_ = 0;
-  } else if (run.epochs < 0) {
-    items_ = -1;
-  } else if (__builtin_mul_overflow(run.epochs - 1, pass_items_, &items_) ||
+  } else if (run.epochs < 0 || __builtin_mul_overflow(run.epochs - 1, pass_items_, &items_) ||
              __builtin_add_overflow(items_, first_items_, &items_)) {
     items_ = -1;
   }
@@ -37,51 +37,97 @@ BatchMaker::BatchMaker(std::vector<std::shared_ptr<const Gather>> leaves, const 
   }
 }
 
-int64_t BatchMaker::ItemsFrom(int64_t batch) const {
-  const int64_t full = std::max<int64_t>(plan_.full_batches() - batch, 0);
-  const int64_t last = plan_.batches() - std::max(batch, plan_.full_batches());
-  return full / run_.group + (full % run_.group > 0 ? 1 : 0) + last;
+int64_t BatchMaker::FullItems(int64_t full_batches, bool growing) const {
+  if (growing && full_batches <= GrowingBatches())
+    return static_cast<int64_t>(std::bit_width(static_cast<uint64_t>(full_batches)));
+  const int64_t items = growing ? GrowingItems() : 0;
+  const int64_t rest = growing ? full_batches - GrowingBatches() : full_batches;
+  return items + rest / run_.group + (rest % run_.group > 0 ? 1 : 0);
+}
+
+int64_t BatchMaker::ShortItems(int64_t batch) const {
+  return plan_.batches() - std::max(batch, plan_.full_batches());
 }
 
 BatchMaker::Place BatchMaker::PlaceOf(int64_t item) const {
   uint64_t epoch = run_.start_epoch;
-  int64_t first = run_.start_batch;
-  if (item >= first_items_) {
+  int64_t batch;
+  int64_t size = run_.group;
+  if (item < first_items_) {
+    if (item < GrowingItems()) {
+      size = int64_t{1} << item;
+      batch = run_.start_batch + size - 1;
+    } else {
+      batch = run_.start_batch + GrowingBatches() + (item - GrowingItems()) * size;
+    }
+    // Behind the last full batch comes the short one, whatever the size of the items before it.
+    if (item == first_items_ - 1 && ShortItems(run_.start_batch) > 0) batch = plan_.full_batches();
+  } else {
     item -= first_items_;
     epoch += 1 + static_cast<uint64_t>(item / pass_items_);
-    item %= pass_items_;
-    first = 0;
+    batch = item % pass_items_ * size;
   }
-  const int64_t batch = first + item * run_.group;
   if (batch >= plan_.full_batches()) return {epoch, plan_.full_batches(), 1};
-  return {epoch, batch, std::min(run_.group, plan_.full_batches() - batch)};
+  return {epoch, batch, std::min(size, plan_.full_batches() - batch)};
 }
 
-Batch BatchMaker::Make(int64_t item) const {
-  const Place place = PlaceOf(item);
-  Batch batch;
-  for (int64_t i = 0; i < place.batches; ++i) batch.rows += plan_.BatchRows(place.batch + i);
+int64_t BatchMaker::RowsAt(const Place& place) const {
+  int64_t rows = 0;
+  for (int64_t i = 0; i < place.batches; ++i) rows += plan_.BatchRows(place.batch + i);
+  return rows;
+}
 
-  // Kept by each thread: a fresh vector for every batch would cost more than a small batch does.
-  thread_local std::vector<int64_t> rows;
-  thread_local std::vector<std::byte*> out;
-  rows.resize(static_cast<size_t>(batch.rows));
-  for (int64_t i = 0, at = 0; i < place.batches; ++i) {
-    const int64_t count = plan_.BatchRows(place.batch + i);
-    plan_.Rows(place.epoch, place.batch + i,
-               std::span(rows).subspan(static_cast<size_t>(at), static_cast<size_t>(count)));
-    at += count;
-  }
+int BatchMaker::Parts(int threads) const {
+  const int64_t worthwhile = std::max<int64_t>(item_bytes_ / Gather::kBytesPerThread, 1);
+  return static_cast<int>(std::min<int64_t>(threads, worthwhile));
+}
+
+Batch BatchMaker::Allocate(int64_t item) const {
+  Batch batch;
+  batch.rows = RowsAt(PlaceOf(item));
   for (const auto& leaf : leaves_) {
-    out.clear();
     for (size_t c = 0; c < leaf->columns(); ++c) {
       int64_t bytes;
       if (__builtin_mul_overflow(leaf->row_bytes(c), batch.rows, &bytes)) throw std::bad_alloc();
       batch.columns.push_back(AcquireBuffer(static_cast<size_t>(bytes)));
-      out.push_back(batch.columns.back().get());
     }
-    leaf->Rows(rows, out.data());
   }
+  return batch;
+}
+
+void BatchMaker::Fill(int64_t item, int part, int parts, const Batch& batch) const {
+  const Place place = PlaceOf(item);
+  const int64_t begin = batch.rows * part / parts;
+  const int64_t end = batch.rows * (part + 1) / parts;
+
+  // Kept by each thread: a fresh vector for every batch would cost more than a small batch does.
+  thread_local std::vector<int64_t> rows;
+  thread_local std::vector<std::byte*> out;
+  rows.resize(static_cast<size_t>(end - begin));
+  for (int64_t i = 0, first = 0; i < place.batches; ++i) {
+    // What batch i, rows [first, last) of the item, has in this part.
+    const int64_t last = first + plan_.BatchRows(place.batch + i);
+    const int64_t from = std::max(first, begin);
+    const int64_t to = std::min(last, end);
+    if (from < to) {
+      plan_.Rows(place.epoch, place.batch + i, from - first,
+                 std::span(rows).subspan(static_cast<size_t>(from - begin),
+                                         static_cast<size_t>(to - from)));
+    }
+    first = last;
+  }
+  auto column = batch.columns.begin();
+  for (const auto& leaf : leaves_) {
+    out.clear();
+    for (size_t c = 0; c < leaf->columns(); ++c, ++column)
+      out.push_back(column->get() + leaf->row_bytes(c) * begin);
+    leaf->Rows(rows, out.data(), leaf->StoresFor(batch.rows));
+  }
+}
+
+Batch BatchMaker::Make(int64_t item) const {
+  Batch batch = Allocate(item);
+  Fill(item, 0, 1, batch);
   return batch;
 }
 

@@ -1,6 +1,7 @@
 #ifndef NPYFAST_CORE_BATCH_MAKER_H_
 #define NPYFAST_CORE_BATCH_MAKER_H_
 
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -21,8 +22,9 @@ struct Batch {
 //
 // A run is `epochs` passes of the plan, the first of them from batch `start_batch` on. An item is
 // one batch; or, where `group` is larger than one, up to that many full batches of one epoch one
-// after the other in one buffer (the short last batch of an epoch is an item of its own). Immutable
-// and thread-safe.
+// after the other in one buffer (the short last batch of an epoch is an item of its own). The first
+// items are 1, 2, 4 ... batches up to that number, so that the first batch of a slow disk does not
+// wait for a whole group. Immutable and thread-safe.
 class BatchMaker {
  public:
   struct Run {
@@ -32,7 +34,8 @@ class BatchMaker {
     int64_t group = 1;
   };
 
-  // REQUIRES: 0 <= start_batch <= plan.batches(); group >= 1; all leaves have the plan's rows.
+  // REQUIRES: 0 <= start_batch <= plan.batches(); group >= 1; all leaves have the
+  // plan's rows.
   BatchMaker(std::vector<std::shared_ptr<const Gather>> leaves, const Plan& plan, const Run& run);
   virtual ~BatchMaker() = default;
 
@@ -46,9 +49,17 @@ class BatchMaker {
   const Plan& plan() const { return plan_; }
   const Run& run() const { return run_; }
 
-  // Makes item number `item`. REQUIRES: 0 <= item, and item < items() unless endless.
+  // An item is made in parts of about the same number of rows, by one thread or by several at once.
+  // The parts that `threads` threads should make an item in: one, unless items are large.
+  int Parts(int threads) const;
+  // Memory for an item. REQUIRES, here and below: 0 <= item, and item < items() unless endless.
+  // Throws std::bad_alloc.
+  Batch Allocate(int64_t item) const;
+  // Writes one part of an item. REQUIRES: 0 <= part < parts; batch is Allocate(item).
   // Throws std::bad_alloc. Virtual for those who make items that are late, or fail.
-  virtual Batch Make(int64_t item) const;
+  virtual void Fill(int64_t item, int part, int parts, const Batch& batch) const;
+  // All of an item.
+  Batch Make(int64_t item) const;
 
  private:
   // The first batch of an item, in its epoch.
@@ -58,7 +69,17 @@ class BatchMaker {
     int64_t batches;
   };
   Place PlaceOf(int64_t item) const;
-  int64_t ItemsFrom(int64_t batch) const;
+  int64_t RowsAt(const Place& place) const;
+  // The first items have 1, 2, 4 ... batches: how many such items, and their batches together.
+  int GrowingItems() const {
+    return static_cast<int>(std::bit_width(static_cast<uint64_t>(run_.group - 1)));
+  }
+  int64_t GrowingBatches() const {
+    return static_cast<int64_t>((uint64_t{1} << GrowingItems()) - 1);
+  }
+  // Items of the full batches of a pass from its k-th full batch on, and of its short last batch.
+  int64_t FullItems(int64_t full_batches, bool growing) const;
+  int64_t ShortItems(int64_t batch) const;
 
   std::vector<std::shared_ptr<const Gather>> leaves_;
   Plan plan_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <exception>
 #include <mutex>
@@ -27,26 +28,38 @@ constexpr auto kLongClaim = std::chrono::microseconds(200);
 // Held while a stream starts over in a forked child, which may have several readers by then.
 std::mutex rebuilding;
 
-[[maybe_unused]] const int registered =
-    ::pthread_atfork([] { rebuilding.lock(); }, [] { rebuilding.unlock(); },
-                     [] { rebuilding.unlock(); });
+[[maybe_unused]] const int registered = ::pthread_atfork(
+    [] { rebuilding.lock(); }, [] { rebuilding.unlock(); }, [] { rebuilding.unlock(); });
+
+// Lets go of a reference without giving it back: what it keeps is never destroyed.
+template <typename T>
+void Abandon(std::shared_ptr<T> reference) noexcept {
+  alignas(std::shared_ptr<T>) std::byte grave[sizeof reference];
+  new (grave) std::shared_ptr<T>(std::move(reference));
+}
 
 int64_t AheadItems(const BatchMaker& maker, const BatchStream::Options& options) {
   const int64_t by_memory = options.ahead_bytes / std::max<int64_t>(maker.item_bytes(), 1);
-  return std::clamp<int64_t>(by_memory, options.threads + 1,
-                             std::max<int64_t>(options.ahead_items, options.threads + 1));
+  // Enough for all threads to be at work while the reader has one.
+  const int64_t least = maker.Parts(options.threads) > 1 ? 2 : options.threads + 1;
+  return std::clamp(by_memory, least, std::max(options.ahead_items, least));
 }
 
 }  // namespace
 
-// Consecutive items that one thread makes. Touched by that thread alone until `done`.
+// Consecutive items that one thread makes, or a single large one that several make part by part.
+// Its items are touched by the thread that makes them alone, until all parts are done.
 struct BatchStream::Claim {
   int64_t first = 0;
   int64_t count = 0;
+  int parts = 1;
+  int parts_claimed = 0;
+  int parts_done = 0;
   std::vector<Batch> items;
   size_t delivered = 0;
   std::exception_ptr error;  // of the item behind the last one in `items`
-  bool done = false;
+
+  bool done() const { return parts_done == parts; }
 };
 
 // What readers and workers share. A worker's task holds a reference of its own.
@@ -54,6 +67,7 @@ struct BatchStream::State {
   std::shared_ptr<const BatchMaker> maker;
   int64_t ahead;
   int workers;
+  int parts;  // of each item
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -66,38 +80,55 @@ struct BatchStream::State {
 
   bool AllClaimed() const { return maker->items() >= 0 && next_item >= maker->items(); }
 
-  // REQUIRES: mutex held. Null if nothing may be made now.
+  // A part of a claim that the caller is to make. REQUIRES: mutex held. Null if there is none now.
   Claim* TryClaim() {
     if (cancelled || failed) return nullptr;
+    if (!claims.empty() && claims.back()->parts_claimed < claims.back()->parts) {
+      ++claims.back()->parts_claimed;
+      return claims.back().get();
+    }
     const int64_t undelivered = claims.empty() ? 0 : next_item - claims.front()->first;
     int64_t count = std::min(claim_items, ahead - undelivered);
     if (maker->items() >= 0) count = std::min(count, maker->items() - next_item);
     if (count <= 0) return nullptr;
-    claims.push_back(std::make_unique<Claim>());
-    Claim* claim = claims.back().get();
+    auto claim = std::make_unique<Claim>();
     claim->first = next_item;
     claim->count = count;
+    claim->parts = parts;
+    claim->parts_claimed = 1;
+    // Here, because the threads that make the parts must all find it.
+    if (parts > 1) claim->items.push_back(maker->Allocate(next_item));
+    claims.push_back(std::move(claim));
     next_item += count;
-    return claim;
+    return claims.back().get();
   }
 
-  // Makes the items of a claim. Called and left with `lock` held, which is let go meanwhile.
+  // Makes the part of a claim that TryClaim() has just given. Called and left with `lock` held,
+  // which is let go meanwhile.
   void Fill(Claim* claim, std::unique_lock<std::mutex>& lock) {
+    const int part = claim->parts_claimed - 1;
     lock.unlock();
     const auto begin = Clock::now();
+    std::exception_ptr error;
     try {
-      claim->items.reserve(static_cast<size_t>(claim->count));
-      // Acquire: whoever takes a claim that was cut short sees that the stream is closed.
-      for (int64_t i = 0; i < claim->count && !cancelled.load(std::memory_order_acquire); ++i)
-        claim->items.push_back(maker->Make(claim->first + i));
+      if (parts > 1) {
+        maker->Fill(claim->first, part, parts, claim->items[0]);
+      } else {
+        MakeItems(*claim);
+      }
     } catch (...) {
-      claim->error = std::current_exception();
+      error = std::current_exception();
     }
     const auto spent = Clock::now() - begin;
     lock.lock();
-    claim->done = true;
-    if (claim->error) failed = true;
-    if (claim->count == claim_items) {
+    if (error) {
+      failed = true;
+      if (!claim->error) claim->error = error;
+      claim->parts = claim->parts_claimed;  // nobody will claim the others
+    }
+    ++claim->parts_done;
+    if (parts > 1 && claim->error && claim->done()) claim->items.clear();
+    if (parts == 1 && claim->count == claim_items) {
       if (spent < kShortClaim)
         claim_items = std::min(2 * claim_items, std::max<int64_t>(ahead / 8, 1));
       if (spent > kLongClaim) claim_items = std::max<int64_t>(claim_items / 2, 1);
@@ -105,10 +136,19 @@ struct BatchStream::State {
     changed.notify_all();
   }
 
+  void MakeItems(Claim& claim) const {
+    claim.items.reserve(static_cast<size_t>(claim.count));
+    // Acquire: whoever takes a claim that was cut short sees that the stream is closed.
+    for (int64_t i = 0; i < claim.count && !cancelled.load(std::memory_order_acquire); ++i)
+      claim.items.push_back(maker->Make(claim.first + i));
+  }
+
   // REQUIRES: mutex held.
   void StartWorkers(const std::shared_ptr<State>& self) noexcept {
-    const bool room = claims.empty() || next_item - claims.front()->first < ahead;
-    if (cancelled || failed || AllClaimed() || !room) return;
+    const bool items =
+        !AllClaimed() && (claims.empty() || next_item - claims.front()->first < ahead);
+    const bool rest = !claims.empty() && claims.back()->parts_claimed < claims.back()->parts;
+    if (cancelled || failed || !(items || rest)) return;
     try {
       while (active < workers) {
         ThreadPool::Shared().Submit([self] { self->Work(self); });
@@ -152,10 +192,13 @@ BatchStream::~BatchStream() {
   if (generation_ == ForkGeneration()) {
     std::unique_lock lock(state_->mutex);
     state_->changed.wait(lock, [this] { return state_->active == 0; });
+    // A task that has just ended may hold the state a moment longer, but no batches and no sources.
+    state_->claims.clear();
+    state_->maker = nullptr;
   } else {
     // Its threads, and whatever they had locked or half done, stayed in the parent.
     static_cast<void>(current_.release());
-    new std::shared_ptr<State>(std::move(state_));
+    Abandon(std::move(state_));
   }
 }
 
@@ -164,6 +207,7 @@ std::shared_ptr<BatchStream::State> BatchStream::NewState(int64_t first_item) co
   state->maker = maker_;
   state->ahead = AheadItems(*maker_, options_);
   state->next_item = first_item;
+  state->parts = maker_->Parts(options_.threads);
   // The reader is one of the threads; but somebody has to work while it does something else.
   state->workers = std::max(options_.threads - 1, 1);
   try {
@@ -186,7 +230,7 @@ void BatchStream::RebuildAfterFork() {
   // locked or half done, stayed there.
   new (&reader_) std::mutex;
   static_cast<void>(current_.release());
-  new std::shared_ptr<State>(std::move(state_));
+  Abandon(std::move(state_));
   state_ = std::move(fresh);
   generation_ = ForkGeneration();
 }
@@ -223,7 +267,9 @@ BatchStream::Result BatchStream::TryNext(Batch* item) {
 BatchStream::Result BatchStream::Next(Batch* item, std::chrono::milliseconds timeout) {
   if (closed_) return Result::kEnd;
   if (generation_ != ForkGeneration()) RebuildAfterFork();
-  const auto deadline = Clock::now() + timeout;
+  // A day, or the sum might overflow.
+  const auto deadline =
+      Clock::now() + std::min<std::chrono::milliseconds>(timeout, std::chrono::hours(24));
   const std::lock_guard reading(reader_);
   for (;;) {
     if (closed_) return Result::kEnd;
@@ -232,7 +278,7 @@ BatchStream::Result BatchStream::Next(Batch* item, std::chrono::milliseconds tim
     State& state = *state_;
     // Again, now that Close() can't wake anybody up unseen.
     if (state.cancelled) return Result::kEnd;
-    if (!state.claims.empty() && state.claims.front()->done) {
+    if (!state.claims.empty() && state.claims.front()->done()) {
       current_ = std::move(state.claims.front());
       state.claims.pop_front();
       state.StartWorkers(state_);

@@ -36,8 +36,8 @@ int64_t Plan::BatchRows(int64_t batch) const {
          Share(rest, options_.shard_index, options_.shard_count);
 }
 
-void Plan::Rows(uint64_t epoch, int64_t batch, std::span<int64_t> rows) const {
-  const int64_t first = FirstPosition(batch);
+void Plan::Rows(uint64_t epoch, int64_t batch, int64_t first, std::span<int64_t> rows) const {
+  first += FirstPosition(batch);
   if (options_.shuffle) {
     const auto size = static_cast<uint64_t>(selection_.size);
     Order(size, options_.seed, epoch).Fill(static_cast<uint64_t>(first), rows);
