@@ -26,6 +26,7 @@ class Batching:
     run: Run  # of the first iteration
     endless_epochs: bool  # whether each iteration is the next epoch (epochs=None)
     threads: int | None
+    readahead: str
     transform: Transform | None
 
     def run_of(self, iteration: int) -> Run:
@@ -42,6 +43,7 @@ class Batching:
             run,
             group=group,
             threads=self.threads,
+            readahead=self.readahead,
             pack=packer(self.structure),
         )
         if self.transform is None or not transformed:
@@ -113,6 +115,7 @@ def make_batching(
         run=_plan.make_run(plan, epochs=epochs, start_epoch=start_epoch, start_batch=start_batch),
         endless_epochs=epochs is None,
         threads=workers,
+        readahead=readahead,
         transform=transform,
     )
 
@@ -216,7 +219,9 @@ def batches(
         start_epoch, start_batch: where to begin; `start_batch` goes with an explicit `epochs`.
         threads: how many make batches at once, the reader's among them; by default the CPUs that
             this process may use.
-        readahead: "auto" or "off"; never changes results.
+        readahead: "auto": shuffled rows of files that are larger than the memory this process may
+            use are asked for together, a batch at a time, and everything else is left to the
+            kernel; "off": all is left to the kernel. Never changes results.
 
     Returns:
         `Batches`: iterable, with `len()` and `position`. Each element has the nest of `source`,

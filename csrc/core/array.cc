@@ -1,5 +1,7 @@
 #include "core/array.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <string_view>
 #include <utility>
@@ -47,6 +49,7 @@ void RefuseObjects(const std::string& name, const Dtype& dtype) {
 
 std::shared_ptr<const Array> Array::Open(std::span<const std::string> paths) {
   std::shared_ptr<Array> array(new Array);
+  size_t dense_shards = 0;
   for (size_t i = 0; i < paths.size(); ++i) {
     MappedFile file(paths[i]);
     const std::string_view bytes(reinterpret_cast<const char*>(file.data()),
@@ -91,11 +94,27 @@ std::shared_ptr<const Array> Array::Open(std::span<const std::string> paths) {
     shard.strides.assign(strides.begin() + 1, strides.end());
     if (__builtin_add_overflow(array->rows_, rows, &array->rows_))
       throw Error(paths[i] + ": the shards have more rows together than can be counted");
+    // In Fortran order too, where a row has but one item.
+    if (!header.fortran_order || header.shape.size() == 1) dense_shards += 1;
+    array->file_bytes_ += file.size();
     array->first_rows_.push_back(shard.first_row);
     array->shards_.push_back(std::move(shard));
     array->files_.push_back(std::move(file));
   }
+  array->dense_rows_ = dense_shards == array->shards_.size();
   return array;
+}
+
+void Array::ExpectSingleRows() const {
+  for (const MappedFile& file : files_) file.Advise(0, file.size(), MADV_RANDOM);
+}
+
+void Array::StartReading(std::span<const int64_t> rows) const {
+  for (const int64_t row : rows) {
+    const size_t s = ShardOf(row);
+    const std::byte* first = shards_[s].data + (row - shards_[s].first_row) * shards_[s].row_stride;
+    files_[s].Advise(first - files_[s].data(), shards_[s].row_stride, MADV_WILLNEED);
+  }
 }
 
 std::shared_ptr<const Array> Array::View(const std::byte* data, const Dtype& dtype,

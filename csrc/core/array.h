@@ -43,6 +43,19 @@ class Array {
   const std::vector<int64_t>& row_shape() const { return row_shape_; }
   const std::vector<Shard>& shards() const { return shards_; }
 
+  // Bytes of all shards' files together; 0 for memory.
+  int64_t file_bytes() const { return file_bytes_; }
+
+  // Whether each row is one run of bytes, as in C order.
+  bool has_dense_rows() const { return dense_rows_; }
+
+  // Says that single rows will be read, in an order that the kernel cannot foresee: it then reads
+  // the pages that are touched and no more. Results never change.
+  void ExpectSingleRows() const;
+  // Starts reading rows that will be copied soon, all of them at once. REQUIRES: has_dense_rows();
+  // 0 <= row < rows() for each. A hint: whatever fails is left to the copy.
+  void StartReading(std::span<const int64_t> rows) const;
+
   // The shard that holds a row. REQUIRES: 0 <= row < rows().
   size_t ShardOf(int64_t row) const;
 
@@ -55,6 +68,8 @@ class Array {
   std::vector<Shard> shards_;        // none of them empty
   std::vector<int64_t> first_rows_;  // shards_[i].first_row again, close together for the search
   std::vector<MappedFile> files_;
+  int64_t file_bytes_ = 0;
+  bool dense_rows_ = false;
 };
 
 }  // namespace npyfast

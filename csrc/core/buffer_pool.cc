@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstdlib>
@@ -29,8 +30,9 @@ Head* HeadOf(std::byte* block) { return reinterpret_cast<Head*>(block - kHeadByt
 
 // Batches of nearly the same size share blocks: at most an eighth of one is wasted.
 size_t CapacityFor(size_t bytes) {
-  const size_t total = bytes + kHeadBytes;
-  const size_t step = total <= 4096 ? BufferPool::kAlignment : std::bit_floor(total) / 8;
+  // At least one: a block without bytes has its own address, too.
+  const size_t total = std::max<size_t>(bytes, 1) + kHeadBytes;
+  const size_t step = std::max(BufferPool::kAlignment, std::bit_floor(total) / 8);
   return (total + step - 1) / step * step - kHeadBytes;
 }
 

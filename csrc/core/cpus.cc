@@ -5,11 +5,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <thread>
-#include <vector>
+
+#include "core/cgroup.h"
 
 namespace npyfast {
 namespace {
@@ -46,42 +47,10 @@ double QuotaOf(const std::string& folder, bool v2) {
   return quota > 0 && period > 0 ? quota / period : INFINITY;
 }
 
-// The least that a group or any of its ancestors grants.
-double QuotaUpTo(const std::string& mount, std::string group, bool v2) {
-  double least = QuotaOf(mount, v2);
-  while (group.size() > 1 && group[0] == '/') {
-    least = std::min(least, QuotaOf(mount + group, v2));
-    group.resize(group.rfind('/'));
-  }
-  return least;
-}
-
-double CgroupCpus() {
-  double least = INFINITY;
-  std::ifstream file("/proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {
-    // "hierarchy:controllers:/group"; version 2 has hierarchy 0 and no controllers.
-    const size_t first = line.find(':');
-    const size_t second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const std::string group = line.substr(second + 1);
-    if (controllers.empty()) {
-      least = std::min(least, QuotaUpTo("/sys/fs/cgroup", group, true));
-      continue;
-    }
-    std::istringstream names(controllers);
-    for (std::string name; std::getline(names, name, ',');) {
-      if (name == "cpu") least = std::min(least, QuotaUpTo("/sys/fs/cgroup/cpu", group, false));
-    }
-  }
-  return least;
-}
-
 }  // namespace
 
 int UsableCpus() {
-  const double quota = std::ceil(CgroupCpus());
+  const double quota = std::ceil(CgroupLimit("cpu", QuotaOf));
   const int affinity = AffinityCpus();
   return std::max(1, quota < affinity ? static_cast<int>(quota) : affinity);
 }

@@ -56,7 +56,7 @@ std::string DtypeName(const Dtype& dtype) {
 bool SameDtype(const Dtype& a, const Dtype& b) {
   if (a.kind != b.kind || a.itemsize != b.itemsize || a.swapped != b.swapped || a.unit != b.unit ||
       a.subarray_shape != b.subarray_shape || a.is_subarray() != b.is_subarray() ||
-      a.fields.size() != b.fields.size()) {
+      a.is_structured() != b.is_structured() || a.fields.size() != b.fields.size()) {
     return false;
   }
   if (a.is_subarray() && !SameDtype(*a.base, *b.base)) return false;

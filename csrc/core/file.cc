@@ -60,4 +60,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
+void MappedFile::Advise(int64_t offset, int64_t bytes, int advice) const {
+  if (data_ == nullptr) return;
+  static const int64_t page = ::sysconf(_SC_PAGESIZE);
+  const int64_t first = offset / page * page;
+  ::madvise(const_cast<std::byte*>(data_) + first, static_cast<size_t>(offset + bytes - first),
+            advice);
+}
+
 }  // namespace npyfast

@@ -27,6 +27,9 @@ class MappedFile {
   const std::byte* data() const { return data_; }
   int64_t size() const { return size_; }
 
+  // madvise() for the pages that hold a range of bytes. Advice: a refusal is of no consequence.
+  void Advise(int64_t offset, int64_t bytes, int advice) const;
+
  private:
   const std::byte* data_ = nullptr;
   int64_t size_ = 0;

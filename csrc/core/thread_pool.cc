@@ -1,8 +1,8 @@
 #include "core/thread_pool.h"
 
 #include <pthread.h>
-#include <signal.h>
 
+#include <csignal>
 #include <exception>
 #include <memory>
 #include <system_error>
@@ -70,7 +70,7 @@ void ThreadPool::Run() {
     waiting_.fetch_sub(1, std::memory_order_relaxed);
     lock.unlock();
     task();
-    task = nullptr;  // what it holds is let go before this thread sleeps
+    task = nullptr;  // what it holds is let go of, and not under the lock
     lock.lock();
   }
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "python/dtype.h"
+#include "python/gil.h"
 #include "python/register.h"
 
 namespace npyfast::python {
@@ -26,7 +27,7 @@ std::span<const int64_t> Span(const RowNumbers& rows) {
 
 std::unique_ptr<PyArrayRows> OpenFiles(const std::vector<py::bytes>& paths) {
   std::vector<std::string> names(paths.begin(), paths.end());
-  const py::gil_scoped_release release;  // opening may wait for a disk or a network
+  const GilReleased released;  // opening may wait for a disk or a network
   return std::make_unique<PyArrayRows>(PyArrayRows{Array::Open(names), {}});
 }
 
@@ -41,9 +42,11 @@ std::unique_ptr<PyArrayRows> ViewMemory(const py::array& memory) {
 }
 
 std::unique_ptr<PyGather> MakeGather(
-    const PyArrayRows& source, bool apart,
+    const PyArrayRows& source, bool apart, bool by_row,
     const std::vector<std::pair<py::dtype, std::vector<int64_t>>>& columns) {
-  auto gather = std::make_shared<Gather>(source.array, apart ? Fields::kApart : Fields::kTogether);
+  auto gather =
+      std::make_shared<Gather>(source.array, apart ? Fields::kApart : Fields::kTogether,
+                               by_row ? Gather::Reading::kByRow : Gather::Reading::kByKernel);
   auto made = std::make_unique<PyGather>();
   for (const auto& [dtype, shape] : columns) made->columns.push_back({dtype, shape});
   bool fits = made->columns.size() == gather->columns();
@@ -61,7 +64,7 @@ py::list Take(const PyGather& self, const RowNumbers& rows, int threads) {
   std::vector<int64_t> resolved(wanted.size());
   std::vector<Buffer> buffers;
   {
-    const py::gil_scoped_release release;
+    const GilReleased released;
     ResolveRows(wanted, self.gather->array().rows(), resolved);
     std::vector<std::byte*> out;
     for (size_t c = 0; c < self.columns.size(); ++c) {
@@ -87,7 +90,7 @@ void TakeInto(const PyGather& self, const RowNumbers& rows, py::array& out, int 
       out.nbytes() != self.gather->row_bytes(0) * static_cast<int64_t>(wanted.size())) {
     throw py::value_error("out has the wrong size");
   }
-  const py::gil_scoped_release release;
+  const GilReleased released;
   std::vector<int64_t> resolved(wanted.size());
   ResolveRows(wanted, self.gather->array().rows(), resolved);
   self.gather->RowsParallel(resolved, &data, threads);
@@ -100,6 +103,8 @@ void RegisterArray(py::module_& m) {
       .def_static("open", &OpenFiles, py::arg("paths"))
       .def_static("view", &ViewMemory, py::arg("memory"))
       .def_property_readonly("rows", [](const PyArrayRows& self) { return self.array->rows(); })
+      .def_property_readonly("file_bytes",
+                             [](const PyArrayRows& self) { return self.array->file_bytes(); })
       .def_property_readonly(
           "row_shape",
           [](const PyArrayRows& self) { return py::tuple(py::cast(self.array->row_shape())); })
@@ -109,7 +114,8 @@ void RegisterArray(py::module_& m) {
                              [](const PyArrayRows& self) { return self.array->shards().size(); });
 
   py::class_<PyGather>(m, "Gather", "Copies listed rows of an Array into dense columns.")
-      .def(py::init(&MakeGather), py::arg("array"), py::arg("apart"), py::arg("columns"))
+      .def(py::init(&MakeGather), py::arg("array"), py::arg("apart"), py::arg("by_row"),
+           py::arg("columns"))
       .def("take", &Take, py::arg("rows").noconvert(), py::arg("threads"))
       .def("take_into", &TakeInto, py::arg("rows").noconvert(), py::arg("out").noconvert(),
            py::arg("threads"));

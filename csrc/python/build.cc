@@ -2,6 +2,7 @@
 
 #include "core/buffer_pool.h"
 #include "core/cpus.h"
+#include "core/memory.h"
 #include "python/register.h"
 
 #ifndef NPYFAST_FLAGS
@@ -35,6 +36,7 @@ void RegisterBuild(py::module_& m) {
   m.attr("FLAGS") = NPYFAST_FLAGS;
   m.attr("BUILD_TYPE") = NPYFAST_BUILD_TYPE;
   m.def("usable_cpus", &UsableCpus, "CPUs this process may use: affinity and cgroup quota.");
+  m.def("usable_memory", &UsableMemory, "Bytes of memory this process may fill.");
   m.def(
       "pool_bytes",
       [] {

@@ -38,10 +38,11 @@ class Rows(Protocol):
         """The same into `out`, which has the right shape and dtype and is C-contiguous."""
 
 
-class Stream(Protocol, Iterator[Any]):  # type: ignore[misc]
+class Stream(Iterator[Any], Protocol):
     """An iterator of batches that knows how many it has delivered."""
 
-    position: int
+    @property
+    def position(self) -> int: ...
 
     def close(self) -> None:
         """Ends the iteration."""
@@ -68,11 +69,13 @@ class Backend(Protocol):
         *,
         group: int,
         threads: int | None,
+        readahead: str,
         pack: Callable[..., Any] | None,
     ) -> Stream:
         """The batches of a run. `pack` makes an element of the flat columns of all leaves; None:
-        the only column itself, or the tuple of them. With `group` larger than one, an item is up to
-        that many full batches in arrays of shape (batches, batch_size, ...)."""
+        the only column itself, or the tuple of them. With `group` larger than one,
+        an item is up to that many full batches in arrays of shape (batches, batch_size, ...); the
+        first items are smaller."""
 
 
 @functools.cache
@@ -84,6 +87,7 @@ def _chosen() -> tuple[Any, str]:
     if wanted == "numpy":
         return importlib.import_module("npyfast._backends.numpy"), f"{VARIABLE}=numpy asks for it"
     try:
+        importlib.import_module("npyfast._core")  # by itself first: its error says more
         module = importlib.import_module("npyfast._backends.native")
     except ImportError as error:
         why = f"the extension npyfast._core cannot be imported ({error}){_shadow_hint()}"
@@ -92,7 +96,7 @@ def _chosen() -> tuple[Any, str]:
         warnings.warn(
             f"npyfast copies with NumPy, several times slower, because {why}",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,  # the line that imports npyfast
         )
         return importlib.import_module("npyfast._backends.numpy"), why
     return module, f"{VARIABLE}=native asks for it" if wanted == "native" else "it is installed"

@@ -33,7 +33,7 @@ class Rows:
         self._array = array
         self.dtype = native(dtype)
         self.row_shape = array.row_shape
-        self._records = _core.Gather(array, False, [(self.dtype, self.row_shape)])
+        self._records = _core.Gather(array, False, False, [(self.dtype, self.row_shape)])
 
     def __len__(self) -> int:
         return self._array.rows
@@ -44,10 +44,15 @@ class Rows:
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         self._records.take_into(rows, out, threads or usable_cpus())
 
-    def columns(self) -> _core.Gather:
-        """Copies rows into one array for each field."""
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of all files together; 0 for memory."""
+        return self._array.file_bytes
+
+    def columns(self, by_row: bool) -> _core.Gather:
+        """Copies rows into one array for each field, and reads row by row if asked to."""
         specs = [(c.dtype, c.shape) for c in leaves(columns(self.dtype, self.row_shape))]
-        return _core.Gather(self._array, True, specs)
+        return _core.Gather(self._array, True, by_row, specs)
 
 
 def open(files: Sequence[str]) -> Rows:
@@ -68,12 +73,18 @@ def stream(
     *,
     group: int,
     threads: int | None,
+    readahead: str,
     pack: Callable[..., Any] | None,
 ) -> _core.Stream:
     """The batches of a run; see npyfast._backends.Backend."""
+    by_row = (
+        readahead == "auto"
+        and plan.seed is not None
+        and sum(leaf.file_bytes for leaf in leaf_rows) > _core.usable_memory()
+    )
     selection = plan.selection
     return _core.Stream(
-        leaves=[leaf.columns() for leaf in leaf_rows],
+        leaves=[leaf.columns(by_row) for leaf in leaf_rows],
         plan=_core.Plan(
             start=selection.start,
             step=selection.step,

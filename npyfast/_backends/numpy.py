@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from npyfast._fields import AnyArray, native, split
+from npyfast._fields import AnyArray, native, split, to_native
 from npyfast._header import Header, read_header_numpy
 from npyfast._nest import leaves
 from npyfast._plan import Plan, RowNumbers, Run, resolve_rows
@@ -33,19 +34,19 @@ class Rows:
         return int(self._first_rows[-1])
 
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
-        if len(self._shards) == 1:
-            rows = resolve_rows(rows, len(self))
-            return self._shards[0][rows].astype(self.dtype, copy=False)
-        out: AnyArray = np.empty((len(rows), *self.row_shape), self.dtype)
+        if len(self._shards) == 1 and self.dtype.itemsize:
+            return to_native(self._shards[0][resolve_rows(rows, len(self))])
+        # Not np.empty, which makes "S1" of "S0".
+        out: AnyArray = np.ndarray((len(rows), *self.row_shape), self.dtype)
         self.take_into(rows, out, threads)
         return out
 
-    def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:  # noqa: ARG002
+    def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         rows = resolve_rows(rows, len(self))
         which = np.searchsorted(self._first_rows, rows, side="right") - 1
         for shard in np.unique(which):
             mine = which == shard
-            out[mine] = self._shards[shard][rows[mine] - self._first_rows[shard]]
+            out[mine] = to_native(self._shards[shard][rows[mine] - self._first_rows[shard]])
 
 
 def open(files: Sequence[str]) -> Rows:
@@ -78,7 +79,7 @@ def _check_shard(first: str, expected: Header, path: str, header: Header) -> Non
 
 def _map(path: str, header: Header) -> AnyArray:
     if 0 in header.shape or header.dtype.itemsize == 0:
-        return np.zeros(header.shape, header.dtype)
+        return np.ndarray(header.shape, header.dtype)  # not np.zeros, which makes "S1" of "S0"
     order: Any = "F" if header.fortran_order else "C"
     return np.memmap(path, header.dtype, "r", header.data_offset, header.shape, order)
 
@@ -92,7 +93,7 @@ def view(memory: AnyArray) -> Rows:
             "an array in memory: holds Python objects (dtype object), which npyfast never "
             "unpickles; save the array with a numeric or fixed-length string dtype"
         )
-    return Rows([memory])
+    return Rows([np.asarray(memory)])
 
 
 class Stream:
@@ -100,14 +101,16 @@ class Stream:
 
     def __init__(self, items: Iterator[Any]) -> None:
         self._items = items
+        self._reading = threading.Lock()  # several threads may share a stream
         self.position = 0
 
     def __iter__(self) -> Stream:
         return self
 
     def __next__(self) -> Any:
-        item = next(self._items)
-        self.position += 1
+        with self._reading:
+            item = next(self._items)
+            self.position += 1
         return item
 
     def close(self) -> None:
@@ -121,6 +124,7 @@ def stream(
     *,
     group: int,
     threads: int | None,
+    readahead: str,
     pack: Callable[..., Any] | None,
 ) -> Stream:
     """The batches of a run; see npyfast._backends.Backend."""
@@ -144,15 +148,17 @@ _ROWS_AT_ONCE = 4096
 def _items(plan: Plan, run: Run, group: int) -> Iterator[tuple[RowNumbers, int]]:
     """The rows of each item of a run, and of how many batches they are."""
     epoch, batch = run.start_epoch, run.start_batch
-    at_once = max(1, _ROWS_AT_ONCE // (group * plan.batch_size)) * group
+    size = 1  # of the next item; the first ones grow up to a group
     while plan.batches and (run.epochs < 0 or epoch < run.start_epoch + run.epochs):
         while batch < plan.full_batches:
-            batches = min(at_once, plan.full_batches - batch)
+            at_once = max(size, _ROWS_AT_ONCE // (group * plan.batch_size) * group)
+            batches = min(at_once if size == group else size, plan.full_batches - batch)
             rows = plan.rows(epoch, batch, batches).reshape(batches, plan.batch_size)
-            for first in range(0, batches, group):
-                item = rows[first : first + group]
+            for first in range(0, batches, size):
+                item = rows[first : first + size]
                 yield item.reshape(-1), len(item)
             batch += batches
+            size = min(2 * size, group)
         if batch < plan.batches:  # a short last batch is never part of a group
             yield plan.rows(epoch, batch), 1
-        epoch, batch = epoch + 1, 0
+        epoch, batch, size = epoch + 1, 0, group
