@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/errors.h"
+#include "python/gil.h"
 #include "python/register.h"
 
 namespace npyfast::python {
@@ -59,7 +60,7 @@ py::array_t<int64_t> OrderOf(uint64_t rows, uint64_t seed, uint64_t epoch,
       py::array::ShapeContainer(positions.shape(), positions.shape() + positions.ndim()));
   const std::span<const uint64_t> in(positions.data(), static_cast<size_t>(positions.size()));
   int64_t* const data = out.mutable_data();
-  const py::gil_scoped_release release;
+  const GilReleased released;
   FillAny(Order(rows, seed, epoch), in, data);
   return out;
 }

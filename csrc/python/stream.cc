@@ -13,6 +13,7 @@
 #include "core/batch_stream.h"
 #include "python/array.h"
 #include "python/errors.h"
+#include "python/gil.h"
 #include "python/register.h"
 #include "python/to_numpy.h"
 
@@ -64,7 +65,7 @@ class PyStream {
 
   ~PyStream() {
     // The threads that it waits for need no GIL; everybody else may.
-    const py::gil_scoped_release release;
+    const GilReleased released;
     stream_ = nullptr;
   }
 
@@ -77,7 +78,7 @@ class PyStream {
     BatchStream::Result result = stream_->TryNext(&batch);
     while (result == BatchStream::Result::kNotYet) {
       {
-        const py::gil_scoped_release release;
+        const GilReleased released;
         result = stream_->Next(&batch, kSignalCheck);
       }
       if (result == BatchStream::Result::kNotYet && PyErr_CheckSignals() != 0)
@@ -123,7 +124,9 @@ PyObject* IterNext(PyObject* self) {
   try {
     return py::handle(self).cast<PyStream&>().Next();
   } catch (...) {
-    SetPythonError(std::current_exception());
+    const std::exception_ptr error = std::current_exception();
+    if (!error) WaitForTheEnd();  // no exception of C++: the interpreter has ended
+    SetPythonError(error);
     return nullptr;
   }
 }
