@@ -21,9 +21,10 @@ ENGINES = ("auto", "generator")
 
 # A call into Python costs about 100 us whatever it brings. Small batches are therefore handed over
 # in groups of up to so many bytes and batches, which TensorFlow's C++ takes apart; that costs a
-# copy, which for larger batches is more than the call.
-GROUP_BYTES = 1 << 20
-GROUP_BATCHES = 64
+# copy, which for batches larger than the last number is more than the call.
+GROUP_BYTES = 4 << 20
+GROUP_BATCHES = 128
+GROUPED_BATCH_BYTES = 1 << 20
 
 
 def import_tensorflow() -> Any:
@@ -107,7 +108,10 @@ def _group(batching: Batching) -> int:
     for column in leaves(batching.structure):
         row_bytes += column.dtype.itemsize * int(np.prod(column.shape, dtype=np.int64))
     batch_bytes = max(1, row_bytes * batching.plan.batch_size)
-    return max(1, min(GROUP_BATCHES, GROUP_BYTES // batch_bytes))
+    if batch_bytes > GROUPED_BATCH_BYTES:
+        return 1
+    most = min(GROUP_BATCHES, GROUP_BYTES // batch_bytes, batching.plan.full_batches)
+    return 1 << (most.bit_length() - 1)
 
 
 def _grouped(spec: Any) -> Any:
@@ -116,20 +120,36 @@ def _grouped(spec: Any) -> Any:
     return map_nest(lambda s: tf.TensorSpec((None, *s.shape), s.dtype), spec)
 
 
-def _generator(batching: Batching, group: int) -> Callable[[], Iterator[Any]]:
+def _generator(batching: Batching, group: int, signature: Nest) -> Callable[[], Iterator[Any]]:
     """What from_generator calls at the start of each iteration."""
     iterations = itertools.count()
-    converted = any(column.dtype.kind in "mM" for column in leaves(batching.structure))
+    times = any(column.dtype.kind in "mM" for column in leaves(batching.structure))
 
     def begin() -> Iterator[Any]:
         stream = batching.stream(batching.run_of(next(iterations)), group=group)
-        if converted or batching.transform is not None:
-            return map(
-                functools.partial(map_nest, lambda a: to_tensor_array(np.asarray(a))), stream
-            )
-        return stream
+        if batching.transform is not None:
+            return map(functools.partial(_checked, signature), stream)
+        return map(_tensor_arrays, stream) if times else stream
 
     return begin
+
+
+def _tensor_arrays(element: Nest) -> Nest:
+    return map_nest(lambda value: to_tensor_array(np.asarray(value)), element)
+
+
+def _checked(signature: Nest, element: Nest) -> Nest:
+    """A transformed element as arrays, of the types that the first one had."""
+    flatten = import_tensorflow().nest.flatten
+    arrays = _tensor_arrays(element)
+    # TensorFlow checks the nest and the shapes, but would cut 0.5 to fit an int without a word.
+    for array, spec in zip(flatten(arrays), flatten(signature), strict=False):
+        if tensor_type(array.dtype) != spec.dtype:
+            raise TypeError(
+                f"the transform returned {array.dtype} where it returned {spec.dtype.name} for the "
+                "first batch"
+            )
+    return arrays
 
 
 def dataset(
@@ -217,19 +237,32 @@ def _from_generator(batching: Batching, prefetch: int | None) -> tf.data.Dataset
     else:
         signature = _transformed_signature(batching)
     output = signature if group == 1 else _grouped(signature)
-    made = tf.data.Dataset.from_generator(_generator(batching, group), output_signature=output)
+    begin = _generator(batching, group, signature)
+    made = tf.data.Dataset.from_generator(begin, output_signature=output)
+    options = tf.data.Options()
     if group > 1:
-        made = made.prefetch(2).unbatch()
+
+        def batches_of(*group: Any) -> Any:
+            nest = tf.nest.pack_sequence_as(signature, tf.nest.flatten(group))
+            return tf.data.Dataset.from_tensor_slices(nest)
+
+        # unbatch() would do the same, and takes twice as long for all but the smallest batches.
+        made = made.prefetch(1).flat_map(batches_of)
     count = batching.run.batches(batching.plan)
     made = made.apply(
         tf.data.experimental.assert_cardinality(
             tf.data.INFINITE_CARDINALITY if count < 0 else count
         )
     )
-    if group == 1 or prefetch is not None:
-        made = made.prefetch(2 if prefetch is None else prefetch)
+    if prefetch is None:
+        # What is grouped has been prefetched.
+        prefetch = 2 if group == 1 else 0
+    if prefetch:
+        made = made.prefetch(prefetch)
+    else:
+        # TensorFlow would append a prefetch by itself, which grows to hundreds of batches and, for
+        # small ones, takes as long as all the rest.
+        options.experimental_optimization.inject_prefetch = False
     if batching.plan.shard_count > 1:
-        options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        made = made.with_options(options)
-    return made
+    return made.with_options(options)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from npyfast._nest import Nest, map_nest
 
-AnyArray = npt.NDArray[np.generic]
+AnyArray = npt.NDArray[Any]
 
 
 class Column:
@@ -23,7 +25,7 @@ def native(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     return dtype.newbyteorder("=")
 
 
-def columns(dtype: np.dtype[np.generic], row_shape: tuple[int, ...]) -> Nest:
+def columns(dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> Nest:
     """The columns of rows of a dtype: one, or a dict of them for a structured dtype.
 
     A field of a structured dtype is a dict in turn; the shape of a sub-array field is appended.
@@ -36,11 +38,24 @@ def columns(dtype: np.dtype[np.generic], row_shape: tuple[int, ...]) -> Nest:
     return Column(native(dtype), row_shape)
 
 
+def to_native(array: AnyArray) -> AnyArray:
+    """The same items in native byte order: the array itself if it is."""
+    wanted = native(array.dtype)
+    if array.dtype == wanted:
+        return array
+    # NumPy swaps times without a unit (">m8") neither in astype nor in fancy assignments.
+    swapped: AnyArray = np.ndarray(array.shape, wanted)
+    swapped[...] = array
+    return swapped
+
+
 def split(array: AnyArray) -> Nest:
     """An array of rows as its columns, dense and in native byte order."""
     if array.dtype.names is not None:
         return {name: split(array[name]) for name in array.dtype.names}
-    return np.ascontiguousarray(array, dtype=native(array.dtype))
+    if array.dtype.itemsize == 0:  # ascontiguousarray makes "S1" of "S0"
+        return np.ndarray(array.shape, native(array.dtype))
+    return np.ascontiguousarray(to_native(array))
 
 
 def split_nest(nest: Nest) -> Nest:

@@ -7,10 +7,12 @@ can't read it is refused here.
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import os
 import re
+import stat
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,6 +111,10 @@ def check_size(path: str | os.PathLike[str], header: Header, size: int) -> None:
 
 
 def _read_header(path: str | os.PathLike[str], parse: Callable[[bytes], _Parsed]) -> Header:
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a directory is refused by open()
+        # Opening a pipe would wait for its writer.
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), os.fspath(path))
     with open(path, "rb") as file:
         start = file.read(_MAX_HEADER_BYTES)
         size = os.fstat(file.fileno()).st_size

@@ -25,9 +25,13 @@ def expand(path: Path) -> list[str]:
     """The files that a path means: itself, the `*.npy` of a directory, or what a pattern finds.
 
     A path that exists is itself, whatever characters it has. Files of a directory and of a pattern
-    come in natural order. Raises FileNotFoundError where there is nothing, as `open` does.
+    come in natural order. Raises FileNotFoundError where there is nothing, and ValueError for a
+    null character, as `open` does.
     """
     name = os.fsdecode(os.fspath(path))
+    if "\0" in name:
+        # The system would open what stands in front of it.
+        raise ValueError(f"{name!r}: a path has no null characters")
     if os.path.isdir(name):
         with os.scandir(name) as entries:
             found = [entry.path for entry in entries if entry.name.endswith(".npy")]

@@ -134,7 +134,7 @@ class Rows:
     ) -> npt.NDArray[Any]:
         if copy is False:
             raise ValueError("the rows of a file become an array only by a copy")
-        array = self[:]
+        array: npt.NDArray[Any] = self[:]
         return array if dtype is None else array.astype(dtype, copy=False)
 
     def close(self) -> None:

@@ -1,0 +1,95 @@
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+_AnyArray = npt.NDArray[np.generic]
+
+BUILD_TYPE: str
+COMPILER: str
+FLAGS: str
+ORDER_VERSION: int
+PREFIX_BYTES: int
+VERSION: str
+
+def header_bytes(prefix: bytes) -> int: ...
+def parse_header(
+    data: bytes,
+) -> tuple[tuple[int, int], tuple[int, ...], np.dtype[Any], bool, int]: ...
+def order(
+    rows: int, seed: int, epoch: int, positions: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.int64]: ...
+def pool_bytes() -> tuple[int, int]: ...
+def usable_cpus() -> int: ...
+def usable_memory() -> int: ...
+
+@final
+class Array:
+    @staticmethod
+    def open(paths: Sequence[bytes]) -> Array: ...
+    @staticmethod
+    def view(memory: _AnyArray) -> Array: ...
+    @property
+    def dtype(self) -> np.dtype[np.generic]: ...
+    @property
+    def file_bytes(self) -> int: ...
+    @property
+    def row_shape(self) -> tuple[int, ...]: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def shards(self) -> int: ...
+
+@final
+class Gather:
+    def __init__(
+        self,
+        array: Array,
+        apart: bool,
+        by_row: bool,
+        columns: Sequence[tuple[np.dtype[np.generic], Sequence[int]]],
+    ) -> None: ...
+    def take(self, rows: npt.NDArray[np.int64], threads: int) -> list[_AnyArray]: ...
+    def take_into(self, rows: npt.NDArray[np.int64], out: _AnyArray, threads: int) -> None: ...
+
+@final
+class Plan:
+    def __init__(
+        self,
+        *,
+        start: int,
+        step: int,
+        size: int,
+        list: npt.NDArray[np.int64] | None,
+        batch_size: int,
+        seed: int | None,
+        shard_index: int,
+        shard_count: int,
+        drop_remainder: bool,
+    ) -> None: ...
+    @property
+    def batches(self) -> int: ...
+    def rows(self, epoch: int, batch: int) -> npt.NDArray[np.int64]: ...
+
+@final
+class Stream:
+    def __init__(
+        self,
+        *,
+        leaves: Sequence[Gather],
+        plan: Plan,
+        start_epoch: int,
+        start_batch: int,
+        epochs: int,
+        group: int,
+        threads: int,
+        pack: Callable[..., Any] | None,
+    ) -> None: ...
+    def __iter__(self) -> Stream: ...
+    def __next__(self) -> Any: ...
+    @property
+    def items(self) -> int: ...
+    @property
+    def position(self) -> int: ...
+    def close(self) -> None: ...

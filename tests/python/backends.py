@@ -1,0 +1,31 @@
+"""Which backends are tested, and how a process changes over to one of them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+import npyfast
+import npyfast._backends
+
+ALL = ("native", "numpy")
+
+BACKENDS = tuple(os.environ.get("NPYFAST_TEST_BACKENDS", ",".join(ALL)).split(","))
+if not set(BACKENDS) <= set(ALL):
+    raise ValueError(f"NPYFAST_TEST_BACKENDS must list some of {ALL}, got {BACKENDS}")
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """The process uses this backend inside; ImportError where it is missing."""
+    module = importlib.import_module(f"npyfast._backends.{name}")
+    # Everything asks _chosen(), the only place that remembers the choice, at each use.
+    with (
+        mock.patch.object(npyfast._backends, "_chosen", lambda: (module, "the test's choice")),
+        mock.patch.object(npyfast, "backend", module.NAME),
+    ):
+        assert npyfast._backends.backend() is module
+        yield

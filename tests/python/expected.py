@@ -1,0 +1,141 @@
+"""What batches must be, computed from whole arrays in memory and the definitions in the docs.
+
+Slow and obvious: it shares nothing with npyfast but the order of an epoch, which has golden vectors
+of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from npyfast._order import order
+
+Array = npt.NDArray[Any]
+
+
+def epoch_rows(count: int, *, rows: Any = None, seed: int | None = None, epoch: int = 0) -> Array:
+    """The row numbers of one epoch, in order. `seed=None`: not shuffled."""
+    selected = np.arange(count)
+    if rows is not None:
+        selected = selected[rows]
+    if seed is None:
+        return selected
+    positions = np.arange(len(selected), dtype=np.uint64)
+    return selected[order(len(selected), seed, epoch, positions)]
+
+
+def epoch_batches(
+    count: int,
+    *,
+    batch_size: int,
+    rows: Any = None,
+    seed: int | None = None,
+    epoch: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    drop_remainder: bool = False,
+) -> list[Array]:
+    """The row numbers of each batch of one epoch, for one worker."""
+    ordered = epoch_rows(count, rows=rows, seed=seed, epoch=epoch)
+    index, workers = shard
+    global_size = workers * batch_size
+    batches = []
+    for start in range(0, len(ordered), global_size):
+        part = ordered[start : start + global_size]
+        if len(part) == global_size:
+            batches.append(part[index * batch_size : (index + 1) * batch_size])
+        elif not drop_remainder:
+            r = len(part)
+            batches.append(part[r * index // workers : r * (index + 1) // workers])
+    return batches
+
+
+def iteration(
+    count: int,
+    *,
+    epochs: int | None = None,
+    start_epoch: int = 0,
+    start_batch: int = 0,
+    k: int = 0,
+    **options: Any,
+) -> Iterator[Array]:
+    """The row numbers of each batch of the k-th iteration; endless with `epochs=-1`."""
+    if epochs is None:
+        passes: Any = [start_epoch + k]
+    elif epochs < 0:
+        passes = itertools.count(start_epoch)
+    else:
+        passes = range(start_epoch, start_epoch + epochs)
+    for epoch in passes:
+        batches = epoch_batches(count, epoch=epoch, **options)
+        if not batches:
+            return
+        yield from batches[start_batch if epoch == start_epoch else 0 :]
+
+
+def element(source: Any, rows: Array) -> Any:
+    """The element that holds these rows of a nest of whole arrays."""
+    if isinstance(source, dict):
+        return {key: element(value, rows) for key, value in source.items()}
+    if isinstance(source, tuple):
+        parts = [element(value, rows) for value in source]
+        return type(source)(*parts) if hasattr(source, "_fields") else tuple(parts)
+    # With the dtype, because indexing makes "S1" of "S0".
+    return apart(source[rows], source.dtype)
+
+
+def apart(array: Array, dtype: np.dtype[Any]) -> Any:
+    """A structured array as the dict of its fields; native byte order."""
+    if dtype.names is not None:
+        return {name: apart(array[name], array[name].dtype) for name in dtype.names}
+    return in_native_order(array, dtype)
+
+
+def in_native_order(array: Array, dtype: np.dtype[Any]) -> Array:
+    """The same items of this dtype in native byte order."""
+    # Not by astype, which makes "S1" of "S0", and leaves ">m8" as it is.
+    native: Array = np.ndarray(array.shape, dtype.newbyteorder("="))
+    native[...] = array
+    return native
+
+
+def assert_same(actual: Any, expected: Any) -> None:
+    """The same nest of the same arrays: type, shape, byte order and every bit."""
+    if isinstance(expected, dict):
+        assert type(actual) is type(expected)
+        assert list(actual) == list(expected)
+        for key in expected:
+            assert_same(actual[key], expected[key])
+    elif isinstance(expected, tuple):
+        assert type(actual) is type(expected)
+        assert len(actual) == len(expected)
+        for a, b in zip(actual, expected, strict=True):
+            assert_same(a, b)
+    else:
+        assert isinstance(actual, np.ndarray)
+        assert actual.shape == expected.shape
+        assert actual.dtype == expected.dtype
+        assert actual.dtype.isnative
+        assert same_bits(actual, expected)
+
+
+def same_bits(a: Array, b: Array) -> bool:
+    """Whether two arrays of one dtype hold the same items, NaNs of all kinds told apart."""
+    if a.dtype.names is not None:
+        return all(same_bits(a[name], b[name]) for name in a.dtype.names)
+    if a.dtype.char in "gG":  # padded, with bytes that say nothing
+        return np.array_equal(a, b, equal_nan=True)
+    return a.tobytes() == b.tobytes()
+
+
+def assert_same_batches(actual: Any, source: Any, rows_of_batches: Any) -> None:
+    """An iteration gives exactly these rows of a nest of whole arrays, batch by batch."""
+    batches = iter(actual)
+    for rows in rows_of_batches:
+        assert_same(next(batches), element(source, rows))
+    for extra in batches:
+        raise AssertionError(f"a batch too many: {extra!r}")

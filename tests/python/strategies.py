@@ -1,0 +1,102 @@
+"""Hypothesis strategies: sources, and the options of `batches` and `dataset`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import expected
+import numpy as np
+from hypothesis import strategies as st
+from samples import in_order, random_array
+
+Draw = Any
+
+# A leaf is its whole array, and where npyfast is to read it from: one with the other makes a nest.
+Leaf = tuple[Any, Any]
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+@st.composite
+def leaves(draw: Draw, folder: Path, rows: int, kinds: list[np.dtype[Any]]) -> Leaf:
+    """An array of so many rows, in memory or in files."""
+    dtype = draw(st.sampled_from(kinds))
+    shape = draw(st.lists(st.integers(0, 4), max_size=3).map(tuple))
+    array = random_array(dtype, (rows, *shape), seed=draw(st.integers(0, 9)))
+    if draw(st.integers(0, 3)) == 0:
+        steps = [slice(None, None, draw(st.sampled_from([1, -1, 2, -3]))) for _ in shape]
+        view = in_order(array, draw(st.sampled_from("CF")))[::-1][(slice(None), *steps)]
+        return view, view
+    cuts = sorted(draw(st.lists(st.integers(0, rows), max_size=4)))
+    paths = []
+    for shard in np.split(array, cuts):
+        path = folder / f"{len(list(folder.iterdir()))}.npy"
+        np.save(path, in_order(shard, draw(st.sampled_from("CF"))))
+        paths.append(path)
+    return array, paths if len(paths) > 1 else paths[0]
+
+
+@st.composite
+def nests(draw: Draw, folder: Path, rows: int, kinds: list[np.dtype[Any]]) -> Leaf:
+    """A nest of arrays, and the same nest of sources."""
+    count = draw(st.integers(1, 3))
+    arrays, sources = zip(*[draw(leaves(folder, rows, kinds)) for _ in range(count)], strict=True)
+    shapes = [
+        lambda p: p[0] if len(p) == 1 else {"b": p[0], "a": p[1:]},
+        tuple,
+        lambda p: dict(zip("zya", p, strict=False)),
+        lambda p: ({"x": p[0], "deep": (p[-1],)}, p[0]),
+        lambda p: Pair(p[0], (p[-1],)),
+    ]
+    shape = draw(st.sampled_from(shapes))
+    return shape(arrays), shape(sources)
+
+
+@st.composite
+def subsets(draw: Draw, rows: int) -> Any:
+    """A value of the option `rows`."""
+    kind = draw(st.sampled_from(["all", "all", "slice", "list", "mask", "range"]))
+    if kind == "slice":
+        return draw(st.slices(rows))
+    if kind == "list" and rows:
+        numbers = draw(st.lists(st.integers(-rows, rows - 1), max_size=40))
+        return np.array(numbers, draw(st.sampled_from(["i8", "i2", ">i4"])))
+    if kind == "mask":
+        return np.array(draw(st.lists(st.booleans(), min_size=rows, max_size=rows)), bool)
+    if kind == "range":
+        return range(*draw(st.slices(rows)).indices(rows)) if rows else range(0)
+    return None
+
+
+@st.composite
+def options(draw: Draw, rows: int) -> dict[str, Any]:
+    """Options that change which rows come, and when."""
+    made: dict[str, Any] = {
+        "batch_size": draw(st.integers(1, 12) | st.integers(1, 100)),
+        "drop_remainder": draw(st.booleans()),
+        "rows": draw(subsets(rows)),
+        "start_epoch": draw(st.integers(0, 3) | st.integers(0, 2**62 - 1000)),
+    }
+    if draw(st.booleans()):
+        count = draw(st.integers(1, 5))
+        made["shard"] = (draw(st.integers(0, count - 1)), count)
+    if draw(st.booleans()):
+        made["seed"] = draw(st.integers(0, 2**64 - 1))
+    epochs = draw(st.none() | st.integers(1, 3) | st.just(-1))
+    made["epochs"] = epochs
+    if epochs is not None:
+        one = expected.epoch_batches(
+            rows,
+            **{k: v for k, v in made.items() if k not in ("start_epoch", "epochs")},
+        )
+        made["start_batch"] = draw(st.integers(0, len(one)))
+    return made
+
+
+def given_options(made: dict[str, Any]) -> dict[str, Any]:
+    """The same as arguments of npyfast."""
+    return {**made, "shuffle": "seed" in made}
