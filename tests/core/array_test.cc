@@ -1,0 +1,233 @@
+#include "core/array.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "core/errors.h"
+#include "npy_file.h"
+
+namespace npyfast {
+namespace {
+
+using testing::NpyHeader;
+using testing::RandomBytes;
+using testing::TempFolder;
+using testing::WriteFile;
+using testing::WriteNpy;
+
+std::shared_ptr<const Array> Open(const std::vector<std::string>& paths) {
+  return Array::Open(paths);
+}
+
+TEST(Array, OpensOneFile) {
+  const TempFolder folder;
+  const auto bytes = RandomBytes(4 * 3 * 5 * 4);
+  WriteNpy(folder / "a.npy", "'<f4'", {4, 3, 5}, bytes);
+  const auto array = Open({folder / "a.npy"});
+  CHECK_EQ(array->rows(), 4);
+  CHECK_EQ(array->row_shape(), (std::vector<int64_t>{3, 5}));
+  CHECK_EQ(array->dtype().kind, 'f');
+  CHECK_EQ(array->shards().size(), 1u);
+  const Shard& shard = array->shards()[0];
+  CHECK_EQ(shard.row_stride, 60);
+  CHECK_EQ(shard.strides, (std::vector<int64_t>{20, 4}));
+  CHECK(std::equal(bytes.begin(), bytes.end(), shard.data));
+}
+
+TEST(Array, FortranOrderIsStridesAlone) {
+  const TempFolder folder;
+  WriteNpy(folder / "a.npy", "'<f4'", {4, 3, 5}, RandomBytes(4 * 3 * 5 * 4), true);
+  const auto array = Open({folder / "a.npy"});
+  CHECK_EQ(array->shards()[0].row_stride, 4);
+  CHECK_EQ(array->shards()[0].strides, (std::vector<int64_t>{16, 48}));
+}
+
+TEST(Array, BytesBehindTheDataDoNotMatter) {
+  const TempFolder folder;
+  WriteNpy(folder / "a.npy", "'|u1'", {3}, RandomBytes(10));
+  CHECK_EQ(Open({folder / "a.npy"})->rows(), 3);
+}
+
+TEST(Array, ATruncatedFileIsNamedWithBothSizes) {
+  const TempFolder folder;
+  const std::string path = folder / "a.npy";
+  WriteNpy(path, "'|u1'", {2000, 3}, RandomBytes(5999));
+  CHECK_THROWS(Open({path}), FormatError,
+               path +
+                   ": holds 5,999 bytes of data, its header promises 6,000 (2000, 3) uint8: the "
+                   "file is truncated");
+  WriteNpy(path, "'<f8'", {1000000000}, {});
+  CHECK_THROWS(Open({path}), FormatError,
+               "holds 0 bytes of data, its header promises 8,000,000,000");
+  // Within the header, down to nothing.
+  const std::string header = NpyHeader("'|u1'", std::vector<int64_t>{3});
+  for (size_t size = 0; size < header.size(); ++size) {
+    WriteFile(path, header.substr(0, size));
+    CHECK_THROWS(Open({path}), FormatError, path + ": not a readable .npy file: ");
+  }
+}
+
+TEST(Array, NotNpyAtAllIsNamed) {
+  const TempFolder folder;
+  WriteFile(folder / "a.npy", std::string(1000, 'x'));
+  CHECK_THROWS(Open({folder / "a.npy"}), FormatError, folder / "a.npy");
+  CHECK_THROWS(Open({folder / "missing.npy"}), OsError, folder / "missing.npy");
+  CHECK_THROWS(Open({folder / "."}), OsError, "directory");
+}
+
+TEST(Array, ObjectsAreRefused) {
+  const TempFolder folder;
+  WriteNpy(folder / "a.npy", "'|O'", {3}, RandomBytes(100));
+  CHECK_THROWS(Open({folder / "a.npy"}), ObjectDtypeError, folder / "a.npy");
+  WriteNpy(folder / "a.npy", "[('x', '<f4'), ('y', [('z', '|O', (2,))])]", {0}, {});
+  CHECK_THROWS(Open({folder / "a.npy"}), ObjectDtypeError, "never unpickles");
+  const std::vector<int64_t> shape = {0};
+  const std::vector<int64_t> strides = {8};
+  CHECK_THROWS(Array::View(nullptr, testing::DtypeOf("'|O'"), shape, strides), ObjectDtypeError,
+               "memory");
+}
+
+TEST(Array, ASingleValueHasNoRows) {
+  const TempFolder folder;
+  WriteNpy(folder / "a.npy", "'<f4'", {}, RandomBytes(4));
+  CHECK_THROWS(Open({folder / "a.npy"}), Error, "0-dimensional");
+}
+
+TEST(Array, ARowThatNobodyCanHoldIsRefusedEvenIfThereIsNone) {
+  const TempFolder folder;
+  WriteNpy(folder / "a.npy", "'<f8'", {0, int64_t{1} << 40, int64_t{1} << 40}, {});
+  CHECK_THROWS(Open({folder / "a.npy"}), FormatError, "larger than any array");
+}
+
+TEST(Array, HugeEmptyShapes) {
+  const TempFolder folder;
+  for (const bool fortran_order : {false, true}) {
+    WriteNpy(folder / "a.npy", "'<f8'", {int64_t{1} << 59, 0}, {}, fortran_order);
+    CHECK_EQ(Open({folder / "a.npy"})->rows(), int64_t{1} << 59);
+    WriteNpy(folder / "a.npy", "'<f8'", {int64_t{1} << 30, 1 << 10, 1 << 19, 0}, {}, fortran_order);
+    CHECK_EQ(Open({folder / "a.npy"})->rows(), int64_t{1} << 30);
+  }
+}
+
+TEST(Array, MoreRowsThanCanBeCounted) {
+  const TempFolder folder;
+  WriteNpy(folder / "a.npy", "'|u1'", {int64_t{1} << 62, 0}, {});
+  const std::string path = folder / "a.npy";
+  CHECK_THROWS(Open({path, path}), Error, "more rows together than can be counted");
+}
+
+TEST(Shards, AreOneRowAxis) {
+  const TempFolder folder;
+  // Empty ones at the beginning, in the middle and at the end, some of them in a row.
+  const std::vector<int64_t> sizes = {0, 3, 1, 0, 0, 5, 2, 0};
+  std::vector<std::string> paths;
+  for (const int64_t rows : sizes) {
+    paths.push_back(folder / (std::to_string(paths.size()) + ".npy"));
+    WriteNpy(paths.back(), "'<u2'", {rows, 2}, RandomBytes(static_cast<size_t>(rows) * 4));
+  }
+  const auto array = Open(paths);
+  CHECK_EQ(array->rows(), 11);
+  CHECK_EQ(array->shards().size(), 4u);
+  std::vector<size_t> shards;
+  for (int64_t row = 0; row < array->rows(); ++row) shards.push_back(array->ShardOf(row));
+  CHECK_EQ(shards, (std::vector<size_t>{0, 0, 0, 1, 2, 2, 2, 2, 2, 3, 3}));
+  std::vector<int64_t> first_rows;
+  for (const Shard& shard : array->shards()) first_rows.push_back(shard.first_row);
+  CHECK_EQ(first_rows, (std::vector<int64_t>{0, 3, 4, 9}));
+}
+
+TEST(Shards, AllOfThemMayBeEmpty) {
+  const TempFolder folder;
+  WriteNpy(folder / "a.npy", "'<f4'", {0, 3}, {});
+  const auto array = Open({folder / "a.npy", folder / "a.npy"});
+  CHECK_EQ(array->rows(), 0);
+  CHECK_EQ(array->shards().size(), 0u);
+  CHECK_EQ(array->row_shape(), (std::vector<int64_t>{3}));
+}
+
+TEST(Shards, TheSearchFindsEveryRowOfMany) {
+  const TempFolder folder;
+  std::vector<std::string> paths;
+  std::vector<size_t> wanted;
+  for (size_t i = 0; i < 100; ++i) {
+    const size_t rows = i * 7 % 5;
+    paths.push_back(folder / (std::to_string(i) + ".npy"));
+    WriteNpy(paths.back(), "'|u1'", {static_cast<int64_t>(rows)}, RandomBytes(rows));
+    if (rows == 0) continue;
+    const size_t shard = wanted.empty() ? 0 : wanted.back() + 1;
+    wanted.insert(wanted.end(), rows, shard);
+  }
+  const auto array = Open(paths);
+  std::vector<size_t> found;
+  for (int64_t row = 0; row < array->rows(); ++row) found.push_back(array->ShardOf(row));
+  CHECK_EQ(found, wanted);
+}
+
+TEST(Shards, MustAgreeInDtypeAndRowShape) {
+  const TempFolder folder;
+  const auto bytes = RandomBytes(1000);
+  WriteNpy(folder / "a.npy", "'<f4'", {2, 3}, bytes);
+  WriteNpy(folder / "dtype.npy", "'>f4'", {2, 3}, bytes);
+  WriteNpy(folder / "shape.npy", "'<f4'", {2, 4}, bytes);
+  WriteNpy(folder / "dimensions.npy", "'<f4'", {2}, bytes);
+  WriteNpy(folder / "empty.npy", "'<f4'", {0, 9}, {});
+  const std::string a = folder / "a.npy";
+  CHECK_THROWS(Open({a, a, folder / "dtype.npy"}), Error,
+               a + " has float32, " + (folder / "dtype.npy") + " has >f4");
+  CHECK_THROWS(Open({a, folder / "shape.npy"}), Error,
+               a + " has (3,), " + (folder / "shape.npy") + " has (4,)");
+  CHECK_THROWS(Open({a, folder / "dimensions.npy"}), Error,
+               a + " has (3,), " + (folder / "dimensions.npy") + " has ()");
+  // One without rows has a say, too.
+  CHECK_THROWS(Open({folder / "empty.npy", a}), Error, "has (9,)");
+}
+
+TEST(Shards, MayDifferInMemoryOrder) {
+  const TempFolder folder;
+  WriteNpy(folder / "c.npy", "'<f4'", {2, 3}, RandomBytes(24));
+  WriteNpy(folder / "f.npy", "'<f4'", {2, 3}, RandomBytes(24), true);
+  const auto array = Open({folder / "c.npy", folder / "f.npy"});
+  CHECK_EQ(array->rows(), 4);
+  CHECK_EQ(array->shards()[0].row_stride, 12);
+  CHECK_EQ(array->shards()[1].row_stride, 4);
+}
+
+TEST(Array, ViewsMemory) {
+  const auto memory = RandomBytes(24);
+  const std::vector<int64_t> shape = {2, 3};
+  const std::vector<int64_t> strides = {-12, 4};
+  const auto array = Array::View(memory.data() + 12, testing::DtypeOf("'<f4'"), shape, strides);
+  CHECK_EQ(array->rows(), 2);
+  CHECK_EQ(array->shards()[0].row_stride, -12);
+  CHECK(array->shards()[0].data == memory.data() + 12);
+  const std::vector<int64_t> none = {0, 3};
+  CHECK_EQ(Array::View(nullptr, testing::DtypeOf("'<f4'"), none, strides)->shards().size(), 0u);
+}
+
+// 10^12 rows of one byte: nothing may take memory or time by the row.
+TEST(Array, ATerabyte) {
+  const TempFolder folder;
+  const std::string path = folder / "a.npy";
+  constexpr int64_t kRows = 1'000'000'000'000;
+  const std::string header = NpyHeader("'|u1'", std::vector<int64_t>{kRows});
+  WriteFile(path, header);
+  const int64_t size = static_cast<int64_t>(header.size()) + kRows;
+  if (::truncate(path.c_str(), size) != 0) SKIP("this filesystem holds no file of 1 TB");
+  const auto array = Open({path, path});
+  CHECK_EQ(array->rows(), 2 * kRows);
+  CHECK_EQ(array->ShardOf(kRows - 1), 0u);
+  CHECK_EQ(array->ShardOf(kRows), 1u);
+  CHECK_EQ(static_cast<int>(array->shards()[1].data[kRows - 1]), 0);
+}
+
+}  // namespace
+}  // namespace npyfast
+
+TEST_MAIN()

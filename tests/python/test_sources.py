@@ -1,0 +1,257 @@
+"""What a source may be: paths, patterns, directories, lists, arrays in memory, and nests of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import expected
+import numpy as np
+import pytest
+from expected import assert_same, assert_same_batches
+from samples import Save, in_order
+
+import npyfast
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+X = np.arange(24, dtype="i4").reshape(12, 2)
+
+
+def read(source: Any) -> Any:
+    return np.asarray(npyfast.open(source))
+
+
+def test_a_path_as_text_and_as_an_object(save: Save) -> None:
+    path = save(X)
+    assert_same(read(path), X)
+    assert_same(read(Path(path)), X)
+
+
+def test_a_relative_path(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(X, "here.npy")
+    monkeypatch.chdir(os.path.dirname(path))
+    assert_same(read("here.npy"), X)
+
+
+@pytest.mark.parametrize("name", ["ünïcode-\U0001f600.npy", "two words.npy", "-dash.npy", "no-suffix"])
+def test_unusual_names(tmp_path: Path, name: str) -> None:
+    with open(tmp_path / name, "wb") as file:
+        np.save(file, X)
+    assert_same(read(tmp_path / name), X)
+    assert_same(next(iter(npyfast.batches(str(tmp_path / name)))), X)
+
+
+def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.npy")
+    with open(name, "wb") as file:
+        np.save(file, X)
+    assert_same(read(name), X)
+    assert_same(read(tmp_path), X)
+    with open(name, "wb") as file:
+        file.write(b"nonsense")
+    with pytest.raises(npyfast.NpyFormatError) as caught:
+        read(name)
+    assert name in str(caught.value)
+
+
+def test_a_symbolic_link(save: Save, tmp_path: Path) -> None:
+    (tmp_path / "link.npy").symlink_to(save(X))
+    assert_same(read(tmp_path / "link.npy"), X)
+
+
+def numbered(save: Save, names: list[str]) -> None:
+    for value, name in enumerate(names):
+        save(np.full(1, value), name)
+
+
+NATURAL = ["part-0.npy", "part-1.npy", "part-2.npy", "part-10.npy", "part-11.npy", "part-100.npy"]
+
+
+def test_a_directory_in_natural_order(save: Save, tmp_path: Path) -> None:
+    numbered(save, [f"data/{name}" for name in NATURAL])
+    (tmp_path / "data" / "notes.txt").write_text("no array")
+    (tmp_path / "data" / "deeper").mkdir()
+    for directory in (tmp_path / "data", f"{tmp_path}/data/"):
+        assert read(directory).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_pattern_in_natural_order(save: Save, tmp_path: Path) -> None:
+    numbered(save, NATURAL)
+    assert read(f"{tmp_path}/part-*.npy").tolist() == [0, 1, 2, 3, 4, 5]
+    assert read(tmp_path / "part-1?.npy").tolist() == [3, 4]
+    assert read(f"{tmp_path}/part-[02].npy").tolist() == [0, 2]
+
+
+def test_a_pattern_over_directories(save: Save, tmp_path: Path) -> None:
+    numbered(save, ["run-9/a-1.npy", "run-9/a-10.npy", "run-10/a-2.npy"])
+    assert read(f"{tmp_path}/run-*/*.npy").tolist() == [0, 1, 2]
+    assert read(f"{tmp_path}/**/a-*.npy").tolist() == [0, 1, 2]
+
+
+def test_more_natural_order(save: Save, tmp_path: Path) -> None:
+    names = ["1.npy", "2.npy", "2-1.npy", "2-03.npy", "10.npy", "a.npy", "a1b2.npy", "a1b10.npy", "b.npy"]
+    for shift, name in enumerate(reversed(names)):
+        save(np.full(1, len(names) - 1 - shift), name)
+    found = npyfast.source(tmp_path).files
+    # Text before "." and "-" is compared as text; what counts here are the numbers.
+    order = [os.path.basename(path) for path in found]
+    assert order.index("2.npy") < order.index("10.npy")
+    assert order.index("2-1.npy") < order.index("2-03.npy") < order.index("10.npy")
+    assert order.index("a1b2.npy") < order.index("a1b10.npy") < order.index("b.npy")
+
+
+def test_an_existing_file_is_no_pattern(save: Save, tmp_path: Path) -> None:
+    path = save(X, "fold[0].npy")
+    save(X + 1, "fold0.npy")
+    assert_same(read(path), X)
+
+
+def test_a_list_of_paths_keeps_its_order(save: Save, tmp_path: Path) -> None:
+    a, b = save(X[:5], "a.npy"), Path(save(X[5:], "b.npy"))
+    assert_same(read([a, b]), X)
+    assert_same(read([b, a]), np.concatenate([X[5:], X[:5]]))
+    assert_same(read([a, a]), np.concatenate([X[:5], X[:5]]))
+
+
+def test_a_list_of_patterns_and_directories(save: Save, tmp_path: Path) -> None:
+    numbered(save, ["one/1.npy", "one/2.npy", "two/1.npy"])
+    assert read([tmp_path / "two", f"{tmp_path}/one/*.npy"]).tolist() == [2, 0, 1]
+
+
+def test_shards_are_one_array(save: Save) -> None:
+    parts = np.split(X, [1, 1, 4, 11])  # one of them is empty
+    orders = "CFCFC"
+    paths = [save(in_order(part, order)) for part, order in zip(parts, orders, strict=True)]
+    rows = npyfast.open(paths)
+    assert rows.shape == X.shape
+    assert_same(rows[:], X)
+    assert_same(rows[::-3], X[::-3])
+    assert repr(rows).startswith(f"npyfast.Rows({paths[0]} and 4 more files, shape=(12, 2)")
+    assert_same_batches(
+        npyfast.batches(paths, 5, True, seed=1), X, expected.epoch_batches(12, batch_size=5, seed=1)
+    )
+
+
+def test_many_shards(save: Save) -> None:
+    large = np.arange(2000).reshape(500, 4)
+    paths = [save(large[i : i + 1]) for i in range(500)]
+    assert_same_batches(
+        npyfast.batches(paths, 64, True, seed=1),
+        large,
+        expected.epoch_batches(500, batch_size=64, seed=1),
+    )
+
+
+def test_a_source(save: Save, tmp_path: Path) -> None:
+    path = save(X)
+    leaf = npyfast.source(path)
+    assert leaf.files == (path,)
+    assert repr(leaf) == f"npyfast.Source({path})"
+    assert_same(read(leaf), X)
+    assert_same(next(iter(npyfast.batches((leaf, path)))), (X, X))
+    assert npyfast.source([path, path]).files == (path, path)
+    assert npyfast.source(tmp_path).files == (path,)
+
+
+VIEWS = {
+    "C": X,
+    "F": np.asfortranarray(X),
+    "rows backwards": X[::-1],
+    "every second row": X[::2],
+    "columns backwards": X[:, ::-1],
+    "all backwards": X[::-1, ::-1],
+    "transposed": X.T,
+    "a column": X[:, 1],
+    "one row again and again": np.broadcast_to(X[0], (9, 2)),
+    "one item again and again": np.broadcast_to(np.int32(3), (4, 2, 2)),
+    "overlapping windows": np.lib.stride_tricks.sliding_window_view(np.arange(10), 4),
+    "axes moved": np.moveaxis(np.arange(24).reshape(2, 3, 4), 0, -1),
+    "unaligned": np.frombuffer(bytes(range(1, 50)), "u1")[1:49].view("f4").reshape(6, 2),
+    "read-only": np.frombuffer(bytes(range(24)), "i4").reshape(3, 2),
+    "a field": np.zeros(5, [("a", "i1"), ("b", "f4", (2,))])["b"],
+    "fields of a structure": np.ones(5, [("a", "i1"), ("b", "f4"), ("c", ">i4")])[["a", "c"]],
+    "byte-swapped, backwards": X.astype(">i4")[::-1],
+    "one dimension of size one": np.arange(6).reshape(6, 1)[::-1],
+    "no rows": X[:0],
+    "rows of nothing": X[:, :0],
+}
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_arrays_in_memory(view: Any) -> None:
+    wanted = np.ascontiguousarray(view, view.dtype.newbyteorder("="))
+    rows = npyfast.open(view)
+    assert rows.shape == view.shape
+    assert_same(rows[:], wanted)
+    assert_same(rows[[-1, 0][: len(view)]], wanted[[-1, 0][: len(view)]])
+    assert_same_batches(
+        npyfast.batches(view, 4, True, seed=2),
+        wanted,
+        expected.epoch_batches(len(view), batch_size=4, seed=2),
+    )
+
+
+def test_a_memmap_is_an_array(save: Save) -> None:
+    mapped = np.load(save(X), mmap_mode="r")
+    assert type(npyfast.open(mapped)[:]) is np.ndarray
+    assert_same(next(iter(npyfast.batches(mapped))), X)
+
+
+@pytest.mark.parametrize("kind", [np.matrix, np.recarray, np.ma.MaskedArray])
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_subclasses_of_arrays_are_arrays(kind: Any) -> None:
+    subclass = X.view(kind)
+    assert type(npyfast.open(subclass)[:]) is np.ndarray
+    assert_same(next(iter(npyfast.batches(subclass))), X)
+
+
+def test_an_array_in_memory_is_kept_alive() -> None:
+    batches = iter(npyfast.batches(np.arange(100_000) * 3, 1000))
+    total = 0
+    for i, batch in enumerate(batches):
+        np.full(100_000, -1)  # would fall on memory that is let go
+        assert batch[0] == 3000 * i
+        total += len(batch)
+    assert total == 100_000
+
+
+def test_leaves_of_all_sorts(save: Save, tmp_path: Path) -> None:
+    shards = [save(X[:5], "s/0.npy"), save(X[5:], "s/1.npy")]
+    nest = {
+        "path": save(X, "x.npy"),
+        "pattern": f"{tmp_path}/s/*.npy",
+        "lists": (shards, {"directory": tmp_path / "s"}),
+        "memory": X[::-1],
+        "source": npyfast.source(shards),
+    }
+    whole = {"path": X, "pattern": X, "lists": (X, {"directory": X}), "memory": X[::-1], "source": X}
+    made = npyfast.batches(nest, 5, True, seed=3)
+    assert_same_batches(made, whole, expected.epoch_batches(12, batch_size=5, seed=3))
+
+
+def test_a_file_may_be_removed_once_it_is_open(save: Save) -> None:
+    path = save(X)
+    made = npyfast.batches(path, 5)
+    os.unlink(path)
+    assert_same_batches(made, X, expected.epoch_batches(12, batch_size=5))
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_file_format_versions(tmp_path: Path, version: tuple[int, int]) -> None:
+    with open(tmp_path / "x.npy", "wb") as file:
+        np.lib.format.write_array(file, X, version)
+        file.write(b"what follows the data is not looked at")
+    assert npyfast.read_header(tmp_path / "x.npy").version == version
+    assert_same(read(tmp_path / "x.npy"), X)
+
+
+def test_read_header(save: Save) -> None:
+    path = save(np.asfortranarray(X.astype(">i4")))
+    for given in (path, Path(path)):
+        header = npyfast.read_header(given)
+        assert header.shape == (12, 2)
+        assert header.dtype == np.dtype(">i4")
+        assert header.fortran_order
+        assert header.data_offset + header.nbytes == os.path.getsize(path)

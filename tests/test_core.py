@@ -1,0 +1,51 @@
+"""The C++ tests of the core, built from the source tree and run as one Python test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def find_tool(name: str) -> str | None:
+    """Path of a program that pip installed beside this Python, or of the system's."""
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
+    return shutil.which(name, path=path)
+
+
+def run(*command: str | Path) -> None:
+    """Runs a command; where it fails, fails the test with what it printed."""
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.fail(f"{' '.join(map(str, command))}\n{done.stdout}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def core_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tests of the core in it, built for release."""
+    cmake = find_tool("cmake")
+    if cmake is None:
+        pytest.skip("needs cmake: pip install cmake ninja")
+    if not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))):
+        pytest.skip("needs a C++ compiler")
+    build = tmp_path_factory.mktemp("core")
+    ninja = find_tool("ninja")
+    generator = [] if ninja is None else ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
+    options = ["-DCMAKE_BUILD_TYPE=Release", "-DNPYFAST_BUILD_TESTS=ON"]
+    run(cmake, "-S", ROOT, "-B", build, *generator, *options, "-DNPYFAST_BUILD_PYTHON=OFF")
+    run(cmake, "--build", build, "--parallel", "2")
+    return build
+
+
+def test_core(core_build: Path) -> None:
+    ctest = find_tool("ctest")
+    assert ctest is not None, "there is a cmake, and its ctest is missing"
+    run(ctest, "--test-dir", core_build, "--output-on-failure", "--timeout", "300", "-j", "2")
