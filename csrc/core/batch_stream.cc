@@ -22,8 +22,8 @@ using Clock = std::chrono::steady_clock;
 
 // Items are claimed in runs that take about this long to make: long enough that locks and wake-ups
 // do not count, short enough that nobody waits for the rest of a run when its first item is ready.
-constexpr auto kShortClaim = std::chrono::microseconds(50);
-constexpr auto kLongClaim = std::chrono::microseconds(200);
+constexpr auto kShortClaim = std::chrono::microseconds(20);
+constexpr auto kLongClaim = std::chrono::microseconds(80);
 
 // Held while a stream starts over in a forked child, which may have several readers by then.
 std::mutex rebuilding;
