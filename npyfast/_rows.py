@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -63,6 +64,9 @@ class Rows:
 
     def __len__(self) -> int:
         return self._shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.__getitem__, range(len(self)))
 
     def _rows(self) -> BackendRows:
         if self._opened is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class Source:
         return f"npyfast.Source({self.name})"
 
 
-def source(path: Path | list[Path]) -> Source:
+def source(path: Path | Sequence[Path]) -> Source:
     """A leaf with options, for `npyfast.dataset`, `npyfast.batches` and `npyfast.open`.
 
     Args:

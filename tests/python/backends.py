@@ -24,7 +24,7 @@ def use_backend(name: str) -> Iterator[None]:
     module = importlib.import_module(f"npyfast._backends.{name}")
     # Everything asks _chosen(), the only place that remembers the choice, at each use.
     with (
-        mock.patch.object(npyfast._backends, "_chosen", lambda: (module, "the test's choice")),
+        mock.patch.object(npyfast._backends, "_chosen", return_value=(module, "the test's choice")),
         mock.patch.object(npyfast, "backend", module.NAME),
     ):
         assert npyfast._backends.backend() is module

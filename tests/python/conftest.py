@@ -27,7 +27,7 @@ import npyfast
 TENSORFLOW = os.environ.get("NPYFAST_TEST_TENSORFLOW", "1") != "0"
 
 _SOURCE_TREE = Path(__file__).resolve().parents[2]
-if _SOURCE_TREE == Path(npyfast.__file__).resolve().parents[1]:
+if Path(npyfast.__file__).resolve().parents[1] == _SOURCE_TREE:
     raise pytest.UsageError(
         f"the tests are for the installed package, but npyfast was imported from {_SOURCE_TREE}: "
         "install it, and start pytest by its command rather than by `python -m pytest`"
@@ -78,7 +78,6 @@ def native() -> Iterator[None]:
     with use_backend("native"):
         assert npyfast.backend == "native"
         yield
-
 
 
 @pytest.fixture

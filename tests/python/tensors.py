@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -49,16 +48,17 @@ def assert_same(actual: Any, expected: Any) -> None:
         array, wanted = actual.numpy(), as_tensor_has_it(expected)
         assert array.shape == wanted.shape
         assert array.dtype == wanted.dtype
-        assert array.tolist() == wanted.tolist() if array.dtype == object else same_bits(array, wanted)
+        assert (
+            array.tolist() == wanted.tolist() if array.dtype == object else same_bits(array, wanted)
+        )
 
 
 def assert_same_dataset(dataset: Any, source: Any, rows_of_batches: Iterable[Array]) -> None:
     """A pass over the dataset gives exactly these rows of a nest of whole arrays."""
-    nothing = object()
-    for actual, rows in itertools.zip_longest(dataset, rows_of_batches, fillvalue=nothing):
-        assert actual is not nothing, "a batch too few"
-        assert rows is not nothing, "a batch too many"
-        assert_same(actual, element(source, rows))
+    tensors = iter(dataset)
+    for rows in rows_of_batches:
+        assert_same(next(tensors), element(source, rows))
+    assert next(tensors, None) is None, "a batch too many"
 
 
 def rows_of(batches: Iterable[Any]) -> list[list[int]]:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import processes
 import pytest
@@ -29,7 +30,9 @@ def run(script: str, *, path: Path | None = None, **variables: str) -> tuple[int
     environment = {**os.environ, **variables}
     if "NPYFAST_BACKEND" not in variables:
         environment.pop("NPYFAST_BACKEND", None)
-    environment["PYTHONPATH"] = os.pathsep.join([str(path or PACKAGE.parent), *filter(None, sys.path)])
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(path or PACKAGE.parent), *filter(None, sys.path)]
+    )
     done = subprocess.run(
         [sys.executable, "-c", script],
         env=environment,
@@ -48,7 +51,9 @@ def without_core(tmp_path: Path) -> Path:
     shutil.copytree(
         PACKAGE,
         tmp_path / "npyfast",
-        ignore=lambda _, names: [name for name in names if name.startswith("_core.") and name != "_core.pyi"],
+        ignore=lambda _, names: [
+            name for name in names if name.startswith("_core.") and name != "_core.pyi"
+        ],
     )
     return tmp_path
 
@@ -56,7 +61,9 @@ def without_core(tmp_path: Path) -> Path:
 @pytest.fixture
 def with_broken_core(without_core: Path) -> Path:
     """A folder with a package npyfast whose extension cannot be loaded."""
-    (without_core / "npyfast" / "_core.py").write_text("raise ImportError('made for another Python')\n")
+    (without_core / "npyfast" / "_core.py").write_text(
+        "raise ImportError('made for another Python')\n"
+    )
     return without_core
 
 
@@ -78,7 +85,7 @@ def test_the_backend_asked_for(value: str) -> None:
 
 
 @pytest.mark.parametrize("variables", [{}, {"NPYFAST_BACKEND": "auto"}, {"NPYFAST_BACKEND": ""}])
-def test_auto_takes_the_extension(native: None, variables: dict[str, str]) -> None:
+def test_auto_takes_the_extension(native: None, variables: Any) -> None:
     status, out, err = run(BATCH, **variables)
     assert (status, err) == (0, "")
     assert out.startswith("native native it is installed\n")

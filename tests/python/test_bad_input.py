@@ -373,7 +373,12 @@ def test_a_mask_of_the_wrong_length() -> None:
 
 @pytest.mark.parametrize(
     ("rows", "first"),
-    [([0, 12, 13], "12"), ([-13], "-13"), (np.array([2**63], "u8"), str(2**63)), ([5, 2**40], str(2**40))],
+    [
+        ([0, 12, 13], "12"),
+        ([-13], "-13"),
+        (np.array([2**63], "u8"), str(2**63)),
+        ([5, 2**40], str(2**40)),
+    ],
 )
 def test_row_numbers_out_of_range(rows: Any, first: str) -> None:
     with pytest.raises(IndexError, match=f"row {first} is out of range for 12 rows"):

@@ -71,7 +71,9 @@ def test_iteration_k_is_epoch_k(save: Save) -> None:
     made = npyfast.batches(save(X), 10, True, seed=1, start_epoch=4)
     for k in range(4):
         assert len(made) == 11
-        assert_same_batches(made, X, expected.epoch_batches(103, batch_size=10, seed=1, epoch=4 + k))
+        assert_same_batches(
+            made, X, expected.epoch_batches(103, batch_size=10, seed=1, epoch=4 + k)
+        )
 
 
 def test_iterations_left_early_count(save: Save) -> None:
@@ -102,10 +104,8 @@ def test_endless(save: Save) -> None:
     made = npyfast.batches(save(X), 10, True, seed=1, epochs=-1, start_epoch=2, start_batch=7)
     with pytest.raises(TypeError, match="endless"):
         len(made)
-    rows = expected.iteration(
-        103, batch_size=10, seed=1, epochs=-1, start_epoch=2, start_batch=7
-    )
-    for batch, wanted in itertools.islice(zip(made, rows), 100):
+    rows = expected.iteration(103, batch_size=10, seed=1, epochs=-1, start_epoch=2, start_batch=7)
+    for batch, wanted in zip(itertools.islice(made, 100), itertools.islice(rows, 100), strict=True):
         assert_same(batch, X[wanted])
 
 
@@ -171,9 +171,7 @@ def test_drop_remainder(save: Save) -> None:
 @pytest.mark.parametrize("rows", [100, 101, 103, 3])
 def test_workers_share_the_global_batches(count: int, drop_remainder: bool, rows: int) -> None:
     data = np.arange(rows)
-    whole = npyfast.batches(
-        data, 5 * count, True, seed=3, drop_remainder=drop_remainder
-    )
+    whole = npyfast.batches(data, 5 * count, True, seed=3, drop_remainder=drop_remainder)
     workers = [
         npyfast.batches(data, 5, True, seed=3, shard=(i, count), drop_remainder=drop_remainder)
         for i in range(count)
@@ -331,9 +329,13 @@ def test_repr_says_what_it_is(save: Save) -> None:
 
 def test_the_same_order_in_another_process(save: Save, backend: str) -> None:
     path = save(np.arange(500))
-    code = f"import npyfast; print([b.tolist() for b in npyfast.batches({path!r}, 9, True, seed=6)])"
+    code = (
+        f"import npyfast; print([b.tolist() for b in npyfast.batches({path!r}, 9, True, seed=6)])"
+    )
     other = subprocess.run(
-        [sys.executable, "-P", "-c", code] if sys.version_info >= (3, 11) else [sys.executable, "-c", code],
+        [sys.executable, "-P", "-c", code]
+        if sys.version_info >= (3, 11)
+        else [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,

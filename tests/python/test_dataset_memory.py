@@ -18,7 +18,7 @@ from samples import Save
 
 import npyfast
 from npyfast import _dataset
-from npyfast._batches import Batching
+from npyfast._batches import Batching, make_batching
 
 # 2 MB a batch: too large for groups.
 LARGE = np.random.default_rng(0).integers(0, 256, (160, 1 << 16), dtype="u1")
@@ -155,9 +155,19 @@ def test_many_epochs_take_no_more_memory(save: Save) -> None:
 
 
 def test_small_batches_go_in_groups() -> None:
-    batching: Any = _dataset.make_batching(
-        np.zeros((1000, 8), "u1"), 10, False, seed=None, epochs=None, drop_remainder=False,
-        shard=None, rows=None, transform=None, start_epoch=0, start_batch=0, threads=None,
+    batching: Any = make_batching(
+        np.zeros((1000, 8), "u1"),
+        10,
+        False,
+        seed=None,
+        epochs=None,
+        drop_remainder=False,
+        shard=None,
+        rows=None,
+        transform=None,
+        start_epoch=0,
+        start_batch=0,
+        threads=None,
         readahead="auto",
     )
     assert _dataset._group(batching) > 1
@@ -185,5 +195,3 @@ def test_the_interpreter_ends_with_a_live_iterator(
         )
     )
     assert out == "reading"
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import keras
+import keras  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -93,7 +93,7 @@ def test_validation_and_evaluation_see_every_row(model: Recorder) -> None:
     assert model.evaluated == [Y[50:57].tolist(), Y[57:].tolist()] * 2
     model.evaluated.clear()
     model.evaluate(valid, verbose=0)
-    assert sum(model.evaluated, []) == Y[50:].tolist()
+    assert list(itertools.chain(*model.evaluated)) == Y[50:].tolist()
 
 
 def test_predict() -> None:

@@ -22,9 +22,7 @@ if os.environ.get("NPYFAST_TEST_TENSORFLOW", "1") == "0":
 
 
 @pytest.mark.parametrize("name", ["npyfast", *MODULES])
-def test_examples_of_docstrings(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_examples_of_docstrings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # the examples save files
     module = importlib.import_module(name)
     failed, _ = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)

@@ -127,7 +127,10 @@ def test_structures_inside_a_nest(save: Save) -> None:
 
 def test_shards_of_both_layouts(save: Save) -> None:
     array = random_array(np.dtype(">f4"), (20, 3, 5))
-    paths = [save(in_order(array[i : i + 5], order)) for i, order in zip((0, 5, 10, 15), "CFFC")]
+    paths = [
+        save(in_order(array[i : i + 5], order))
+        for i, order in zip((0, 5, 10, 15), "CFFC", strict=True)
+    ]
     assert_same_batches(
         npyfast.batches(paths, 6, True, seed=1),
         array,

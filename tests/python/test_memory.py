@@ -31,7 +31,9 @@ def address(array: Any) -> int:
 @pytest.mark.usefixtures("backend")
 def test_batches_kept_are_not_written_by_later_ones(save: Save) -> None:
     kept = list(npyfast.batches((save(X), save(X[:, 0])), 30, True, seed=1, epochs=5))
-    wanted = [rows for k in range(5) for rows in epoch_batches(2000, batch_size=30, seed=1, epoch=k)]
+    wanted = [
+        rows for k in range(5) for rows in epoch_batches(2000, batch_size=30, seed=1, epoch=k)
+    ]
     assert len(kept) == len(wanted)
     for (x, y), rows in zip(kept, wanted, strict=True):
         assert (x == X[rows]).all()
@@ -44,7 +46,9 @@ def test_batches_written_do_not_change_others_nor_the_source(save: Save) -> None
     memory = X.copy()
     kept: list[Any] = []
     made = npyfast.batches((path, memory), 30, True, seed=1, epochs=3)
-    wanted = [rows for k in range(3) for rows in epoch_batches(2000, batch_size=30, seed=1, epoch=k)]
+    wanted = [
+        rows for k in range(3) for rows in epoch_batches(2000, batch_size=30, seed=1, epoch=k)
+    ]
     for (x, y), rows in zip(made, wanted, strict=True):
         assert (x == X[rows]).all()
         assert (y == X[rows]).all()
@@ -151,8 +155,10 @@ def test_a_trillion_rows(backend: str, tmp_path: Path) -> None:
 
             last = npyfast.batches(path, 10, epochs=1, start_batch=10**11 - 1)
             assert [batch.tolist() for batch in last] == [[0] * 9 + [7]]
-            part = npyfast.batches(path, 10, True, seed=1, rows=slice(10**11, None, 3), shard=(3, 7))
-            assert len(part) == -(-(9 * 10**11) // 3 // 70) or len(part) == 3 * 10**11 // 70 + 1
+            part = npyfast.batches(
+                path, 10, True, seed=1, rows=slice(10**11, None, 3), shard=(3, 7)
+            )
+            assert len(part) == -(-3 * 10**11 // 70)
             next(iter(part))
             after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             print((after - before) >> 10)

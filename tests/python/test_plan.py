@@ -7,7 +7,6 @@ import itertools
 from typing import Any
 
 import expected
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +17,14 @@ SELECTIONS = [None, slice(3, None), slice(None, None, -2), [4, 4, 0, -1], []]
 
 
 def plan_of(count: int, **options: Any) -> Plan:
-    defaults = dict(
-        batch_size=4, shuffle=False, seed=None, drop_remainder=False, shard=None, rows=None
-    )
+    defaults: dict[str, Any] = {
+        "batch_size": 4,
+        "shuffle": False,
+        "seed": None,
+        "drop_remainder": False,
+        "shard": None,
+        "rows": None,
+    }
     return make_plan(count, **{**defaults, **options})
 
 
@@ -52,12 +56,15 @@ def test_equals_the_definitions(backend: str) -> None:
         if rows is not None and not isinstance(rows, slice) and count <= max([*rows, -1]):
             continue
         for index in range(workers):
-            options = dict(
-                batch_size=batch_size, rows=rows, seed=seed, drop_remainder=drop,
-                shard=(index, workers),
-            )
+            options: dict[str, Any] = {
+                "batch_size": batch_size,
+                "rows": rows,
+                "seed": seed,
+                "drop_remainder": drop,
+                "shard": (index, workers),
+            }
             plan = plan_of(count, shuffle=seed is not None, **options)
-            wanted = expected.epoch_batches(count, epoch=2, **options)  # type: ignore[arg-type]
+            wanted = expected.epoch_batches(count, epoch=2, **options)
             assert plan_batches(plan, 2) == [batch.tolist() for batch in wanted], options
             assert [plan.batch_rows(b) for b in range(plan.batches)] == [len(b) for b in wanted]
 
@@ -72,9 +79,7 @@ def test_the_workers_have_as_many_batches_and_all_rows(
     count: int, batch_size: int, workers: int, drop_remainder: bool
 ) -> None:
     plans = [
-        plan_of(
-            count, batch_size=batch_size, shard=(i, workers), drop_remainder=drop_remainder
-        )
+        plan_of(count, batch_size=batch_size, shard=(i, workers), drop_remainder=drop_remainder)
         for i in range(workers)
     ]
     assert len({plan.batches for plan in plans}) == 1
@@ -94,8 +99,15 @@ def test_rows_by_the_trillion_cost_nothing(backend: str) -> None:
     if backend == "native":
         core = importlib.import_module("npyfast._core")
         native = core.Plan(
-            start=0, step=1, size=count, list=None, batch_size=5, seed=1, shard_index=0,
-            shard_count=1, drop_remainder=False,
+            start=0,
+            step=1,
+            size=count,
+            list=None,
+            batch_size=5,
+            seed=1,
+            shard_index=0,
+            shard_count=1,
+            drop_remainder=False,
         )
         assert native.batches == plan.batches == 200_000_000_002
         assert native.rows(3, plan.batches - 2).tolist() == wanted

@@ -18,6 +18,7 @@ from strategies import given_options, leaves, nests, options
 
 import npyfast
 
+
 def rows_of_iteration(rows: int, made: dict[str, Any], k: int) -> list[Any]:
     """The row numbers of the batches of an iteration, of an endless one the first."""
     return list(itertools.islice(expected.iteration(rows, k=k, **made), 200))

@@ -79,7 +79,9 @@ def test_several_rows(save: Save, index: Any) -> None:
         with pytest.raises(TypeError, match="along axis 0 only"):
             npyfast.open(save(X))[index]
     else:
-        wanted = np.asarray(index, dtype=np.int64) if isinstance(index, list) and not index else index
+        wanted = (
+            np.asarray(index, dtype=np.int64) if isinstance(index, list) and not index else index
+        )
         assert equal(npyfast.open(save(X))[index], X[wanted])
 
 
@@ -190,7 +192,12 @@ def test_closed(save: Save) -> None:
     assert equal(kept, X[2:4])
     assert rows.shape == X.shape
     assert repr(rows).endswith(", closed)")
-    for use in (lambda: rows[0], lambda: rows.gather([0]), rows.__enter__, lambda: np.asarray(rows)):
+    for use in (
+        lambda: rows[0],
+        lambda: rows.gather([0]),
+        rows.__enter__,
+        lambda: np.asarray(rows),
+    ):
         with pytest.raises(ValueError, match=f"{path} is closed"):
             use()
     rows.close()  # once more does no harm

@@ -1,4 +1,4 @@
-"""What a source may be: paths, patterns, directories, lists, arrays in memory, and nests of them."""
+"""What a source may be: a path, pattern, directory, list, array in memory, or a nest of these."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def test_a_relative_path(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_same(read("here.npy"), X)
 
 
-@pytest.mark.parametrize("name", ["ünïcode-\U0001f600.npy", "two words.npy", "-dash.npy", "no-suffix"])
+@pytest.mark.parametrize(
+    "name", ["ünïcode-\U0001f600.npy", "two words.npy", "-dash.npy", "no-suffix"]
+)
 def test_unusual_names(tmp_path: Path, name: str) -> None:
     with open(tmp_path / name, "wb") as file:
         np.save(file, X)
@@ -91,7 +93,17 @@ def test_a_pattern_over_directories(save: Save, tmp_path: Path) -> None:
 
 
 def test_more_natural_order(save: Save, tmp_path: Path) -> None:
-    names = ["1.npy", "2.npy", "2-1.npy", "2-03.npy", "10.npy", "a.npy", "a1b2.npy", "a1b10.npy", "b.npy"]
+    names = [
+        "1.npy",
+        "2.npy",
+        "2-1.npy",
+        "2-03.npy",
+        "10.npy",
+        "a.npy",
+        "a1b2.npy",
+        "a1b10.npy",
+        "b.npy",
+    ]
     for shift, name in enumerate(reversed(names)):
         save(np.full(1, len(names) - 1 - shift), name)
     found = npyfast.source(tmp_path).files
@@ -226,7 +238,13 @@ def test_leaves_of_all_sorts(save: Save, tmp_path: Path) -> None:
         "memory": X[::-1],
         "source": npyfast.source(shards),
     }
-    whole = {"path": X, "pattern": X, "lists": (X, {"directory": X}), "memory": X[::-1], "source": X}
+    whole = {
+        "path": X,
+        "pattern": X,
+        "lists": (X, {"directory": X}),
+        "memory": X[::-1],
+        "source": X,
+    }
     made = npyfast.batches(nest, 5, True, seed=3)
     assert_same_batches(made, whole, expected.epoch_batches(12, batch_size=5, seed=3))
 

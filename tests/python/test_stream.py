@@ -344,10 +344,13 @@ ENDS = {
     "read at the exit": "import atexit; atexit.register(next, stream)",
     "in a cycle": "cycle = [stream]; cycle.append(cycle); del stream",
     "read by a thread": THREAD.format("lambda: [next(stream) for _ in range(1000)]", False),
-    "read by daemons": THREAD.format("lambda: [None for _ in stream]", True) + ";" +
-        THREAD.format("lambda: [None for _ in stream]", True) + "; time.sleep(0.05)",
-    "rows read by a daemon": "rows = npyfast.open(X);" +
-        THREAD.format("lambda: [rows[:] for _ in iter(int, 1)]", True) + "; time.sleep(0.05)",
+    "read by daemons": THREAD.format("lambda: [None for _ in stream]", True)
+    + ";"
+    + THREAD.format("lambda: [None for _ in stream]", True)
+    + "; time.sleep(0.05)",
+    "rows read by a daemon": "rows = npyfast.open(X);"
+    + THREAD.format("lambda: [rows[:] for _ in iter(int, 1)]", True)
+    + "; time.sleep(0.05)",
 }
 
 
