@@ -7,6 +7,7 @@
 #include <memory>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "core/fork.h"
 
@@ -94,7 +95,7 @@ void ThreadPool::ParallelFor(int parts, const std::function<void(int)>& body) {
           failure = std::current_exception();
         }
         const std::lock_guard lock(mutex);
-        if (failure && !error) error = failure;
+        if (failure && !error) error = std::move(failure);
         if (++done == parts) all_done.notify_all();
       }
     }
@@ -112,7 +113,8 @@ void ThreadPool::ParallelFor(int parts, const std::function<void(int)>& body) {
   state->Work();
   std::unique_lock lock(state->mutex);
   state->all_done.wait(lock, [&] { return state->done == state->parts; });
-  if (state->error) std::rethrow_exception(state->error);
+  // Moved: a late task may hold the state, but never the exception that the caller handles.
+  if (state->error) std::rethrow_exception(std::move(state->error));
 }
 
 }  // namespace npyfast

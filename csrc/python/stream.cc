@@ -109,7 +109,20 @@ class PyStream {
     py::tuple arrays(columns_.size());
     for (size_t i = 0; i < columns_.size(); ++i)
       arrays[i] = ToNumpyArray(std::move(batch.columns[i]), columns_[i], shape);
-    return pack_.is_none() ? py::object(std::move(arrays)) : pack_(*arrays);
+    return pack_.is_none() ? py::object(std::move(arrays)) : CallPack(arrays);
+  }
+
+  py::object CallPack(const py::tuple& arrays) {
+    PyObject* made = nullptr;
+    try {
+      // Nothing is here that the end of the interpreter could unwind: it has no GIL for
+      // destructors.
+      made = PyObject_CallObject(pack_.ptr(), arrays.ptr());
+    } catch (...) {
+      WaitForTheEnd();
+    }
+    if (made == nullptr) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(made);
   }
 
   py::object pack_;
@@ -124,9 +137,7 @@ PyObject* IterNext(PyObject* self) {
   try {
     return py::handle(self).cast<PyStream&>().Next();
   } catch (...) {
-    const std::exception_ptr error = std::current_exception();
-    if (!error) WaitForTheEnd();  // no exception of C++: the interpreter has ended
-    SetPythonError(error);
+    SetPythonError(std::current_exception());
     return nullptr;
   }
 }

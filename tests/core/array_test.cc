@@ -213,6 +213,7 @@ TEST(Array, ViewsMemory) {
 
 // 10^12 rows of one byte: nothing may take memory or time by the row.
 TEST(Array, ATerabyte) {
+  if (testing::kThreadSanitizer) SKIP("its shadow memory does not always leave room for 1 TB");
   const TempFolder folder;
   const std::string path = folder / "a.npy";
   constexpr int64_t kRows = 1'000'000'000'000;
@@ -220,11 +221,12 @@ TEST(Array, ATerabyte) {
   WriteFile(path, header);
   const int64_t size = static_cast<int64_t>(header.size()) + kRows;
   if (::truncate(path.c_str(), size) != 0) SKIP("this filesystem holds no file of 1 TB");
-  const auto array = Open({path, path});
-  CHECK_EQ(array->rows(), 2 * kRows);
+  WriteNpy(folder / "b.npy", "'|u1'", {2}, RandomBytes(2));
+  const auto array = Open({path, folder / "b.npy"});
+  CHECK_EQ(array->rows(), kRows + 2);
   CHECK_EQ(array->ShardOf(kRows - 1), 0u);
   CHECK_EQ(array->ShardOf(kRows), 1u);
-  CHECK_EQ(static_cast<int>(array->shards()[1].data[kRows - 1]), 0);
+  CHECK_EQ(static_cast<int>(array->shards()[0].data[kRows - 1]), 0);
 }
 
 }  // namespace
