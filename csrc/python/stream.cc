@@ -115,8 +115,7 @@ class PyStream {
   py::object CallPack(const py::tuple& arrays) {
     PyObject* made = nullptr;
     try {
-      // Nothing is here that the end of the interpreter could unwind: it has no GIL for
-      // destructors.
+      // With no objects of C++ in between, whose destructors would run without the GIL.
       made = PyObject_CallObject(pack_.ptr(), arrays.ptr());
     } catch (...) {
       WaitForTheEnd();

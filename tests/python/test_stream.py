@@ -282,8 +282,9 @@ print("reading", flush=True)
 def test_control_c(save: Save, backend: str, batch_rows: int) -> None:
     process = processes.start(
         """
-        import sys
+        import signal, sys
         import npyfast
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # if it was ignored for a shell
         made = npyfast.batches(sys.argv[1], int(sys.argv[2]), True, epochs=-1)
         try:
             for i, batch in enumerate(made):
@@ -312,8 +313,9 @@ def test_control_c_while_waiting_for_a_batch(native: None, tmp_path: Path) -> No
         file.truncate(file.tell() + 2**31)
     process = processes.start(
         """
-        import sys
+        import signal, sys
         import npyfast
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         stream = iter(npyfast.batches(sys.argv[1], 1000, True, epochs=-1, threads=2))
         try:
             print("reading", flush=True)
