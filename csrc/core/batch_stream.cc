@@ -80,27 +80,54 @@ struct BatchStream::State {
 
   bool AllClaimed() const { return maker->items() >= 0 && next_item >= maker->items(); }
 
-  // A part of a claim that the caller is to make. REQUIRES: mutex held. Null if there is none now.
+  // Items that may be claimed now. REQUIRES, here and below: mutex held.
+  int64_t Claimable() const {
+    const int64_t undelivered = claims.empty() ? 0 : next_item - claims.front()->first;
+    const int64_t room = ahead - undelivered;
+    return maker->items() < 0 ? room : std::min(room, maker->items() - next_item);
+  }
+  // Whether a worker should claim. Not the first item that there is room for: as many fit in as are
+  // taken out, so that claims once small would stay small for ever, with a wake-up for each.
+  bool WorthClaiming() const {
+    return Claimable() >= claim_items ||
+           (!AllClaimed() && Claimable() == maker->items() - next_item);
+  }
+
+  // Whether the newest claim has parts that nobody makes yet.
+  bool PartsLeft() const {
+    return !claims.empty() && claims.back()->parts_claimed < claims.back()->parts;
+  }
+
+  // A part of a claim that the caller is to make. Null if there is none now.
   Claim* TryClaim() {
     if (cancelled || failed) return nullptr;
-    if (!claims.empty() && claims.back()->parts_claimed < claims.back()->parts) {
+    if (PartsLeft()) {
       ++claims.back()->parts_claimed;
       return claims.back().get();
     }
-    const int64_t undelivered = claims.empty() ? 0 : next_item - claims.front()->first;
-    int64_t count = std::min(claim_items, ahead - undelivered);
-    if (maker->items() >= 0) count = std::min(count, maker->items() - next_item);
+    const int64_t count = std::min(claim_items, Claimable());
     if (count <= 0) return nullptr;
     auto claim = std::make_unique<Claim>();
     claim->first = next_item;
     claim->count = count;
     claim->parts = parts;
     claim->parts_claimed = 1;
-    // Here, because the threads that make the parts must all find it.
-    if (parts > 1) claim->items.push_back(maker->Allocate(next_item));
+    if (parts > 1) Allocate(*claim);
     claims.push_back(std::move(claim));
     next_item += count;
-    return claims.back().get();
+    return failed ? nullptr : claims.back().get();
+  }
+
+  // Memory for an item, before any part of it is made: all threads must find it. Where there is
+  // none the claim is done, and has the error.
+  void Allocate(Claim& claim) {
+    try {
+      claim.items.push_back(maker->Allocate(claim.first));
+    } catch (const std::bad_alloc&) {
+      claim.error = std::current_exception();
+      claim.parts = claim.parts_claimed = 0;
+      failed = true;
+    }
   }
 
   // Makes the part of a claim that TryClaim() has just given. Called and left with `lock` held,
@@ -143,12 +170,8 @@ struct BatchStream::State {
       claim.items.push_back(maker->Make(claim.first + i));
   }
 
-  // REQUIRES: mutex held.
   void StartWorkers(const std::shared_ptr<State>& self) noexcept {
-    const bool items =
-        !AllClaimed() && (claims.empty() || next_item - claims.front()->first < ahead);
-    const bool rest = !claims.empty() && claims.back()->parts_claimed < claims.back()->parts;
-    if (cancelled || failed || !(items || rest)) return;
+    if (cancelled || failed || !(WorthClaiming() || PartsLeft())) return;
     try {
       while (active < workers) {
         ThreadPool::Shared().Submit([self] { self->Work(self); });
@@ -161,7 +184,9 @@ struct BatchStream::State {
   void Work(const std::shared_ptr<State>& self) noexcept {
     std::unique_lock lock(mutex);
     try {
-      while (Claim* claim = TryClaim()) {
+      while (WorthClaiming() || PartsLeft()) {
+        Claim* claim = TryClaim();
+        if (claim == nullptr) break;
         Fill(claim, lock);
         if (ThreadPool::Shared().busy()) {
           // Another stream waits for a thread: go to the end of the queue.
@@ -286,6 +311,8 @@ BatchStream::Result BatchStream::Next(Batch* item, std::chrono::milliseconds tim
       return Result::kEnd;
     } else if (Claim* claim = state.TryClaim()) {
       state.Fill(claim, lock);
+    } else if (!state.claims.empty() && state.claims.front()->done()) {
+      continue;  // there was no memory for it
     } else if (state.changed.wait_until(lock, deadline) == std::cv_status::timeout) {
       return Result::kNotYet;
     }
