@@ -82,6 +82,7 @@ std::shared_ptr<const Array> Array::Open(std::span<const std::string> paths) {
       throw Error("the shards of one array must have one row shape: " + paths[0] + " has " +
                   ShapeText(array->row_shape_) + ", " + paths[i] + " has " + ShapeText(row_shape));
     }
+    array->stamps_.push_back(file.stamp());
     const int64_t rows = header.shape[0];
     if (rows == 0) continue;
     Shard shard;
@@ -104,6 +105,8 @@ std::shared_ptr<const Array> Array::Open(std::span<const std::string> paths) {
   array->dense_rows_ = dense_shards == array->shards_.size();
   return array;
 }
+
+std::string Array::row_type() const { return DtypeName(dtype_) + " " + ShapeText(row_shape_); }
 
 void Array::ExpectSingleRows() const {
   for (const MappedFile& file : files_) file.Advise(0, file.size(), MADV_RANDOM);

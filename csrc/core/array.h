@@ -43,6 +43,12 @@ class Array {
   const std::vector<int64_t>& row_shape() const { return row_shape_; }
   const std::vector<Shard>& shards() const { return shards_; }
 
+  // What a row is, in words: its dtype and shape, as "float32 (32, 32, 3)".
+  std::string row_type() const;
+
+  // The files in the order of Open(), those without rows too, as they were then; none for memory.
+  const std::vector<FileStamp>& stamps() const { return stamps_; }
+
   // Bytes of all shards' files together; 0 for memory.
   int64_t file_bytes() const { return file_bytes_; }
 
@@ -67,7 +73,8 @@ class Array {
   std::vector<int64_t> row_shape_;
   std::vector<Shard> shards_;        // none of them empty
   std::vector<int64_t> first_rows_;  // shards_[i].first_row again, close together for the search
-  std::vector<MappedFile> files_;
+  std::vector<MappedFile> files_;    // of shards_
+  std::vector<FileStamp> stamps_;
   int64_t file_bytes_ = 0;
   bool dense_rows_ = false;
 };

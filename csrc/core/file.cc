@@ -32,7 +32,21 @@ class Descriptor {
   int fd_;
 };
 
+FileStamp MakeStamp(const struct stat& status) {
+  // Without a sign: some filesystems have times that a sum of 63 bits does not hold.
+  constexpr uint64_t kSecond = 1'000'000'000;
+  const uint64_t modified = static_cast<uint64_t>(status.st_mtim.tv_sec) * kSecond +
+                            static_cast<uint64_t>(status.st_mtim.tv_nsec);
+  return {status.st_ino, status.st_size, static_cast<int64_t>(modified)};
+}
+
 }  // namespace
+
+FileStamp StampOf(const std::string& path) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) throw OsError(errno, path);
+  return MakeStamp(status);
+}
 
 MappedFile::MappedFile(const std::string& path) {
   const Descriptor file(path);
@@ -40,23 +54,23 @@ MappedFile::MappedFile(const std::string& path) {
   if (::fstat(file.get(), &status) != 0) throw OsError(errno, path);
   if (S_ISDIR(status.st_mode)) throw OsError(EISDIR, path);
   if (!S_ISREG(status.st_mode)) throw OsError(EINVAL, path);
-  size_ = status.st_size;
-  if (size_ == 0) return;  // mmap refuses a length of zero
-  void* data = ::mmap(nullptr, static_cast<size_t>(size_), PROT_READ, MAP_SHARED, file.get(), 0);
+  stamp_ = MakeStamp(status);
+  if (size() == 0) return;  // mmap refuses a length of zero
+  void* data = ::mmap(nullptr, static_cast<size_t>(size()), PROT_READ, MAP_SHARED, file.get(), 0);
   if (data == MAP_FAILED) throw OsError(errno, path);
   data_ = static_cast<const std::byte*>(data);
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), static_cast<size_t>(size_));
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), static_cast<size_t>(size()));
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)), stamp_(std::exchange(other.stamp_, {})) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
+  std::swap(stamp_, other.stamp_);
   return *this;
 }
 

@@ -41,6 +41,14 @@ std::unique_ptr<PyArrayRows> ViewMemory(const py::array& memory) {
                   memory});
 }
 
+// (inode, size, time of change in nanoseconds) of each file.
+py::list Stamps(const PyArrayRows& self) {
+  py::list stamps;
+  for (const FileStamp& stamp : self.array->stamps())
+    stamps.append(py::make_tuple(stamp.inode, stamp.size, stamp.modified_ns));
+  return stamps;
+}
+
 std::unique_ptr<PyGather> MakeGather(
     const PyArrayRows& source, bool apart, bool by_row,
     const std::vector<std::pair<py::dtype, std::vector<int64_t>>>& columns) {
@@ -108,6 +116,9 @@ void RegisterArray(py::module_& m) {
       .def_property_readonly(
           "row_shape",
           [](const PyArrayRows& self) { return py::tuple(py::cast(self.array->row_shape())); })
+      .def_property_readonly("row_type",
+                             [](const PyArrayRows& self) { return self.array->row_type(); })
+      .def_property_readonly("stamps", &Stamps)
       .def_property_readonly("dtype",
                              [](const PyArrayRows& self) { return ToNumpy(self.array->dtype()); })
       .def_property_readonly("shards",

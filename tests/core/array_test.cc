@@ -211,6 +211,60 @@ TEST(Array, ViewsMemory) {
   CHECK_EQ(Array::View(nullptr, testing::DtypeOf("'<f4'"), none, strides)->shards().size(), 0u);
 }
 
+TEST(Array, StampsAreThoseOfItsFilesInOrder) {
+  const TempFolder folder;
+  const std::string a = folder / "a.npy";
+  const std::string b = folder / "b.npy";
+  const std::string empty = folder / "empty.npy";
+  WriteNpy(a, "'<u2'", {3, 2}, RandomBytes(12));
+  WriteNpy(b, "'<u2'", {1, 2}, RandomBytes(4));
+  WriteNpy(empty, "'<u2'", {0, 2}, {});
+  const auto array = Open({empty, b, a, empty, b});
+  // Of those without rows too, though they have no shard.
+  CHECK_EQ(array->shards().size(), 3u);
+  const std::vector<FileStamp> stamps = {StampOf(empty), StampOf(b), StampOf(a), StampOf(empty),
+                                         StampOf(b)};
+  CHECK(array->stamps() == stamps);
+  // As they were when they were opened.
+  WriteNpy(folder / "new.npy", "'<u2'", {3, 2}, RandomBytes(12, 2));
+  CHECK_EQ(::rename((folder / "new.npy").c_str(), a.c_str()), 0);
+  CHECK(array->stamps() == stamps);
+  CHECK(Open({a})->stamps() != Open({b})->stamps());
+  CHECK(Open({a})->stamps() != std::vector<FileStamp>{stamps[2]});
+  CHECK(Open({empty})->stamps() == std::vector<FileStamp>{stamps[0]});
+}
+
+TEST(Array, MemoryHasNoStamps) {
+  const std::vector<int64_t> shape = {2};
+  const std::vector<int64_t> strides = {4};
+  const auto memory = RandomBytes(8);
+  CHECK(Array::View(memory.data(), testing::DtypeOf("'<f4'"), shape, strides)->stamps().empty());
+}
+
+TEST(Array, SaysWhatARowIs) {
+  const TempFolder folder;
+  const auto row_type = [&folder](const std::string& descr, const std::vector<int64_t>& shape) {
+    WriteNpy(folder / "a.npy", descr, shape, RandomBytes(1000));
+    return Open({folder / "a.npy"})->row_type();
+  };
+  CHECK_EQ(row_type("'<f4'", {0, 32, 32, 3}), "float32 (32, 32, 3)");
+  CHECK_EQ(row_type("'<f4'", {5, 3}), "float32 (3,)");
+  CHECK_EQ(row_type("'|u1'", {5}), "uint8 ()");
+  CHECK_EQ(row_type("'|u1'", {5, 0}), "uint8 (0,)");
+  CHECK_EQ(row_type("'>i2'", {5}), ">i2 ()");
+  CHECK_EQ(row_type("[('x', '<f4'), ('y', '>i8')]", {5, 1}),
+           "[('x', 'float32'), ('y', '>i8')] (1,)");
+  // The order of the items in the file is no matter.
+  WriteNpy(folder / "c.npy", "'<f4'", {2, 3}, RandomBytes(24));
+  WriteNpy(folder / "f.npy", "'<f4'", {7, 3}, RandomBytes(84), true);
+  CHECK_EQ(Open({folder / "c.npy"})->row_type(), Open({folder / "f.npy"})->row_type());
+  const std::vector<int64_t> shape = {2, 6};
+  const std::vector<int64_t> strides = {24, -4};
+  const auto memory = RandomBytes(48);
+  CHECK_EQ(Array::View(memory.data(), testing::DtypeOf("'<f4'"), shape, strides)->row_type(),
+           "float32 (6,)");
+}
+
 // 10^12 rows of one byte: nothing may take memory or time by the row.
 TEST(Array, ATerabyte) {
   if (testing::kThreadSanitizer) SKIP("its shadow memory does not always leave room for 1 TB");
