@@ -1,0 +1,128 @@
+#include "core/indexed_batches.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <string>
+#include <utility>
+
+#include "core/batch_stream.h"
+#include "core/errors.h"
+#include "core/thread_pool.h"
+
+namespace npyfast {
+
+// Indexes that are asked for one after the other.
+struct IndexedBatches::Sequence {
+  // Of the coming reader; guarded by IndexedBatches::mutex_.
+  int64_t next = 0;
+
+  std::mutex mutex;
+  std::condition_variable turn;
+  int64_t position = 0;  // the index that is delivered next
+  bool confirmed = false;
+  std::unique_ptr<BatchStream> stream;
+};
+
+IndexedBatches::IndexedBatches(std::vector<std::shared_ptr<const Gather>> leaves, const Plan& plan,
+                               const Run& run, int threads)
+    : leaves_(std::move(leaves)), plan_(plan), run_(run), threads_(threads) {}
+
+IndexedBatches::~IndexedBatches() = default;
+
+void IndexedBatches::CheckIndex(int64_t index) const {
+  const int64_t batches = plan_.batches();
+  bool inside = index >= 0 && batches > 0 && index < INT64_MAX - run_.start_batch;
+  if (inside && run_.epochs >= 0) {
+    const auto all = static_cast<__int128>(run_.epochs) * batches - run_.start_batch;
+    inside = index < all;
+  }
+  if (inside) return;
+  const std::string passes =
+      run_.epochs < 0 ? "endless passes" : std::to_string(run_.epochs) + " passes";
+  throw IndexError("batch " + std::to_string(index) + " is out of range for " + passes + " of " +
+                   std::to_string(batches) + " batches from batch " +
+                   std::to_string(run_.start_batch) + " on");
+}
+
+BatchMaker::Run IndexedBatches::RunFrom(int64_t index) const {
+  const int64_t batch = run_.start_batch + index;
+  const int64_t passes = batch / plan_.batches();
+  BatchMaker::Run run;
+  run.start_epoch = run_.start_epoch + static_cast<uint64_t>(passes);
+  run.start_batch = batch % plan_.batches();
+  run.epochs = run_.single_passes ? 1 : run_.epochs < 0 ? -1 : run_.epochs - passes;
+  return run;
+}
+
+Batch IndexedBatches::MakeOne(int64_t index) const {
+  const BatchMaker maker(leaves_, plan_, RunFrom(index));
+  const int parts = maker.Parts(threads_);
+  if (parts == 1) return maker.Make(0);
+  Batch batch = maker.Allocate(0);
+  ThreadPool::Shared().ParallelFor(parts, [&](int part) { maker.Fill(0, part, parts, batch); });
+  return batch;
+}
+
+std::shared_ptr<IndexedBatches::Sequence> IndexedBatches::SequenceAt(int64_t index) {
+  std::shared_ptr<Sequence> forgotten;  // destroyed last: it waits for its threads
+  std::shared_ptr<Sequence> sequence;
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(sequences_.begin(), sequences_.end(),
+                                  [index](const auto& s) { return s->next == index; });
+  if (found != sequences_.end()) {
+    std::rotate(found, found + 1, sequences_.end());
+    sequence = sequences_.back();
+  } else {
+    sequence = std::make_shared<Sequence>();
+    sequence->position = index;
+    if (sequences_.size() == kMaxSequences) {
+      forgotten = std::move(sequences_.front());
+      sequences_.erase(sequences_.begin());
+    }
+    sequences_.push_back(sequence);
+  }
+  sequence->next = index + 1;
+  return sequence;
+}
+
+Batch IndexedBatches::NextOf(Sequence& sequence, int64_t index) const {
+  // A pass is begun in order to be read to its end. Elsewhere two indexes in a row make a sequence:
+  // a single one may have been picked at random.
+  if (sequence.stream == nullptr && (sequence.confirmed || StartsPass(index))) {
+    sequence.stream =
+        std::make_unique<BatchStream>(std::make_shared<BatchMaker>(leaves_, plan_, RunFrom(index)),
+                                      BatchStream::Options{.threads = threads_});
+  }
+  sequence.confirmed = true;
+  if (sequence.stream == nullptr) return MakeOne(index);
+  Batch batch;
+  while (sequence.stream->Next(&batch, std::chrono::hours(1)) == BatchStream::Result::kNotYet) {
+  }
+  const int64_t items = sequence.stream->maker().items();
+  if (items >= 0 && sequence.stream->position() == items) sequence.stream = nullptr;
+  return batch;
+}
+
+Batch IndexedBatches::Get(int64_t index) {
+  CheckIndex(index);
+  const std::shared_ptr<Sequence> sequence = SequenceAt(index);
+  std::unique_lock lock(sequence->mutex);
+  // Whoever was told an earlier index of this sequence is on the way here, or has been.
+  sequence->turn.wait(lock, [&] { return sequence->position == index; });
+  const auto pass_on = [&]() noexcept {
+    sequence->position = index + 1;
+    sequence->turn.notify_all();
+  };
+  try {
+    Batch batch = NextOf(*sequence, index);
+    pass_on();
+    return batch;
+  } catch (...) {
+    sequence->stream = nullptr;  // it would throw the same for ever
+    pass_on();
+    throw;
+  }
+}
+
+}  // namespace npyfast
