@@ -86,12 +86,17 @@ struct BatchStream::State {
     const int64_t room = ahead - undelivered;
     return maker->items() < 0 ? room : std::min(room, maker->items() - next_item);
   }
-  // Whether a worker should claim. Not the first item that there is room for: as many fit in as are
-  // taken out, so that claims once small would stay small for ever, with a wake-up for each.
-  bool WorthClaiming() const {
-    return Claimable() >= claim_items ||
-           (!AllClaimed() && Claimable() == maker->items() - next_item);
+  // Whether there is room for so many items, or for all that are left.
+  bool HasRoomFor(int64_t items) const {
+    const int64_t room = Claimable();
+    return room > 0 && (room >= items || room == maker->items() - next_item);
   }
+  // Whether a worker should go on. Not with the first item that there is room for: as many fit in
+  // as are taken out, so that claims once small would stay small for ever.
+  bool WorthClaiming() const { return HasRoomFor(claim_items); }
+  // Whether workers should begin: not before half of what lay ahead has been read, because to wake
+  // them up costs the reader more than to make some small items.
+  bool WorthWaking() const { return HasRoomFor(std::max(claim_items, ahead / 2)); }
 
   // Whether the newest claim has parts that nobody makes yet.
   bool PartsLeft() const {
@@ -171,7 +176,7 @@ struct BatchStream::State {
   }
 
   void StartWorkers(const std::shared_ptr<State>& self) noexcept {
-    if (cancelled || failed || !(WorthClaiming() || PartsLeft())) return;
+    if (cancelled || failed || !(WorthWaking() || PartsLeft())) return;
     try {
       while (active < workers) {
         ThreadPool::Shared().Submit([self] { self->Work(self); });

@@ -97,8 +97,9 @@ Batch IndexedBatches::NextOf(Sequence& sequence, int64_t index) const {
   sequence.confirmed = true;
   if (sequence.stream == nullptr) return MakeOne(index);
   Batch batch;
-  while (sequence.stream->Next(&batch, std::chrono::hours(1)) == BatchStream::Result::kNotYet) {
-  }
+  BatchStream::Result result = sequence.stream->TryNext(&batch);
+  while (result == BatchStream::Result::kNotYet)
+    result = sequence.stream->Next(&batch, std::chrono::hours(1));
   const int64_t items = sequence.stream->maker().items();
   if (items >= 0 && sequence.stream->position() == items) sequence.stream = nullptr;
   return batch;
