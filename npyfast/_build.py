@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from npyfast._backends import backend, backend_reason
+from npyfast._engines import default_engine
 from npyfast._order import ORDER_VERSION
 
 
 def build_info(version: str) -> dict[str, Any]:
     """What this installation of npyfast is."""
+    engine, engine_reason = default_engine()
     info: dict[str, Any] = {
         "version": version,
         "backend": backend().NAME,
         "backend_reason": backend_reason(),
-        "engine": "generator",
-        "engine_reason": "the only engine of this release",
+        "engine": engine,
+        "engine_reason": engine_reason,
         "order_version": ORDER_VERSION,
     }
     try:

@@ -29,8 +29,11 @@ def read_header(path: str) -> Header:
 class Rows:
     """Rows that the core has mapped or views."""
 
-    def __init__(self, array: _core.Array, dtype: np.dtype[np.generic]) -> None:
+    def __init__(
+        self, array: _core.Array, dtype: np.dtype[np.generic], files: Sequence[str] = ()
+    ) -> None:
         self._array = array
+        self.files = files
         self.dtype = native(dtype)
         self.row_shape = array.row_shape
         self._records = _core.Gather(array, False, False, [(self.dtype, self.row_shape)])
@@ -49,6 +52,16 @@ class Rows:
         """Bytes of all files together; 0 for memory."""
         return self._array.file_bytes
 
+    @property
+    def stamps(self) -> list[tuple[int, int, int]]:
+        """What tells whether each file is still the same: inode, size, time of change."""
+        return self._array.stamps
+
+    @property
+    def row_type(self) -> str:
+        """Dtype and shape of a row, in words."""
+        return self._array.row_type
+
     def columns(self, by_row: bool) -> _core.Gather:
         """Copies rows into one array for each field, and reads row by row if asked to."""
         specs = [(c.dtype, c.shape) for c in leaves(columns(self.dtype, self.row_shape))]
@@ -58,7 +71,7 @@ class Rows:
 def open(files: Sequence[str]) -> Rows:
     """Maps the shards of one array."""
     array = _core.Array.open([os.fsencode(path) for path in files])
-    return Rows(array, array.dtype)
+    return Rows(array, array.dtype, files)
 
 
 def view(memory: AnyArray) -> Rows:

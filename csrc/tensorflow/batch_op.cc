@@ -1,0 +1,308 @@
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/array.h"
+#include "core/cpus.h"
+#include "core/gather.h"
+#include "core/indexed_batches.h"
+#include "core/memory.h"
+#include "core/plan.h"
+#include "tensorflow/kernel.h"
+#include "tensorflow/open_arrays.h"
+
+namespace npyfast::tf {
+namespace {
+
+// One output: a field of a leaf, or all of it.
+struct Output {
+  TF_DataType type;
+  Text text;
+  std::vector<int64_t> row_shape;
+};
+
+// What the attributes say. npyfast/_engines/graph.py writes them.
+struct Spec {
+  explicit Spec(const Attributes& attributes);
+
+  std::vector<ArrayFiles> leaves;
+  std::string machine;
+  std::vector<Output> outputs;
+  bool listed;  // the rows come as an input
+  Selection selection;
+  Plan::Options plan;
+  IndexedBatches::Run run;
+  int64_t stride;
+  int64_t threads;  // 0: as many as the process may use
+  bool readahead;
+};
+
+[[noreturn]] void Malformed(const std::string& what) {
+  throw StatusError(TF_INVALID_ARGUMENT, "NpyfastBatch: malformed attributes: " + what);
+}
+
+std::vector<ArrayFiles> ReadLeaves(const Attributes& attributes) {
+  const std::vector<std::string> paths = attributes.Strings("files");
+  const std::vector<int64_t> shards = attributes.Ints("shards");
+  const std::vector<int64_t> stamps = attributes.Ints("stamps");
+  const std::vector<std::string> row_types = attributes.Strings("row_types");
+  if (stamps.size() != 3 * paths.size() || row_types.size() != shards.size() || shards.empty())
+    Malformed("files");
+  std::vector<ArrayFiles> leaves;
+  size_t next = 0;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    if (shards[i] < 1 || static_cast<size_t>(shards[i]) > paths.size() - next) Malformed("shards");
+    ArrayFiles leaf;
+    leaf.row_type = row_types[i];
+    leaf.rows = attributes.Int("rows_of_leaf");
+    for (int64_t k = 0; k < shards[i]; ++k, ++next) {
+      leaf.paths.push_back(paths[next]);
+      leaf.stamps.push_back(
+          {static_cast<uint64_t>(stamps[3 * next]), stamps[3 * next + 1], stamps[3 * next + 2]});
+    }
+    leaves.push_back(std::move(leaf));
+  }
+  return leaves;
+}
+
+// TensorFlow aborts over shapes that it can't have.
+void CheckShape(const std::vector<int64_t>& row_shape) {
+  constexpr size_t kMostDims = 254;  // the batch's is one of them
+  int64_t items = 1;
+  bool fine = row_shape.size() < kMostDims;
+  for (const int64_t count : row_shape)
+    fine = fine && count >= 0 && !__builtin_mul_overflow(items, count, &items);
+  if (!fine) Malformed("dims");
+}
+
+std::vector<Output> ReadOutputs(const Attributes& attributes) {
+  const std::vector<TF_DataType> types = attributes.Types("types");
+  const std::vector<std::string> texts = attributes.Strings("texts");
+  const std::vector<int64_t> ranks = attributes.Ints("ranks");
+  const std::vector<int64_t> dims = attributes.Ints("dims");
+  if (texts.size() != types.size() || ranks.size() != types.size()) Malformed("types");
+  std::vector<Output> outputs;
+  auto dim = dims.begin();
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (ranks[i] < 0 || ranks[i] > dims.end() - dim) Malformed("dims");
+    Output output{types[i], Text::kNone, {dim, dim + ranks[i]}};
+    dim += ranks[i];
+    CheckShape(output.row_shape);
+    // What has no size is no plain value: a resource, a variant.
+    if (output.type != TF_STRING && Api().TF_DataTypeSize(output.type) == 0) Malformed("types");
+    if (texts[i] == "S") output.text = Text::kBytes;
+    if (texts[i] == "U") output.text = Text::kUtf32;
+    if ((output.text != Text::kNone) != (output.type == TF_STRING)) Malformed("texts");
+    outputs.push_back(std::move(output));
+  }
+  return outputs;
+}
+
+Spec::Spec(const Attributes& attributes)
+    : leaves(ReadLeaves(attributes)),
+      machine(attributes.String("machine")),
+      outputs(ReadOutputs(attributes)),
+      listed(attributes.Int("lists") > 0),
+      stride(attributes.Int("stride")),
+      threads(attributes.Int("threads")),
+      readahead(attributes.Bool("readahead")) {
+  const std::vector<int64_t> selected = attributes.Ints("selection");
+  if (selected.size() != 3) Malformed("selection");
+  selection = {selected[0], selected[1], selected[2], nullptr};
+  plan.batch_size = attributes.Int("batch_size");
+  plan.shuffle = attributes.Bool("shuffle");
+  plan.seed = static_cast<uint64_t>(attributes.Int("seed"));
+  plan.shard_index = attributes.Int("shard_index");
+  plan.shard_count = attributes.Int("shard_count");
+  plan.drop_remainder = attributes.Bool("drop_remainder");
+  run.start_epoch = static_cast<uint64_t>(attributes.Int("start_epoch"));
+  run.start_batch = attributes.Int("start_batch");
+  run.epochs = attributes.Int("epochs");
+  run.single_passes = attributes.Bool("single_passes");
+  // The limits of npyfast/_plan.py, so that nothing below overflows.
+  constexpr int64_t kMost = int64_t{1} << 31;
+  constexpr int64_t kMostThreads = 1 << 15;
+  const bool fine = plan.batch_size >= 1 && plan.batch_size < kMost && plan.shard_index >= 0 &&
+                    plan.shard_index < plan.shard_count && plan.shard_count < kMost &&
+                    selection.size >= 0 && run.start_batch >= 0 && stride >= 1 && threads >= 0 &&
+                    threads < kMostThreads;
+  if (!fine) Malformed("an option is out of range");
+}
+
+// A selection that leads to rows outside of the array would read anything.
+void CheckRows(const Selection& selection, int64_t rows) {
+  const auto check = [rows](__int128 row) {
+    if (row < 0 || row >= rows) Malformed("a row is out of range");
+  };
+  if (selection.size == 0) return;
+  if (selection.list == nullptr) {
+    check(selection.start);
+    check(selection.start + static_cast<__int128>(selection.size - 1) * selection.step);
+    return;
+  }
+  for (int64_t i = 0; i < selection.size; ++i) check(selection.list[i]);
+}
+
+// NpyfastBatch: batch `index` / stride of the run that the attributes describe.
+class BatchKernel {
+ public:
+  explicit BatchKernel(const Attributes& attributes) : spec_(attributes) {}
+
+  void Compute(TF_OpKernelContext* context) {
+    const Tensor index = GetInput(context, 0);
+    if (Api().TF_TensorElementCount(index.get()) != 1)
+      throw StatusError(TF_INVALID_ARGUMENT, "NpyfastBatch: index must be a scalar");
+    const int64_t place = *static_cast<const int64_t*>(Api().TF_TensorData(index.get()));
+    if (place % spec_.stride != 0) {
+      throw StatusError(
+          TF_FAILED_PRECONDITION,
+          spec_.leaves[0].paths[0] +
+              ": the iterator was restored from a checkpoint of another dataset: its "
+              "files, batch_size, shuffle, seed, rows, shard or start differ (without "
+              "a seed, each dataset draws its own: pass seed to resume)");
+    }
+    const std::shared_ptr<Run> run = RunOf(context);
+    Batch batch = run->batches->Get(place / spec_.stride);
+    std::vector<int64_t> shape;
+    const Status status;
+    for (size_t i = 0; i < spec_.outputs.size(); ++i) {
+      const Output& output = spec_.outputs[i];
+      shape.assign(1, batch.rows);
+      shape.insert(shape.end(), output.row_shape.begin(), output.row_shape.end());
+      const Tensor tensor = output.text == Text::kNone
+                                ? AdoptBuffer(output.type, shape, std::move(batch.columns[i]))
+                                : Strings(*run, i, shape, batch.columns[i].get());
+      Api().TF_SetOutput(context, static_cast<int>(i), tensor.get(), status.get());
+      status.Check();
+    }
+  }
+
+ private:
+  // The opened files. Replaced as a whole where another list of rows comes in.
+  struct Run {
+    Tensor list;                     // what batches reads its rows from
+    std::vector<int64_t> widths;     // of an item of each output, in bytes
+    std::vector<std::string> names;  // a file of each output
+    std::unique_ptr<IndexedBatches> batches;
+  };
+
+  // An output of text.
+  Tensor Strings(const Run& run, size_t output, std::span<const int64_t> shape,
+                 const std::byte* items) const {
+    try {
+      return MakeStrings(spec_.outputs[output].text, run.widths[output], shape, items);
+    } catch (const StatusError& e) {
+      throw StatusError(e.code(), run.names[output] + ": " + e.what());
+    }
+  }
+
+  std::shared_ptr<Run> RunOf(TF_OpKernelContext* context) {
+    Tensor list;
+    if (spec_.listed) list = GetInput(context, 1);
+    const std::lock_guard lock(mutex_);
+    const bool same = run_ != nullptr &&
+                      (list == nullptr ||
+                       Api().TF_TensorData(list.get()) == Api().TF_TensorData(run_->list.get()));
+    if (!same) run_ = Open(std::move(list));
+    return run_;
+  }
+
+  std::shared_ptr<Run> Open(Tensor list) const {
+    auto run = std::make_shared<Run>();
+    Selection selection = spec_.selection;
+    if (list != nullptr) {
+      if (Api().TF_TensorElementCount(list.get()) != selection.size) Malformed("rows");
+      selection.list = static_cast<const int64_t*>(Api().TF_TensorData(list.get()));
+    }
+    const bool same_machine = !spec_.machine.empty() && spec_.machine == MachineId();
+    std::vector<std::shared_ptr<const Array>> arrays;
+    int64_t bytes = 0;
+    for (const ArrayFiles& leaf : spec_.leaves) {
+      arrays.push_back(OpenShared(leaf, same_machine));
+      bytes += arrays.back()->file_bytes();
+    }
+    CheckRows(selection, arrays[0]->rows());
+    const bool by_row = spec_.readahead && spec_.plan.shuffle && bytes > UsableMemory();
+    std::vector<std::shared_ptr<const Gather>> gathers;
+    for (size_t i = 0; i < arrays.size(); ++i) {
+      gathers.push_back(
+          std::make_shared<Gather>(arrays[i], Fields::kApart,
+                                   by_row ? Gather::Reading::kByRow : Gather::Reading::kByKernel));
+      for (size_t c = 0; c < gathers.back()->columns(); ++c) {
+        run->widths.push_back(ItemBytes(run->widths.size(), gathers.back()->row_bytes(c)));
+        run->names.push_back(spec_.leaves[i].paths[0]);
+      }
+    }
+    if (run->widths.size() != spec_.outputs.size()) Malformed("columns");
+    const Plan plan(selection, spec_.plan);
+    if (spec_.run.start_batch > plan.batches()) Malformed("start_batch");
+    const int threads = spec_.threads > 0 ? static_cast<int>(spec_.threads) : UsableCpus();
+    run->batches = std::make_unique<IndexedBatches>(std::move(gathers), plan, spec_.run, threads);
+    run->list = std::move(list);
+    return run;
+  }
+
+  // Bytes of an item of an output whose rows have so many bytes.
+  int64_t ItemBytes(size_t output, int64_t row_bytes) const {
+    if (output >= spec_.outputs.size()) Malformed("columns");
+    const auto& [type, text, row_shape] = spec_.outputs[output];
+    int64_t items = 1;
+    for (const int64_t count : row_shape) items *= count;
+    const int64_t width = items == 0 ? 0 : row_bytes / items;
+    bool fits = width * items == row_bytes;
+    if (text == Text::kUtf32) fits = fits && width % 4 == 0;
+    if (text == Text::kNone && items > 0)
+      fits = fits && width == static_cast<int64_t>(Api().TF_DataTypeSize(type));
+    if (!fits) Malformed("an output does not fit its rows");
+    return width;
+  }
+
+  const Spec spec_;
+  std::mutex mutex_;
+  std::shared_ptr<Run> run_;
+};
+
+}  // namespace
+
+void RegisterBatchOp() {
+  RegisterOp({.name = "NpyfastBatch",
+              .inputs = {"index: int64", "rows: lists * int64"},
+              .outputs = {"columns: types"},
+              .attributes =
+                  {
+                      "files: list(string)",      // of all leaves
+                      "shards: list(int)",        // how many of them are each leaf's
+                      "stamps: list(int)",        // inode, size and time of change of each file
+                      "machine: string",          // the machine on which the stamps hold
+                      "row_types: list(string)",  // of each leaf
+                      "rows_of_leaf: int",        // of every leaf
+                      "types: list(type) >= 1",   // of the outputs
+                      "texts: list(string)",      // "S" or "U" for an output that is text
+                      "ranks: list(int)",         // of a row of each output
+                      "dims: list(int)",          // of a row of each output, one after the other
+                      "lists: int >= 0",          // 1: the rows that take part are an input
+                      "selection: list(int)",     // start, step, size; or 0, 1, size of the list
+                      "batch_size: int",          //
+                      "shuffle: bool",            //
+                      "seed: int",                // 64 bits without a sign
+                      "shard_index: int",         //
+                      "shard_count: int",         //
+                      "drop_remainder: bool",     //
+                      "start_epoch: int",         //
+                      "start_batch: int",         //
+                      "epochs: int",              // -1: endless
+                      "single_passes: bool",      // each iteration is one epoch
+                      "stride: int",              // from one batch's index to the next one's
+                      "threads: int",             // 0: as many as the process may use
+                      "readahead: bool",          //
+                  },
+              .create = CreateKernel<BatchKernel>,
+              .compute = ComputeKernel<BatchKernel>,
+              .destroy = DestroyKernel<BatchKernel>});
+}
+
+}  // namespace npyfast::tf

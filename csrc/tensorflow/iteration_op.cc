@@ -1,0 +1,84 @@
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+
+#include "tensorflow/kernel.h"
+#include "tensorflow/philox.h"
+
+namespace npyfast::tf {
+namespace {
+
+// Which iteration of a dataset is this?
+//
+// tf.data counts nothing that a function in the graph could read. But RandomDatasetV2, asked to
+// rerandomize, starts each iteration with other numbers, always the same ones in the k-th; and its
+// state is part of every checkpoint. Given the first two numbers of an iteration, the op finds k.
+class IterationKernel {
+ public:
+  explicit IterationKernel(const Attributes& attributes)
+      : seed_(static_cast<uint64_t>(attributes.Int("seed"))),
+        seed2_(static_cast<uint64_t>(attributes.Int("seed2"))) {}
+
+  void Compute(TF_OpKernelContext* context) {
+    const Tensor input = GetInput(context, 0);
+    if (Api().TF_TensorElementCount(input.get()) != 2)
+      throw StatusError(TF_INVALID_ARGUMENT, "npyfast: an iteration is known by two numbers");
+    int64_t numbers[2];
+    std::memcpy(numbers, Api().TF_TensorData(input.get()), sizeof numbers);
+    Buffer found = AcquireBuffer(sizeof(int64_t));
+    const int64_t iteration = Find(numbers[0], numbers[1]);
+    std::memcpy(found.get(), &iteration, sizeof iteration);
+    const Tensor output = AdoptBuffer(TF_INT64, {}, std::move(found));
+    const Status status;
+    Api().TF_SetOutput(context, 0, output.get(), status.get());
+    status.Check();
+  }
+
+ private:
+  // A pass takes microseconds at the least: more iterations than anybody makes in a year.
+  static constexpr int64_t kMaxIterations = int64_t{1} << 26;
+  static constexpr int64_t kNear = 64;
+
+  int64_t Find(int64_t first, int64_t second) {
+    const auto is = [&](int64_t iteration) {
+      // Its generator's seeds are two numbers of the dataset's.
+      const auto k = static_cast<uint64_t>(iteration);
+      const std::array<uint32_t, 4> seeds = Philox(seed_, seed2_, k / 2);
+      const std::array<uint32_t, 4> numbers = Philox(seeds[k % 2 * 2], seeds[k % 2 * 2 + 1], 0);
+      return numbers[0] == first && numbers[1] == second;
+    };
+    const int64_t near = last_.load(std::memory_order_relaxed);
+    for (int64_t k = near; k < near + kNear; ++k) {
+      if (is(k)) return Remember(k);
+    }
+    for (int64_t k = 0; k < kMaxIterations; ++k) {
+      if (is(k)) return Remember(k);
+    }
+    throw StatusError(TF_INTERNAL,
+                      "npyfast: the numbers of tf.data.Dataset.random are not the known ones, so "
+                      "that epochs can't be told apart; pass epochs, or engine=\"generator\"");
+  }
+
+  int64_t Remember(int64_t iteration) {
+    last_.store(iteration, std::memory_order_relaxed);
+    return iteration;
+  }
+
+  const uint64_t seed_;
+  const uint64_t seed2_;
+  std::atomic<int64_t> last_{0};  // where the search begins; never changes its result
+};
+
+}  // namespace
+
+void RegisterIterationOp() {
+  RegisterOp({.name = "NpyfastIteration",
+              .inputs = {"numbers: int64"},
+              .outputs = {"iteration: int64"},
+              .attributes = {"seed: int", "seed2: int"},
+              .create = CreateKernel<IterationKernel>,
+              .compute = ComputeKernel<IterationKernel>,
+              .destroy = DestroyKernel<IterationKernel>});
+}
+
+}  // namespace npyfast::tf

@@ -1,0 +1,42 @@
+#include <exception>
+#include <string>
+
+#include "tensorflow/c_api.h"
+#include "tensorflow/kernel.h"
+#include "tensorflow/open_arrays.h"
+
+namespace npyfast::tf {
+namespace {
+
+std::string Register() {
+  try {
+    std::string missing = LoadFunctions();
+    if (!missing.empty()) return missing;
+    RegisterBatchOp();
+    RegisterIterationOp();
+    return "";
+  } catch (const std::exception& e) {
+    return e.what();
+  }
+}
+
+// TensorFlow takes ops while tf.load_op_library() loads the library that brings them.
+const std::string& error() {
+  static const std::string text = Register();
+  return text;
+}
+[[maybe_unused]] const std::string& registered_at_load = error();
+
+}  // namespace
+}  // namespace npyfast::tf
+
+#define NPYFAST_EXPORT extern "C" __attribute__((visibility("default")))
+
+// Why the ops could not be registered; empty if they were.
+NPYFAST_EXPORT const char* npyfast_tensorflow_error() { return npyfast::tf::error().c_str(); }
+
+// MachineId(), for the attribute of the same meaning.
+NPYFAST_EXPORT const char* npyfast_machine_id() {
+  static const std::string id = npyfast::tf::MachineId();
+  return id.c_str();
+}

@@ -1,0 +1,60 @@
+"""Engines: how batches reach tf.data. `graph`, an op without Python, or `generator`.
+
+The modules of this package are the only ones that import TensorFlow, once they are called.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Protocol, cast
+
+from npyfast._backends import backend
+from npyfast._batches import Batching
+from npyfast._engines import generator, graph
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+ENGINES = ("auto", "graph", "generator")
+
+
+class Engine(Protocol):
+    """What an engine module offers."""
+
+    def make_dataset(self, batching: Batching, prefetch: int | None) -> tf.data.Dataset:
+        """The batches as a dataset; the k-th iteration of it is `batching.run_of(k)`. With
+        `prefetch=None` the engine chooses what is prefetched."""
+
+
+def check_engine(engine: object) -> None:
+    """Refuses any value of the option `engine` but those that there are."""
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
+
+
+def choose(engine: str, batching: Batching) -> Engine:
+    """The engine for these batches.
+
+    Raises ValueError, or ImportError, where engine="graph" can't deliver them.
+    """
+    if engine == "generator":
+        return cast(Engine, generator)
+    obstacle = graph.obstacle(batching)
+    if engine == "graph" and obstacle is not None:
+        raise ValueError(f"engine='graph' can't be had, because {obstacle}: leave engine out")
+    missing = graph.missing() if obstacle is None else None
+    if engine == "graph" and missing is not None:
+        raise ImportError(f"engine='graph' can't be had, because {missing}")
+    return cast(Engine, graph if obstacle is None and missing is None else generator)
+
+
+def default_engine() -> tuple[str, str]:
+    """What engine="auto" takes for files, and why."""
+    if backend().NAME != "native":
+        return "generator", f"the graph engine needs the native backend, not {backend().NAME}"
+    if "tensorflow" not in sys.modules:
+        return "graph", "to be confirmed once TensorFlow is imported, which it has not been"
+    missing = graph.missing()
+    if missing is not None:
+        return "generator", missing
+    return "graph", "its library is loaded; arrays in memory and transform take the generator"

@@ -1,0 +1,132 @@
+"""The generator engine: `tf.data.Dataset.from_generator` over a stream of batches."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from npyfast._batches import Batching
+from npyfast._engines.tensors import (
+    cardinality,
+    finished,
+    import_tensorflow,
+    signature,
+    static_rows,
+    tensor_type,
+)
+from npyfast._fields import AnyArray
+from npyfast._nest import Nest, leaves, map_nest
+from npyfast._plan import Run
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# A call into Python costs about 100 us whatever it brings. Small batches are therefore handed over
+# in groups of up to so many bytes and batches, which TensorFlow's C++ takes apart; that costs a
+# copy, which for batches larger than the last number is more than the call.
+GROUP_BYTES = 4 << 20
+GROUP_BATCHES = 128
+GROUPED_BATCH_BYTES = 1 << 20
+
+
+def to_tensor_array(array: AnyArray) -> AnyArray:
+    """What TensorFlow makes a tensor of: dates and times are their int64."""
+    return array.view(np.int64) if array.dtype.kind in "mM" else array
+
+
+def _transformed_signature(batching: Batching) -> Nest:
+    """The element_spec of transformed batches, found from the first batch."""
+    tf = import_tensorflow()
+    rows = static_rows(batching)
+    first = next(iter(batching.stream(Run(batching.run.start_epoch))), None)
+    if first is None:
+        empty = map_nest(lambda c: np.empty((0, *c.shape), c.dtype), batching.structure)
+        assert batching.transform is not None
+        first = batching.transform(empty)
+
+    def spec(value: Any) -> Any:
+        array = np.asarray(value)
+        # The first dimension is the batch's, and as static as that.
+        shape = (rows, *array.shape[1:]) if array.ndim else ()
+        return tf.TensorSpec(shape, tensor_type(array.dtype))
+
+    return map_nest(spec, first)
+
+
+def _group(batching: Batching) -> int:
+    """How many batches to hand over at once; 1: each by itself."""
+    if batching.transform is not None or batching.plan.full_batches == 0:
+        return 1
+    row_bytes = 0
+    for column in leaves(batching.structure):
+        row_bytes += column.dtype.itemsize * int(np.prod(column.shape, dtype=np.int64))
+    batch_bytes = max(1, row_bytes * batching.plan.batch_size)
+    if batch_bytes > GROUPED_BATCH_BYTES:
+        return 1
+    most = min(GROUP_BATCHES, GROUP_BYTES // batch_bytes, batching.plan.full_batches)
+    return 1 << (most.bit_length() - 1)
+
+
+def _grouped(spec: Any) -> Any:
+    """The signature of a group of batches of this signature."""
+    tf = import_tensorflow()
+    return map_nest(lambda s: tf.TensorSpec((None, *s.shape), s.dtype), spec)
+
+
+def _generator(batching: Batching, group: int, signature: Nest) -> Callable[[], Iterator[Any]]:
+    """What from_generator calls at the start of each iteration."""
+    iterations = itertools.count()
+    times = any(column.dtype.kind in "mM" for column in leaves(batching.structure))
+
+    def begin() -> Iterator[Any]:
+        stream = batching.stream(batching.run_of(next(iterations)), group=group)
+        if batching.transform is not None:
+            return map(functools.partial(_checked, signature), stream)
+        return map(_tensor_arrays, stream) if times else stream
+
+    return begin
+
+
+def _tensor_arrays(element: Nest) -> Nest:
+    return map_nest(lambda value: to_tensor_array(np.asarray(value)), element)
+
+
+def _checked(signature: Nest, element: Nest) -> Nest:
+    """A transformed element as arrays, of the types that the first one had."""
+    flatten = import_tensorflow().nest.flatten
+    arrays = _tensor_arrays(element)
+    # TensorFlow checks the nest and the shapes, but would cut 0.5 to fit an int without a word.
+    for array, spec in zip(flatten(arrays), flatten(signature), strict=False):
+        if tensor_type(array.dtype) != spec.dtype:
+            raise TypeError(
+                f"the transform returned {array.dtype} where it returned {spec.dtype.name} for the "
+                "first batch"
+            )
+    return arrays
+
+
+def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:
+    """The batches as a dataset; see npyfast._engines.Engine."""
+    tf = import_tensorflow()
+    group = _group(batching)
+    spec = signature(batching) if batching.transform is None else _transformed_signature(batching)
+    output = spec if group == 1 else _grouped(spec)
+    begin = _generator(batching, group, spec)
+    made = tf.data.Dataset.from_generator(begin, output_signature=output)
+    if group > 1:
+
+        def batches_of(*group: Any) -> Any:
+            nest = tf.nest.pack_sequence_as(spec, tf.nest.flatten(group))
+            return tf.data.Dataset.from_tensor_slices(nest)
+
+        # unbatch() would do the same, and takes twice as long for all but the smallest batches.
+        made = made.prefetch(1).flat_map(batches_of)
+    made = made.apply(tf.data.experimental.assert_cardinality(cardinality(batching)))
+    if prefetch is None:
+        # What is grouped has been prefetched.
+        prefetch = 2 if group == 1 else 0
+    return finished(made, batching, prefetch)

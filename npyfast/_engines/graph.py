@@ -1,0 +1,293 @@
+"""The graph engine: `Dataset.range` mapped over one op of TensorFlow's graph, without Python.
+
+csrc/tensorflow/ has the ops; docs/architecture.md explains the whole.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import inspect
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from npyfast._backends import backend
+from npyfast._batches import Batching
+from npyfast._engines.tensors import (
+    cardinality,
+    finished,
+    import_tensorflow,
+    signature,
+    tensor_type,
+)
+from npyfast._nest import leaves, pack
+from npyfast._plan import Selection
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from npyfast._backends import native
+
+LIBRARY = str(Path(__file__).resolve().parents[1] / "_tensorflow.so")
+
+# Of the random numbers that tell iterations apart, which are part of every checkpoint; the order of
+# the rows has nothing to do with them.
+_ITERATION_SEEDS = (0x6E707966, 0x617374)
+
+# Indexes stay below this, whatever the stride.
+_INDEX_LIMIT = 1 << 62
+
+
+def obstacle(batching: Batching) -> str | None:
+    """Why the graph engine can't deliver these batches, if it can't."""
+    if backend().NAME != "native":
+        return f"it needs the native backend, and {backend().NAME} is in use"
+    if batching.transform is not None:
+        return "transform is a Python function"
+    if not all(leaf.files for leaf in _leaves(batching)):
+        return "an array in memory can't be part of a graph"
+    tf = import_tensorflow()
+    legacy = not (tf.executing_eagerly() or tf.inside_function())
+    if legacy and batching.endless_epochs and batching.plan.seed is not None:
+        return "a graph of TensorFlow 1 can't count epochs (pass epochs)"
+    return None
+
+
+def _leaves(batching: Batching) -> list[native.Rows]:
+    """The leaves, which the native backend has opened."""
+    return cast("list[native.Rows]", batching.leaves)
+
+
+def missing() -> str | None:
+    """Why the ops can't be had in this process, if they can't."""
+    return _load()[1]
+
+
+@functools.cache
+def _load() -> tuple[Any, str | None]:
+    """The module of the ops, and why it can't be had."""
+    tf = import_tensorflow()
+    if not os.path.exists(LIBRARY):
+        return None, f"npyfast was installed without {os.path.basename(LIBRARY)}"
+    try:
+        ops = tf.load_op_library(LIBRARY)
+        reason = _library_text("npyfast_tensorflow_error")
+    except (tf.errors.OpError, RuntimeError, OSError, AttributeError) as error:
+        return None, f"TensorFlow {tf.__version__} can't load {LIBRARY}: {error}"
+    if reason:
+        return None, f"TensorFlow {tf.__version__} does not take its ops: {reason}"
+    with tf.init_scope():
+        iterations = _iterations().map(_counter(ops))
+        counted = [int(iteration) for _ in range(3) for iteration in iterations]
+    if counted != [0, 1, 2]:
+        return None, f"TensorFlow {tf.__version__} draws random numbers that can't count iterations"
+    return ops, None
+
+
+def load() -> Any:
+    """The module of the ops, loaded into this process. Raises ImportError where it can't be had."""
+    ops, reason = _load()
+    if reason is not None:
+        raise ImportError(f"the graph engine can't be had, because {reason}")
+    return ops
+
+
+def _library_text(function: str) -> str:
+    """What a function of the library says."""
+    text = getattr(ctypes.CDLL(LIBRARY), function)
+    text.restype = ctypes.c_char_p
+    return str(text().decode())
+
+
+def _iterations() -> tf.data.Dataset:
+    """Two numbers, other ones at each iteration of the dataset; _counter() counts by them."""
+    tf = import_tensorflow()
+    # tf.data.Dataset.random() would mix the program's global seed in, which a restart may change.
+    variant = tf.raw_ops.RandomDatasetV2(
+        seed=_ITERATION_SEEDS[0],
+        seed2=_ITERATION_SEEDS[1],
+        seed_generator=tf.raw_ops.DummySeedGenerator(),
+        rerandomize_each_iteration=True,
+        output_types=[tf.int64],
+        output_shapes=[()],
+    )
+    numbers = tf.data.experimental.from_variant(variant, tf.TensorSpec((), tf.int64))
+    return numbers.batch(2, drop_remainder=True).take(1)
+
+
+def _counter(ops: Any) -> Any:
+    """A function of the numbers of an iteration: which iteration it is."""
+    tf = import_tensorflow()
+    seed, seed2 = _ITERATION_SEEDS
+
+    def count(numbers: Any) -> Any:
+        iteration = ops.npyfast_iteration(numbers=numbers, seed=seed, seed2=seed2)
+        return tf.ensure_shape(iteration, ())
+
+    return tf.autograph.experimental.do_not_convert(count)
+
+
+def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:
+    """The batches as a dataset; see npyfast._engines.Engine."""
+    indexes, stride = _indexes(batching)
+    # The ops' own threads make batches ahead: a prefetch by TensorFlow costs one more change of
+    # threads for each batch, and puts what it holds into every checkpoint.
+    return finished(_map_batches(indexes, batching, stride), batching, prefetch or 0)
+
+
+def _indexes(batching: Batching) -> tuple[tf.data.Dataset, int]:
+    """The indexes of the batches of an iteration, and how far apart they are."""
+    tf = import_tensorflow()
+    data = tf.data.Dataset
+    batches = batching.plan.batches
+    count = cardinality(batching)
+    if count == 0:
+        return data.range(0), 1
+    if batching.endless_epochs and batching.plan.seed is not None:
+        # Iteration k is indexes [k * batches, (k + 1) * batches).
+        stride = _stride(batching, max(1 << 40, batches << 12), tag_bits=5)
+        counter = _counter(load())
+
+        def epoch(numbers: Any) -> Any:
+            first = counter(numbers) * batches * stride
+            return data.range(first, first + batches * stride, stride)
+
+        each = _iterations().flat_map(tf.autograph.experimental.do_not_convert(epoch))
+        # An iterator draws its numbers when it is made. Keras makes some that it never reads, which
+        # are not to cost an epoch: those of a dataset within a function are made when it is read.
+        made = data.range(1).flat_map(tf.autograph.experimental.do_not_convert(lambda _: each))
+        return made.apply(tf.data.experimental.assert_cardinality(count)), stride
+    if count < 0:
+        stride = _stride(batching, 1 << 42, tag_bits=5)
+        # Nobody sees its end, and repeat() makes its length infinite.
+        return data.range(0, _INDEX_LIMIT, stride).repeat(), stride
+    stride = _stride(batching, count, tag_bits=12)
+    return data.range(0, count * stride, stride), stride
+
+
+def _stride(batching: Batching, count: int, tag_bits: int) -> int:
+    """How far the indexes of `count` batches lie apart: a number that tells one order from others.
+
+    The state of an iterator is the index that comes next. Restored into a dataset of another seed
+    or batch size it would deliver other rows than the interrupted epoch was left with, and nobody
+    would notice. With strides that differ it is an index that this dataset does not have, which the
+    op refuses. They differ by little, one part in 2**tag_bits, lest a foreign index lie beyond the
+    end, where the iteration would just be over.
+    """
+    base = 1 << (min(_INDEX_LIMIT // count, 1 << 32).bit_length() - 2)
+    plan, run = batching.plan, batching.run
+    selection = plan.selection
+    what = (
+        [leaf.row_type for leaf in _leaves(batching)],
+        len(batching.leaves[0]),
+        (selection.start, selection.step, selection.size, _sample(selection)),
+        (plan.batch_size, plan.seed, plan.shard_index, plan.shard_count, plan.drop_remainder),
+        (run.start_epoch, run.start_batch),
+    )
+    digest = hashlib.blake2b(repr(what).encode(), digest_size=8).digest()
+    tags = base >> tag_bits
+    return base + (int.from_bytes(digest, "little") % tags | 1) if tags > 1 else 1
+
+
+def _sample(selection: Selection) -> bytes:
+    """What tells lists of rows apart, without going over all of a long one."""
+    if selection.list is None:
+        return b""
+    step = max(1, len(selection.list) >> 16)
+    return hashlib.blake2b(selection.list[::step].tobytes()).digest()
+
+
+def _map_batches(indexes: tf.data.Dataset, batching: Batching, stride: int) -> tf.data.Dataset:
+    """The dataset of the batches that indexes stand for."""
+    tf = import_tensorflow()
+    ops = load()
+    attributes = _attributes(batching, stride)
+    listed = batching.plan.selection.list
+    spec = signature(batching)
+    flat_specs = tf.nest.flatten(spec)
+    rows = [] if listed is None else [tf.constant(listed)]
+
+    def batch(index: Any) -> Any:
+        # The op is for CPUs, whatever device the caller works on.
+        with tf.device(None):
+            columns = ops.npyfast_batch(index=index, rows=rows, **attributes)
+        # TensorFlow has the leaves of a dict in the order of the keys, we in that of the fields.
+        flat = tf.nest.flatten(pack(batching.structure, columns))
+        for tensor, leaf in zip(flat, flat_specs, strict=True):
+            tensor.set_shape(leaf.shape)
+        return flat
+
+    function = tf.function(
+        batch, input_signature=[tf.TensorSpec((), tf.int64)], autograph=False
+    ).get_concrete_function()
+    # Dataset.map() would run each call on TensorFlow's pool of threads, or on several of them, and
+    # wait: many times what the op takes to hand over a batch that lies ready. The op's function is
+    # run by the thread that wants the batch.
+    here = {"force_synchronous": True} if _has_force_synchronous() else {}
+    variant = tf.raw_ops.MapDataset(
+        input_dataset=tf.data.experimental.to_variant(indexes),
+        other_arguments=function.captured_inputs,
+        f=function,
+        output_types=[leaf.dtype for leaf in flat_specs],
+        output_shapes=[leaf.shape for leaf in flat_specs],
+        use_inter_op_parallelism=False,
+        preserve_cardinality=True,
+        **here,
+    )
+    made = tf.data.experimental.from_variant(variant, spec)
+    made._npyfast_function = function  # alive as long as the dataset
+    if not here:  # TensorFlow 2.16
+        options = tf.data.Options()
+        options.experimental_optimization.map_parallelization = False
+        made = made.with_options(options)
+    return made
+
+
+@functools.cache
+def _has_force_synchronous() -> bool:
+    return (
+        "force_synchronous" in inspect.signature(import_tensorflow().raw_ops.MapDataset).parameters
+    )
+
+
+def _attributes(batching: Batching, stride: int) -> dict[str, Any]:
+    """The attributes of NpyfastBatch; csrc/tensorflow/batch_op.cc lists them."""
+    plan, run, selection = batching.plan, batching.run, batching.plan.selection
+    columns = list(leaves(batching.structure))
+    opened = _leaves(batching)
+    stamps = [number for leaf in opened for stamp in leaf.stamps for number in stamp]
+    return {
+        # Absolute: another process may have another working directory.
+        "files": [os.fsencode(os.path.abspath(path)) for leaf in opened for path in leaf.files],
+        "shards": [len(leaf.files) for leaf in opened],
+        "stamps": [_signed(number) for number in stamps],
+        "machine": _library_text("npyfast_machine_id"),
+        "row_types": [leaf.row_type for leaf in opened],
+        "rows_of_leaf": len(opened[0]),
+        "types": [tensor_type(column.dtype) for column in columns],
+        "texts": [column.dtype.kind if column.dtype.kind in "SU" else "" for column in columns],
+        "ranks": [len(column.shape) for column in columns],
+        "dims": [size for column in columns for size in column.shape],
+        "selection": [selection.start, selection.step, selection.size],
+        "batch_size": plan.batch_size,
+        "shuffle": plan.seed is not None,
+        "seed": _signed(plan.seed or 0),
+        "shard_index": plan.shard_index,
+        "shard_count": plan.shard_count,
+        "drop_remainder": plan.drop_remainder,
+        "start_epoch": run.start_epoch,
+        "start_batch": run.start_batch,
+        # With epochs=None indexes go on from one iteration to the next, without an end.
+        "epochs": -1 if batching.endless_epochs else run.epochs,
+        "single_passes": batching.endless_epochs,
+        "stride": stride,
+        "threads": batching.threads or 0,
+        "readahead": batching.readahead == "auto",
+    }
+
+
+def _signed(number: int) -> int:
+    """The 64 bits of an unsigned number, as the attribute of an op can hold them."""
+    return number - (1 << 64) if number >= 1 << 63 else number

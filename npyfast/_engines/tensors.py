@@ -1,0 +1,84 @@
+"""What the engines have in common: TensorFlow's types, and the element_spec of a dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from npyfast._batches import Batching
+from npyfast._fields import Column
+from npyfast._nest import Nest, map_nest
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def import_tensorflow() -> Any:
+    """The module tensorflow, or an ImportError that says what to install."""
+    try:
+        import tensorflow
+    except ImportError as error:
+        raise ImportError(
+            "npyfast.dataset needs TensorFlow: pip install 'npyfast[tensorflow]' (or a TensorFlow "
+            "package of your choice); npyfast.batches does without"
+        ) from error
+    return tensorflow
+
+
+def tensor_type(dtype: np.dtype[np.generic]) -> tf.DType:
+    """The TensorFlow type that holds items of a NumPy dtype; TypeError where there is none."""
+    tf = import_tensorflow()
+    if dtype.kind in "SU":
+        return tf.string
+    if dtype.kind in "mM":
+        return tf.int64
+    try:
+        return tf.as_dtype(dtype)
+    except TypeError:
+        raise TypeError(
+            f"TensorFlow has no type for {dtype}: convert the array and save it again, for example "
+            "with np.save(path, array.astype('float64')), or convert each batch by "
+            "dataset(..., transform=...)"
+        ) from None
+
+
+def static_rows(batching: Batching) -> int | None:
+    """The number of rows, if every batch of the dataset has the same."""
+    plan = batching.plan
+    if plan.batches == 0:
+        return plan.batch_size if plan.drop_remainder else None
+    first, last = plan.batch_rows(0), plan.batch_rows(plan.batches - 1)
+    return first if first == last else None
+
+
+def signature(batching: Batching) -> Nest:
+    """The element_spec, without running anything."""
+    tf = import_tensorflow()
+    rows = static_rows(batching)
+
+    def spec(column: Column) -> Any:
+        return tf.TensorSpec((rows, *column.shape), tensor_type(column.dtype))
+
+    return map_nest(spec, batching.structure)
+
+
+def cardinality(batching: Batching) -> int:
+    """What `Dataset.cardinality()` is to say."""
+    count = batching.run.batches(batching.plan)
+    return int(import_tensorflow().data.INFINITE_CARDINALITY) if count < 0 else count
+
+
+def finished(made: tf.data.Dataset, batching: Batching, prefetch: int) -> tf.data.Dataset:
+    """The dataset with as many batches prefetched, and with the options that it needs."""
+    tf = import_tensorflow()
+    options = tf.data.Options()
+    if prefetch:
+        made = made.prefetch(prefetch)
+    else:
+        # TensorFlow would append a prefetch by itself, which grows to hundreds of batches and, for
+        # small ones, takes as long as all the rest.
+        options.experimental_optimization.inject_prefetch = False
+    if batching.plan.shard_count > 1:
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return made.with_options(options)
