@@ -1,4 +1,4 @@
-"""Which backends are tested, and how a process changes over to one of them."""
+"""Which backends and engines are tested, and how a process changes over to one of them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ ALL = ("native", "numpy")
 BACKENDS = tuple(os.environ.get("NPYFAST_TEST_BACKENDS", ",".join(ALL)).split(","))
 if not set(BACKENDS) <= set(ALL):
     raise ValueError(f"NPYFAST_TEST_BACKENDS must list some of {ALL}, got {BACKENDS}")
+
+# The backends with the engines that each of them works with.
+DELIVERIES = [
+    (backend, engine)
+    for backend, engine in (("native", "graph"), ("native", "generator"), ("numpy", "generator"))
+    if backend in BACKENDS
+]
 
 
 @contextmanager

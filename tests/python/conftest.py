@@ -1,4 +1,4 @@
-"""What the Python tests share: each behaviour test runs once for each backend.
+"""What the Python tests share: each behaviour test runs once for each backend and engine.
 
 `NPYFAST_TEST_BACKENDS=numpy` leaves the native backend out, for installations without a compiler;
 `NPYFAST_TEST_TENSORFLOW=0` leaves TensorFlow out. Nothing is left out by itself: without these, a
@@ -7,6 +7,7 @@ missing extension or TensorFlow is a failure.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import numpy as np
 import pytest
-from backends import BACKENDS, use_backend
+from backends import BACKENDS, DELIVERIES, use_backend
 from hypothesis import HealthCheck, settings
-from samples import Save
+from samples import Dataset, Save
 
 import npyfast
 
@@ -78,6 +79,21 @@ def native() -> Iterator[None]:
     with use_backend("native"):
         assert npyfast.backend == "native"
         yield
+
+
+@pytest.fixture(params=DELIVERIES, ids="-".join)
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of an engine, while this process uses a backend that it works with."""
+    backend, engine = request.param
+    with use_backend(backend):
+        assert npyfast.backend == backend
+        yield engine
+
+
+@pytest.fixture
+def dataset(engine: str) -> Dataset:
+    """`npyfast.dataset` by one engine after the other; each raises where it can't deliver."""
+    return functools.partial(npyfast.dataset, engine=engine)
 
 
 @pytest.fixture

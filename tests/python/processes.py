@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from typing import Any
+from typing import IO, Any
 
 # Of a script that hangs, and so fails.
 TIMEOUT = 120
@@ -14,16 +14,24 @@ TIMEOUT = 120
 
 def start(script: str, *arguments: Any, backend: str, **variables: str) -> subprocess.Popen[str]:
     """Starts a script. It finds what this process finds, with this backend; warnings are errors."""
-    environment = {**os.environ, "NPYFAST_BACKEND": backend, **variables}
+    command = ["-X", "faulthandler", "-W", "error", "-c", textwrap.dedent(script), *arguments]
+    return start_python(*command, NPYFAST_BACKEND=backend, **variables)
+
+
+def start_python(
+    *arguments: Any, stderr: int | IO[bytes] = subprocess.PIPE, **variables: str
+) -> subprocess.Popen[str]:
+    """Starts Python with these arguments. It finds what this process finds."""
+    environment = {**os.environ, **variables}
     # Beyond the installed packages, this process may have found npyfast by a path.
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    found = [variables.get("PYTHONPATH", ""), *sys.path]
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in found if path)
     return subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", "-W", "error", "-c", textwrap.dedent(script)]
-        + [str(argument) for argument in arguments],
+        [sys.executable, *map(str, arguments)],
         env=environment,
         cwd="/",
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 

@@ -14,6 +14,9 @@ Array = npt.NDArray[Any]
 # What the fixture `save` gives: save(array) or save(array, name) saves it and returns the path.
 Save = Callable[..., str]
 
+# What the fixture `dataset` gives: npyfast.dataset by the engine of this run.
+Dataset = Callable[..., Any]
+
 # One of each kind and size that NumPy saves without a pickle.
 PLAIN = [
     *("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"),

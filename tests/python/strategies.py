@@ -22,12 +22,14 @@ class Pair(NamedTuple):
 
 
 @st.composite
-def leaves(draw: Draw, folder: Path, rows: int, kinds: list[np.dtype[Any]]) -> Leaf:
-    """An array of so many rows, in memory or in files."""
+def leaves(
+    draw: Draw, folder: Path, rows: int, kinds: list[np.dtype[Any]], memory: bool = True
+) -> Leaf:
+    """An array of so many rows, in files, or in memory where that is allowed."""
     dtype = draw(st.sampled_from(kinds))
     shape = draw(st.lists(st.integers(0, 4), max_size=3).map(tuple))
     array = random_array(dtype, (rows, *shape), seed=draw(st.integers(0, 9)))
-    if draw(st.integers(0, 3)) == 0:
+    if memory and draw(st.integers(0, 3)) == 0:
         steps = [slice(None, None, draw(st.sampled_from([1, -1, 2, -3]))) for _ in shape]
         view = in_order(array, draw(st.sampled_from("CF")))[::-1][(slice(None), *steps)]
         return view, view
@@ -41,10 +43,13 @@ def leaves(draw: Draw, folder: Path, rows: int, kinds: list[np.dtype[Any]]) -> L
 
 
 @st.composite
-def nests(draw: Draw, folder: Path, rows: int, kinds: list[np.dtype[Any]]) -> Leaf:
+def nests(
+    draw: Draw, folder: Path, rows: int, kinds: list[np.dtype[Any]], memory: bool = True
+) -> Leaf:
     """A nest of arrays, and the same nest of sources."""
     count = draw(st.integers(1, 3))
-    arrays, sources = zip(*[draw(leaves(folder, rows, kinds)) for _ in range(count)], strict=True)
+    parts = [draw(leaves(folder, rows, kinds, memory)) for _ in range(count)]
+    arrays, sources = zip(*parts, strict=True)
     shapes = [
         lambda p: p[0] if len(p) == 1 else {"b": p[0], "a": p[1:]},
         tuple,

@@ -21,6 +21,8 @@ def has_tensor_type(dtype: np.dtype[Any]) -> bool:
 
 def as_tensor_has_it(array: Array) -> Array:
     """What TensorFlow makes of an array: text is UTF-8, times are their int64."""
+    if array.dtype.kind == "U" and array.size == 0:
+        return array.astype(object)  # NumPy 1 encodes nothing as floats, and forgets the shape
     if array.dtype.kind == "U":
         array = np.char.encode(array, "utf-8")
     if array.dtype.kind == "S":
@@ -59,6 +61,14 @@ def assert_same_dataset(dataset: Any, source: Any, rows_of_batches: Iterable[Arr
     for rows in rows_of_batches:
         assert_same(next(tensors), element(source, rows))
     assert next(tensors, None) is None, "a batch too many"
+
+
+def engine_of(dataset: Any) -> str:
+    """The engine of a dataset, as its graph tells."""
+    graph = dataset._as_serialized_graph().numpy()
+    graph_ops, generator_ops = b"NpyfastBatch" in graph, b"PyFunc" in graph
+    assert graph_ops != generator_ops
+    return "graph" if graph_ops else "generator"
 
 
 def rows_of(batches: Iterable[Any]) -> list[list[int]]:

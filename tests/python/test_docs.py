@@ -15,10 +15,11 @@ import npyfast
 MODULES = sorted(
     f"npyfast.{module.name}"
     for module in pkgutil.iter_modules(npyfast.__path__)
-    if module.name != "_core" and not module.ispkg
+    if module.name not in ("_core", "_tensorflow") and not module.ispkg
 )
 if os.environ.get("NPYFAST_TEST_TENSORFLOW", "1") == "0":
     MODULES.remove("npyfast._dataset")
+    MODULES.remove("npyfast.service")
 
 
 @pytest.mark.parametrize("name", ["npyfast", *MODULES])
