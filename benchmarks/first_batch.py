@@ -5,13 +5,15 @@
 Makes a sparse .npy file of 1 TB (10^9 rows of 1 KiB; it takes up next to no disk). Then, in a fresh
 process each time, TensorFlow being imported: the time from calling npyfast.dataset() to its first
 batch, and the growth of its anonymous memory meanwhile. Measured with TensorFlow untouched,
-where the time includes the start of its runtime, and after one trivial op; and each of these with
-none of the file in the page cache, and again with the pages that the run before has left there.
+where the time includes the start of its runtime, and after one trivial op; each of these with
+none of the file in the page cache, and again with the pages that the run before has left there; and
+all of it with each engine.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -34,7 +36,9 @@ _ROW = (256,)  # of f4: 1 KiB
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.child is not None:
-        print(json.dumps(_first_batch(options.child, options.batch, options.engine, options.warm)))
+        print(
+            json.dumps(_first_batch(options.child, options.batch, options.engine[0], options.warm))
+        )
         return 0
     refusal = npyfast_build.refusal(allow_numpy_backend=options.allow_numpy_backend)
     if refusal is not None:
@@ -45,16 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = _sparse_file(options.data, options.rows)
     print(f"{options.rows:,} rows, {path.stat().st_size / 1e12:.2f} TB, batch {options.batch}")
     results: dict[str, Any] = {}
-    for cold in (True, False):
-        for warm in (False, True):
-            name = "after one trivial op" if warm else "TensorFlow untouched"
-            name += ", file not cached" if cold else ", file cached"
-            results[name] = _repeat(path, options, warm=warm, cold=cold)
+    engines = options.engine or npyfast_build.engines()
+    for engine, cold, warm in itertools.product(engines, (True, False), (False, True)):
+        name = f"{engine}, after one trivial op" if warm else f"{engine}, TensorFlow untouched"
+        name += ", file not cached" if cold else ", file cached"
+        results[name] = _repeat(path, options, engine, warm=warm, cold=cold)
     for name, samples in results.items():
         milliseconds = [sample["milliseconds"] for sample in samples]
         grown = [sample["grown_bytes"] / 2**20 for sample in samples]
         print(
-            f"{name:38} first batch after {statistics.median(milliseconds):7.1f} ms "
+            f"{name:49} first batch after {statistics.median(milliseconds):7.1f} ms "
             f"({min(milliseconds):.1f}-{max(milliseconds):.1f}), "
             f"anonymous memory +{statistics.median(grown):.1f} MiB "
             f"({min(grown):.1f}-{max(grown):.1f})"
@@ -69,16 +73,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _repeat(
-    path: Path, options: argparse.Namespace, *, warm: bool, cold: bool
+    path: Path, options: argparse.Namespace, engine: str, *, warm: bool, cold: bool
 ) -> list[dict[str, float]]:
     # All repetitions read the same rows, so that any one leaves their pages to the next.
     if not cold:
-        _in_fresh_process(path, options, warm)
+        _in_fresh_process(path, options.batch, engine, warm)
     samples = []
     for _ in range(options.repetitions):
         if cold:
             _evict(path)
-        samples.append(_in_fresh_process(path, options, warm))
+        samples.append(_in_fresh_process(path, options.batch, engine, warm))
     return samples
 
 
@@ -106,9 +110,9 @@ def _first_batch(path: Path, batch: int, engine: str, warm: bool) -> dict[str, f
     return {"milliseconds": milliseconds, "grown_bytes": grown}
 
 
-def _in_fresh_process(path: Path, options: argparse.Namespace, warm: bool) -> dict[str, float]:
-    command = [sys.executable, __file__, "--child", str(path), "--batch", str(options.batch)]
-    command += ["--engine", options.engine, *(["--warm"] if warm else [])]
+def _in_fresh_process(path: Path, batch: int, engine: str, warm: bool) -> dict[str, float]:
+    command = [sys.executable, __file__, "--child", str(path), "--batch", str(batch)]
+    command += ["--engine", engine, *(["--warm"] if warm else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"the measured process failed:\n{done.stderr}")
@@ -137,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Time to the first batch of a 1 TB .npy file.")
     parser.add_argument("--rows", type=int, default=10**9, help="of 1 KiB; default: 10^9")
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--engine", nargs="+", choices=("graph", "generator"), help="default: both")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--data", type=Path, default=_HERE / "data", help="folder of the file")
     parser.add_argument("--json", type=Path)

@@ -2,14 +2,16 @@
 
     python benchmarks/memory_flat.py --seconds 60
 
-Iterates npyfast.batches and then npyfast.dataset for a while, prints the process's anonymous memory
-over time, and says whether it stayed flat: the second half's highest value is at most 4 MiB and
-two batches above the highest of the quarter before it. The first quarter is for warming up.
+Iterates npyfast.batches for a while, then npyfast.dataset with each engine, and that once more with
+a new iteration for each epoch, as model.fit does. Prints the process's anonymous memory over time,
+and says whether it stayed flat: the second half's highest value is at most 4 MiB and two batches
+above the highest of the quarter before it. The first quarter is for warming up.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 import time
@@ -25,7 +27,13 @@ from process_memory import anonymous_bytes
 from workloads import WORKLOADS, Case, make_file
 
 _HERE = Path(__file__).resolve().parent
-_WHAT = ("batches", "dataset")
+_WHAT = (
+    "batches",
+    "dataset-graph",
+    "dataset-graph-by-epoch",
+    "dataset-generator",
+    "dataset-generator-by-epoch",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     workload = WORKLOADS[options.workload]
     case = Case(workload, make_file(workload, options.data), options.batch)
     flat = True
-    for what in options.what:
+    for what in options.what or _measurable():
         print(f"{what}, {case.name}, {options.seconds:.0f} s")
         samples = _watch(_endless(what, case), options.seconds)
         growth = _growth(samples)
@@ -51,11 +59,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if flat else 1
 
 
+def _measurable() -> list[str]:
+    engines = npyfast_build.engines()
+    return [what for what in _WHAT if what == "batches" or what.split("-")[1] in engines]
+
+
 def _endless(what: str, case: Case) -> Iterator[Any]:
     import npyfast
 
-    make = npyfast.batches if what == "batches" else npyfast.dataset
-    return iter(make(case.path, case.batch, shuffle=True, seed=case.seed, epochs=-1))
+    if what == "batches":
+        return iter(npyfast.batches(case.path, case.batch, shuffle=True, seed=case.seed, epochs=-1))
+    by_epoch = what.endswith("-by-epoch")
+    dataset = npyfast.dataset(
+        case.path,
+        case.batch,
+        shuffle=True,
+        seed=case.seed,
+        epochs=None if by_epoch else -1,
+        engine=what.split("-")[1],
+    )
+    return itertools.chain.from_iterable(itertools.repeat(dataset)) if by_epoch else iter(dataset)
 
 
 def _watch(batches: Iterator[Any], seconds: float) -> list[int]:
@@ -81,7 +104,7 @@ def _growth(samples: Sequence[int]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Watch the memory of an endless shuffled run.")
     parser.add_argument("--seconds", type=float, default=60, help="for each; default: 60")
-    parser.add_argument("--what", nargs="+", choices=_WHAT, default=list(_WHAT))
+    parser.add_argument("--what", nargs="+", choices=_WHAT, help="default: all")
     parser.add_argument("--workload", choices=list(WORKLOADS), default="cifarf")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--data", type=Path, default=_HERE / "data", help="folder of the file")

@@ -16,6 +16,16 @@ def describe() -> dict[str, Any] | None:
     return {"backend": npyfast.backend, **{str(key): str(info[key]) for key in info}}
 
 
+def engines() -> tuple[str, ...]:
+    """The engines of npyfast.dataset that there are to measure.
+
+    A native npyfast whose graph engine can't be had is not among the exceptions: it is to fail.
+    """
+    import npyfast
+
+    return ("graph", "generator") if npyfast.backend == "native" else ("generator",)
+
+
 def refusal(*, allow_numpy_backend: bool) -> str | None:
     """Why not to measure the installed npyfast; None where it is fine, or not installed."""
     build = describe()

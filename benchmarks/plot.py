@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-_OURS = ("batches", "dataset-generator", "dataset-graph")
+_OURS = ("batches", "dataset-graph", "dataset-generator", "dataset-graph-in-function")
 
 
 def draw(content: dict[str, Any], path: Path) -> None:
@@ -73,8 +73,8 @@ def draw(content: dict[str, Any], path: Path) -> None:
         axes[0, 0].invert_yaxis()
     machine = content["machine"]
     figure.suptitle(
-        "Shuffled batches from Python, files in the page cache: microseconds a batch, less is "
-        f"better\n{machine['cpu']}, {machine['cpus']} CPUs, {machine['system']}",
+        "Shuffled batches from files in the page cache: microseconds a batch, less is better\n"
+        f"{machine['cpu']}, {machine['cpus']} CPUs, {machine['system']}",
         fontsize=12,
     )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -47,10 +47,12 @@ def ratio_table(
     contenders: Sequence[Contender],
     cases: Sequence[Case],
 ) -> Table:
-    """How many times as fast as `baseline` each contender is."""
+    """How many times as fast as `baseline` each contender is that runs in the same kind of loop."""
     table = _table(f"Times as fast as {baseline.label}", cases)
     medians = medians_of(results)
     for contender in contenders:
+        if contender.loop != baseline.loop:
+            continue
         ratios = []
         for case in cases:
             own = medians.get((contender.key, case.name))
@@ -71,7 +73,7 @@ def target_table(targets: Sequence[Target], results: Sequence[Result]) -> Table:
     medians = medians_of(results)
     for target in targets:
         ratio = target.measured(medians)
-        wanted = f"{'≥' if target.at_least else '≤'} {target.limit:.1f}"
+        wanted = f"{'≥' if target.at_least else '≤'} {target.limit:.2f}"
         if ratio is None:
             verdict, measured = "not measured", ""
         else:
@@ -97,7 +99,8 @@ def as_json(
         "machine": machine,
         "schedule": dataclasses.asdict(schedule),
         "contenders": [
-            {"key": each.key, "label": each.label, "does": each.does} for each in contenders
+            {"key": each.key, "label": each.label, "loop": each.loop, "does": each.does}
+            for each in contenders
         ],
         "cases": [
             {

@@ -31,6 +31,12 @@ from tqdm import tqdm
 from workloads import BATCHES, WORKLOADS, Case, Workload, clean, make_file
 
 _HERE = Path(__file__).resolve().parent
+_BASELINES = (
+    "numpy-ram",
+    "from-generator",
+    "from-tensor-slices",
+    "from-tensor-slices-in-function",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +62,7 @@ def _measure(
     options: argparse.Namespace, workloads: Sequence[Workload], contenders: Sequence[Contender]
 ) -> int:
     # TensorFlow, torch and several copies of the data are in memory at once.
-    needed = 5 * max(workload.nbytes for workload in workloads) + (2 << 30)
+    needed = 6 * max(workload.nbytes for workload in workloads) + (2 << 30)
     if machine.available_memory() < needed:
         print(
             f"{machine.available_memory() / 1e9:.1f} GB of memory are available, these workloads "
@@ -105,7 +111,7 @@ def _check(workloads: Sequence[Workload], contenders: Sequence[Contender]) -> in
     wrong = 0
     for workload, contender, found, right in check(workloads, contenders):
         verdict = {True: "ok", False: "WRONG", None: "-"}[right]
-        print(f"{verdict:6} {workload.name:7} {contender.label:36} {found}")
+        print(f"{verdict:6} {workload.name:7} {contender.label:40} {found}")
         wrong += right is False
     return 1 if wrong else 0
 
@@ -130,8 +136,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--baselines",
         type=_several(keys),
-        default=["numpy-ram", "from-generator"],
-        help="contenders to print ratios to; default: numpy-ram,from-generator",
+        default=list(_BASELINES),
+        help=f"contenders to print ratios to; default: {','.join(_BASELINES)}",
     )
     parser.add_argument("--rounds", type=int, default=7, help="turns of each contender; default: 7")
     parser.add_argument("--seconds", type=float, default=0.3, help="of a turn; default: 0.3")

@@ -6,7 +6,13 @@ from contenders.base import Contender, Settings
 from contenders.ffcv_loader import Ffcv
 from contenders.grain_dataset import Grain
 from contenders.huggingface import HuggingFace
-from contenders.npyfast_contenders import NpyfastBatches, NpyfastDataset
+from contenders.in_function import (
+    FromTensorSlicesInFunction,
+    NpyfastGraphInFunction,
+    RangeInFunction,
+    RangeNoPrefetchInFunction,
+)
+from contenders.npyfast_contenders import NpyfastBatches, NpyfastGenerator, NpyfastGraph
 from contenders.numpy_indexing import NumpyInMemory, NumpyMapped
 from contenders.raw_gather import RawGather
 from contenders.tensorflow_data import (
@@ -14,6 +20,7 @@ from contenders.tensorflow_data import (
     FromGeneratorPrefetch,
     FromTensorSlices,
     Range,
+    RangeNoPrefetch,
 )
 from contenders.torch_loader import TorchDataLoader
 
@@ -26,11 +33,17 @@ CONTENDERS: tuple[type[Contender], ...] = (
     Ffcv,
     Grain,
     Range,
-    NpyfastDataset,
+    RangeNoPrefetch,
+    NpyfastGraph,
+    NpyfastGenerator,
     FromGenerator,
     FromGeneratorPrefetch,
     FromTensorSlices,
     HuggingFace,
+    RangeInFunction,
+    RangeNoPrefetchInFunction,
+    NpyfastGraphInFunction,
+    FromTensorSlicesInFunction,
 )
 
 __all__ = ["CONTENDERS", "Contender", "Settings"]

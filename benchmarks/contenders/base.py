@@ -44,6 +44,10 @@ class Run(abc.ABC):
     def close(self) -> None:
         """Stops threads and lets go of memory."""
 
+    def rows(self, count: int) -> Iterator[Array]:
+        """The first batches of a fresh iteration, `count` rows in all or up to its end."""
+        raise NotImplementedError("its batches don't hold the file's rows")
+
 
 class Contender(abc.ABC):
     """One way of getting shuffled batches."""
@@ -53,6 +57,7 @@ class Contender(abc.ABC):
     does: ClassVar[str]  # what exactly is run, in one line
     packages: ClassVar[tuple[str, ...]] = ()  # modules it imports
     has_rows: ClassVar[bool] = True  # whether its batches hold the file's rows
+    loop: ClassVar[str] = "Python"  # what takes the batches: ratios are shown within one kind
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -102,7 +107,6 @@ class IteratorRun(Run):
         self._us = 0.0  # microseconds a batch, as last seen
 
     def rows(self, count: int) -> Iterator[Array]:
-        """The first batches of a fresh iteration, `count` rows in all or up to its end."""
         iterator = self._iterate()
         while count > 0:
             batch = next(iterator, None)

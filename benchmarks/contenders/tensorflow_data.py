@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from workloads import Case
 
 from contenders.base import Array, Contender, IteratorRun, Run, load, shuffled_indices
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class FromGenerator(Contender):
@@ -43,7 +47,31 @@ class FromGeneratorPrefetch(FromGenerator):
     prefetch = True
 
 
-class FromTensorSlices(Contender):
+class DatasetContender(Contender):
+    """A dataset of TensorFlow's own, which can be iterated from Python or in a tf.function."""
+
+    whole_epochs: ClassVar[bool] = False  # see IteratorRun
+
+    @abc.abstractmethod
+    def dataset(self, case: Case) -> tf.data.Dataset:
+        """An endless dataset of the case's batches."""
+
+    def ahead(self, case: Case) -> int:
+        """How many batches it may hold ready, at most."""
+        del case
+        return 0
+
+    def open(self, case: Case) -> Run:
+        dataset = self.dataset(case)
+        return IteratorRun(
+            lambda: iter(dataset),
+            ahead=self.ahead(case),
+            batches_per_epoch=case.batches_per_epoch,
+            whole_epochs=self.whole_epochs,
+        )
+
+
+class FromTensorSlices(DatasetContender):
     key = "from-tensor-slices"
     label = "from_tensor_slices, in RAM"
     does = (
@@ -51,28 +79,41 @@ class FromTensorSlices(Contender):
         "whole epochs, since shuffle() fills its buffer at the start of each"
     )
     packages = ("tensorflow",)
+    whole_epochs = True
 
-    def open(self, case: Case) -> Run:
+    def dataset(self, case: Case) -> tf.data.Dataset:
         import tensorflow as tf
 
         with tf.device("/CPU:0"):
-            dataset = tf.data.Dataset.from_tensor_slices(load(case.path, mapped=False))
-        dataset = dataset.shuffle(case.workload.rows, seed=case.seed).batch(case.batch).repeat()
-        return IteratorRun(
-            lambda: iter(dataset), batches_per_epoch=case.batches_per_epoch, whole_epochs=True
-        )
+            rows = tf.data.Dataset.from_tensor_slices(load(case.path, mapped=False))
+        return rows.shuffle(case.workload.rows, seed=case.seed).batch(case.batch).repeat()
 
 
-class Range(Contender):
+class Range(DatasetContender):
     key = "tf-range"
-    label = "tf.data range alone (floor)"
-    does = "tf.data.Dataset.range(n) with no rows at all: what tf.data costs an element"
+    label = "tf.data range alone"
+    does = (
+        "tf.data.Dataset.range(n) with no rows at all: what tf.data costs an element. TensorFlow "
+        "appends a prefetch to it"
+    )
     packages = ("tensorflow",)
     has_rows = False
 
-    def open(self, case: Case) -> Run:
+    def dataset(self, case: Case) -> tf.data.Dataset:
         import tensorflow as tf
 
         del case
-        dataset = tf.data.Dataset.range(1 << 62)
-        return IteratorRun(lambda: iter(dataset))
+        return tf.data.Dataset.range(1 << 62)
+
+
+class RangeNoPrefetch(Range):
+    key = "tf-range-no-prefetch"
+    label = "tf.data range alone, no prefetch"
+    does = "the same with the option inject_prefetch = False, as npyfast.dataset sets it"
+
+    def dataset(self, case: Case) -> tf.data.Dataset:
+        import tensorflow as tf
+
+        options = tf.data.Options()
+        options.experimental_optimization.inject_prefetch = False
+        return super().dataset(case).with_options(options)
