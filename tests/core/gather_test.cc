@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -267,7 +268,6 @@ TEST(Gather, RowsOfNoBytes) {
 }
 
 TEST(Gather, FromATerabyte) {
-  if (testing::kThreadSanitizer) SKIP("its shadow memory does not always leave room for 1 TB");
   const TempFolder folder;
   const std::string path = folder / "a.npy";
   constexpr int64_t kRows = 1'000'000'000'000;
@@ -280,7 +280,14 @@ TEST(Gather, FromATerabyte) {
     file << 'x';  // the last row
   }
   const std::vector<std::string> paths = {path};
-  const Gather gather(Array::Open(paths), Fields::kTogether);
+  std::shared_ptr<const Array> array;
+  try {
+    array = Array::Open(paths);
+  } catch (const OsError& e) {
+    if (!testing::kThreadSanitizer || e.code() != ENOMEM) throw;
+    SKIP("the shadow memory of ThreadSanitizer leaves no room for 1 TB");
+  }
+  const Gather gather(array, Fields::kTogether);
   const Bytes rows = Rows(gather, {kRows - 1, 0, kRows / 2, kRows - 1}, 0)[0];
   CHECK_EQ(testing::AsText(rows), std::string_view("x\0\0x", 4));
 }

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +22,6 @@ from tensors import assert_same_dataset, engine_of, rows_of
 import npyfast
 
 pytestmark = pytest.mark.usefixtures("native")
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 Y = np.arange(103)
 
@@ -312,7 +309,6 @@ def test_each_epoch_of_keras_is_the_next(
     assert seen == [batch[0] for batch in epochs(0, 1, 2)]
 
 
-@linux
 class TestMemory:
     @staticmethod
     def maps() -> list[str]:

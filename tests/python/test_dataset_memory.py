@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import gc
 import importlib
-import sys
 import threading
 import time
 from pathlib import Path
@@ -23,8 +22,6 @@ from npyfast._engines import generator
 
 # 2 MB a batch: too large for groups.
 LARGE = np.random.default_rng(0).integers(0, 256, (160, 1 << 16), dtype="u1")
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 # The generator engine takes its buffers from the pool of the extension, which says what is in use;
@@ -93,7 +90,6 @@ def test_a_large_batch_of_the_generator_becomes_a_tensor_without_a_copy(
         assert (tensor.numpy() == LARGE[rows]).all()
 
 
-@linux
 @pytest.mark.parametrize("engine", ["graph", "generator"])
 def test_a_large_batch_is_in_memory_once(native: None, save: Save, engine: str) -> None:
     size = 96 << 20  # more than the pool keeps
@@ -154,7 +150,6 @@ def test_leaving_early_ends_what_was_started(dataset: Dataset, save: Save) -> No
     assert eventually(lambda: threading.active_count() <= threads)
 
 
-@linux
 def test_leaving_early_lets_go_of_the_generators_buffers(native: None, save: Save) -> None:
     made = by_generator(save(LARGE), 32, True, epochs=-1)
     for _ in range(5):
@@ -167,7 +162,6 @@ def test_leaving_early_lets_go_of_the_generators_buffers(native: None, save: Sav
     assert eventually(lambda: tasks() <= before + 2)
 
 
-@linux
 @pytest.mark.parametrize("epochs", [None, -1])
 def test_leaving_early_lets_go_of_memory_and_threads(
     dataset: Dataset, save: Save, epochs: int | None
@@ -186,7 +180,6 @@ def test_leaving_early_lets_go_of_memory_and_threads(
     assert eventually(lambda: tasks() <= threads + 2)
 
 
-@linux
 def test_many_epochs_take_no_more_memory(dataset: Dataset, save: Save) -> None:
     made = dataset((save(LARGE), save(LARGE[:, 0])), 32, True)
 
@@ -203,7 +196,6 @@ def test_many_epochs_take_no_more_memory(dataset: Dataset, save: Save) -> None:
 
 
 # What from_generator is given stays alive in TensorFlow for as long as the process does.
-@linux
 def test_datasets_of_the_graph_engine_let_go_of_their_files(native: None, save: Save) -> None:
     def mapped() -> int:
         gc.collect()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +103,6 @@ def test_the_pool_keeps_no_more_than_a_stream_needs(native: None) -> None:
     assert free < 128 << 20
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.usefixtures("backend")
 def test_an_endless_run_takes_no_more_memory(save: Save) -> None:
     stream = iter(npyfast.batches((save(X), save(X[:, :7])), 50, True, epochs=-1))
@@ -125,7 +123,6 @@ def test_an_endless_run_takes_no_more_memory(save: Save) -> None:
     assert anonymous() - before < 4 << 20
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory, sparse files")
 def test_a_trillion_rows(backend: str, tmp_path: Path) -> None:
     path = tmp_path / "trillion.npy"
     with open(path, "wb") as file:

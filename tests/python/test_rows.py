@@ -169,7 +169,9 @@ def test_becomes_an_array(save: Save) -> None:
     assert np.stack([rows, rows]).shape == (2, 10, 2, 3)
 
 
-@pytest.mark.skipif(np.__version__ < "2", reason="NumPy 1 has no copy=False that refuses")
+@pytest.mark.skipif(
+    np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="NumPy 1 has no copy=False that refuses"
+)
 def test_does_not_pretend_to_be_without_a_copy(save: Save) -> None:
     with pytest.raises(ValueError, match="only by a copy"):
         np.asarray(npyfast.open(save(X)), copy=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib
 import signal
-import sys
 import textwrap
 import threading
 import time
@@ -23,8 +22,6 @@ from samples import Save
 import npyfast
 
 X = np.arange(4000 * 16, dtype="f4").reshape(4000, 16)
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def pool_bytes() -> tuple[int, int]:
@@ -208,7 +205,6 @@ def test_many_threads_with_a_stream_each(save: Save) -> None:
     assert not failures
 
 
-@linux
 def test_threads_are_few_and_stay(native: None, save: Save) -> None:
     path = save(X)
     list(npyfast.batches(path, 10, threads=3))
@@ -238,7 +234,6 @@ def test_all_memory_comes_back_to_the_pool(native: None, save: Save) -> None:
         assert pool_bytes()[0] == used
 
 
-@linux
 @pytest.mark.usefixtures("backend")
 def test_nothing_leaks(save: Save) -> None:
     path = save(X)
