@@ -10,14 +10,16 @@
 
 #include "core/dtype.h"
 #include "core/file.h"
+#include "core/load_state.h"
 
 namespace npyfast {
 
 // Rows that lie together: one file of an array, or an array in memory.
 struct Shard {
-  const std::byte* data = nullptr;  // row 0 of this shard
-  int64_t first_row = 0;            // its number in the whole array
+  int64_t first_row = 0;  // its number in the whole array
   int64_t rows = 0;
+  int64_t data_offset = 0;       // bytes before row 0 in its file
+  int64_t tail_row = 0;          // the first row that has bytes on the last page of its file's data
   int64_t row_stride = 0;        // bytes from one row to the next, may be negative in memory
   std::vector<int64_t> strides;  // bytes, of the dimensions behind the first
 };
@@ -27,9 +29,11 @@ struct Shard {
 // Immutable and thread-safe. Keeps its mappings; memory that it only views must outlive it.
 class Array {
  public:
-  // Maps .npy files. REQUIRES: at least one path.
-  // Throws OsError; FormatError naming the file; ObjectDtypeError; Error where two shards differ in
-  // dtype or row shape, naming both.
+  // Reads the headers of .npy files, many of them at once. The files of an array of few are mapped
+  // now: it keeps those that are removed or replaced later. Those of many are mapped when they are
+  // first read. REQUIRES: at least one path.
+  // Throws, for the first bad file in the order of the paths, OsError; FormatError naming the file;
+  // ObjectDtypeError; Error where two shards differ in dtype or row shape, naming both.
   static std::shared_ptr<const Array> Open(std::span<const std::string> paths);
 
   // Views memory: dimension i has shape[i] items, strides[i] bytes apart. REQUIRES: shape.size()
@@ -55,12 +59,25 @@ class Array {
   // Whether each row is one run of bytes, as in C order.
   bool has_dense_rows() const { return dense_rows_; }
 
-  // Says that single rows will be read, in an order that the kernel cannot foresee: it then reads
-  // the pages that are touched and no more. Results never change.
-  void ExpectSingleRows() const;
-  // Starts reading rows that will be copied soon, all of them at once. REQUIRES: has_dense_rows();
-  // 0 <= row < rows() for each. A hint: whatever fails is left to the copy.
-  void StartReading(std::span<const int64_t> rows) const;
+  // The file of a shard. REQUIRES: the array was opened from files; shard < shards().size().
+  const MappedFile& file(size_t shard) const { return files_[shard]; }
+
+  // Row 0 of a shard. Throws what MappedFile::data() throws. REQUIRES: shard < shards().size().
+  const std::byte* data(size_t shard) const {
+    return files_.empty() ? memory_ : files_[shard].data() + shards_[shard].data_offset;
+  }
+
+  // To be called after rows from tail_row on of a shard were copied: beyond the end of a truncated
+  // file, the rest of the page gives zeros and no fault. Throws FormatError if the file is shorter
+  // now. Looks at each file but now and then, so that what it costs does not count.
+  void CheckTail(size_t shard) const;
+
+  // Throws the error of a row that can't be read: a file at the address, which may be null, was
+  // truncated, or its disk has failed.
+  [[noreturn]] void ThrowUnreadable(const void* address) const;
+
+  // How much of the files has been read ahead, for whoever reads them next.
+  LoadState& load_state() const { return *load_state_; }
 
   // The shard that holds a row. REQUIRES: 0 <= row < rows().
   size_t ShardOf(int64_t row) const;
@@ -73,10 +90,12 @@ class Array {
   std::vector<int64_t> row_shape_;
   std::vector<Shard> shards_;        // none of them empty
   std::vector<int64_t> first_rows_;  // shards_[i].first_row again, close together for the search
-  std::vector<MappedFile> files_;    // of shards_
+  std::vector<MappedFile> files_;    // of shards_; none for memory
+  const std::byte* memory_ = nullptr;
   std::vector<FileStamp> stamps_;
   int64_t file_bytes_ = 0;
   bool dense_rows_ = false;
+  std::unique_ptr<LoadState> load_state_ = std::make_unique<LoadState>();
 };
 
 }  // namespace npyfast

@@ -5,8 +5,18 @@
 namespace npyfast {
 
 OsError::OsError(int code, std::string path)
-    : Error(path + ": " + std::generic_category().message(code)),
+    : OsError(code, std::move(path), std::generic_category().message(code)) {}
+
+OsError::OsError(int code, std::string path, std::string reason)
+    : Error(path + ": " + reason),
       code_(code),
-      path_(std::move(path)) {}
+      path_(std::move(path)),
+      reason_(std::move(reason)) {}
+
+std::string Grouped(int64_t number) {
+  std::string text = std::to_string(number);
+  for (size_t i = text.size(); i > 3;) text.insert(i -= 3, ",");
+  return text;
+}
 
 }  // namespace npyfast

@@ -33,18 +33,25 @@ class IndexError : public Error {
   using Error::Error;
 };
 
-// A system call failed: errno and the file it failed for.
+// A system call failed, or might as well have: errno and the file it failed for.
 class OsError : public Error {
  public:
   OsError(int code, std::string path);
+  // With more to say than the system's words for the code.
+  OsError(int code, std::string path, std::string reason);
 
   int code() const { return code_; }
   const std::string& path() const { return path_; }
+  const std::string& reason() const { return reason_; }
 
  private:
   int code_;
   std::string path_;
+  std::string reason_;
 };
+
+// 1204224000 as 1,204,224,000.
+std::string Grouped(int64_t number);
 
 }  // namespace npyfast
 

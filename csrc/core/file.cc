@@ -5,32 +5,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <exception>
+#include <fstream>
+#include <mutex>
 #include <utility>
 
 #include "core/errors.h"
+#include "core/thread_pool.h"
 
 namespace npyfast {
 namespace {
 
-class Descriptor {
- public:
-  explicit Descriptor(const std::string& path) {
-    do {
-      // O_NONBLOCK: opening a FIFO must fail below rather than wait for its writer.
-      fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    } while (fd_ < 0 && errno == EINTR);
-    if (fd_ < 0) throw OsError(errno, path);
-  }
-  ~Descriptor() { ::close(fd_); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
+// Files that are waited for at once, and how many a thread must have for it to be woken up.
+constexpr size_t kThreads = 16;
+constexpr size_t kFilesPerThread = 4;
 
 FileStamp MakeStamp(const struct stat& status) {
   // Without a sign: some filesystems have times that a sum of 63 bits does not hold.
@@ -38,6 +29,22 @@ FileStamp MakeStamp(const struct stat& status) {
   const uint64_t modified = static_cast<uint64_t>(status.st_mtim.tv_sec) * kSecond +
                             static_cast<uint64_t>(status.st_mtim.tv_nsec);
   return {status.st_ino, status.st_size, static_cast<int64_t>(modified)};
+}
+
+// The kernel's limit on the mappings of a process; 0 if it is not known.
+int64_t MaxMappings() {
+  int64_t limit = 0;
+  std::ifstream("/proc/sys/vm/max_map_count") >> limit;
+  return limit;
+}
+
+// Whether this process has about as many mappings as it may have.
+bool MappingsAreUsedUp(int64_t limit) {
+  std::ifstream maps("/proc/self/maps");
+  int64_t count = 0;
+  for (std::string line; std::getline(maps, line);) ++count;
+  // The heap has some of its own, that come and go.
+  return limit > 0 && count > limit - 64;
 }
 
 }  // namespace
@@ -48,38 +55,150 @@ FileStamp StampOf(const std::string& path) {
   return MakeStamp(status);
 }
 
-MappedFile::MappedFile(const std::string& path) {
-  const Descriptor file(path);
-  struct stat status;
-  if (::fstat(file.get(), &status) != 0) throw OsError(errno, path);
-  if (S_ISDIR(status.st_mode)) throw OsError(EISDIR, path);
-  if (!S_ISREG(status.st_mode)) throw OsError(EINVAL, path);
-  stamp_ = MakeStamp(status);
-  if (size() == 0) return;  // mmap refuses a length of zero
-  void* data = ::mmap(nullptr, static_cast<size_t>(size()), PROT_READ, MAP_SHARED, file.get(), 0);
-  if (data == MAP_FAILED) throw OsError(errno, path);
-  data_ = static_cast<const std::byte*>(data);
+void ForEachFile(size_t count, const std::function<void(size_t)>& body) {
+  const size_t threads = std::clamp<size_t>(count / kFilesPerThread, 1, kThreads);
+  std::atomic<size_t> next{0};
+  std::atomic<size_t> first_bad{count};
+  std::mutex mutex;
+  std::exception_ptr error;  // of first_bad
+  ThreadPool::Shared().ParallelFor(static_cast<int>(threads), [&](int) {
+    // In order: what comes before the first bad one has been begun when nothing more is.
+    for (size_t i; (i = next.fetch_add(1)) < first_bad.load();) {
+      try {
+        body(i);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (i > first_bad.load()) continue;
+        first_bad = i;
+        error = std::current_exception();
+      }
+    }
+  });
+  if (error) std::rethrow_exception(std::move(error));
 }
 
+OpenFile::OpenFile(const std::string& path) : path_(path) {
+  do {
+    // O_NONBLOCK: opening a FIFO must fail below rather than wait for its writer.
+    descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  } while (descriptor_ < 0 && errno == EINTR);
+  if (descriptor_ < 0) throw OsError(errno, path);
+  struct stat status;
+  int code = ::fstat(descriptor_, &status) == 0 ? 0 : errno;
+  if (code == 0 && S_ISDIR(status.st_mode)) code = EISDIR;
+  if (code == 0 && !S_ISREG(status.st_mode)) code = EINVAL;
+  if (code != 0) {
+    ::close(descriptor_);
+    throw OsError(code, path);
+  }
+  stamp_ = MakeStamp(status);
+}
+
+OpenFile::~OpenFile() { ::close(descriptor_); }
+
+std::string OpenFile::Start(size_t bytes) const {
+  // Otherwise the kernel takes the first bytes for the beginning of them all, and reads ahead.
+  ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_RANDOM);
+  std::string start(bytes, '\0');
+  size_t held = 0;
+  while (held < bytes) {
+    const ssize_t got =
+        ::pread(descriptor_, start.data() + held, bytes - held, static_cast<off_t>(held));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw OsError(errno, path_);
+    if (got == 0) break;
+    held += static_cast<size_t>(got);
+  }
+  start.resize(held);
+  return start;
+}
+
+const std::byte* OpenFile::Map() const {
+  if (stamp_.size == 0) return nullptr;  // mmap refuses a length of zero
+  void* data =
+      ::mmap(nullptr, static_cast<size_t>(stamp_.size), PROT_READ, MAP_SHARED, descriptor_, 0);
+  if (data != MAP_FAILED) return static_cast<const std::byte*>(data);
+  const int code = errno;
+  const int64_t limit = code == ENOMEM ? MaxMappings() : 0;
+  if (!MappingsAreUsedUp(limit)) throw OsError(code, path_);
+  throw OsError(code, path_,
+                "too many files: this process has the " + Grouped(limit) +
+                    " mappings that vm.max_map_count allows; raise it (sysctl vm.max_map_count), "
+                    "or join the shards into fewer, larger files");
+}
+
+MappedFile::MappedFile(const OpenFile& file)
+    : data_(file.Map()), path_(file.path()), stamp_(file.stamp()) {}
+
+MappedFile::MappedFile(const std::string& path, const FileStamp& stamp)
+    : path_(path), stamp_(stamp) {}
+
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), static_cast<size_t>(size()));
+  if (const std::byte* data = data_.load(std::memory_order_relaxed); data != nullptr)
+    ::munmap(const_cast<std::byte*>(data), static_cast<size_t>(size()));
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), stamp_(std::exchange(other.stamp_, {})) {}
+    : data_(other.data_.exchange(nullptr, std::memory_order_relaxed)),
+      path_(std::move(other.path_)),
+      stamp_(std::exchange(other.stamp_, {})) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(data_, other.data_);
+  data_.store(
+      other.data_.exchange(data_.load(std::memory_order_relaxed), std::memory_order_relaxed),
+      std::memory_order_relaxed);
+  std::swap(path_, other.path_);
   std::swap(stamp_, other.stamp_);
   return *this;
 }
 
-void MappedFile::Advise(int64_t offset, int64_t bytes, int advice) const {
-  if (data_ == nullptr) return;
+const std::byte* MappedFile::MapNow() const {
+  if (size() == 0) return nullptr;
+  const OpenFile file(path_);
+  if (file.stamp() != stamp_) {
+    throw OsError(ESTALE, path_,
+                  "was changed or replaced after it was opened; make the dataset again");
+  }
+  const std::byte* mapped = file.Map();
+  const std::byte* found = nullptr;
+  if (data_.compare_exchange_strong(found, mapped, std::memory_order_acq_rel)) return mapped;
+  // Another thread was first.
+  ::munmap(const_cast<std::byte*>(mapped), static_cast<size_t>(size()));
+  return found;
+}
+
+bool MappedFile::Holds(const void* address) const {
+  const std::byte* data = data_.load(std::memory_order_acquire);
+  const auto first = reinterpret_cast<uintptr_t>(data);
+  const auto at = reinterpret_cast<uintptr_t>(address);
+  return data != nullptr && at >= first && at - first < static_cast<uintptr_t>(size());
+}
+
+void MappedFile::CheckSize() const {
+  struct stat status;
+  if (::stat(path_.c_str(), &status) != 0) return;  // removed, but whoever has it mapped keeps it
+  const FileStamp now = MakeStamp(status);
+  if (now.inode != stamp_.inode || now.size >= stamp_.size) return;
+  throw FormatError(path_ + ": has " + Grouped(now.size) + " bytes now, " + Grouped(stamp_.size) +
+                    " when it was opened: it was truncated while it was read; copy it again");
+}
+
+void MappedFile::CheckSizeNowAndThen(int64_t interval_ns) const {
+  const int64_t now =
+      std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+  if (now - checked_ns_.load(std::memory_order_relaxed) < interval_ns) return;
+  CheckSize();
+  // Behind the check: one that has failed is made again.
+  checked_ns_.store(now, std::memory_order_relaxed);
+}
+
+bool MappedFile::Advise(int64_t offset, int64_t bytes, int advice) const {
+  const std::byte* data = this->data();
+  if (data == nullptr) return false;
   static const int64_t page = ::sysconf(_SC_PAGESIZE);
   const int64_t first = offset / page * page;
-  ::madvise(const_cast<std::byte*>(data_) + first, static_cast<size_t>(offset + bytes - first),
-            advice);
+  return ::madvise(const_cast<std::byte*>(data) + first,
+                   static_cast<size_t>(offset + bytes - first), advice) == 0;
 }
 
 }  // namespace npyfast

@@ -1,8 +1,10 @@
 #ifndef NPYFAST_CORE_FILE_H_
 #define NPYFAST_CORE_FILE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace npyfast {
@@ -19,15 +21,49 @@ struct FileStamp {
 // The stamp of the file that a path leads to now. Throws OsError.
 FileStamp StampOf(const std::string& path);
 
+// Calls body(i) for every i below `count`, by several threads at once where there are many:
+// what takes long with a file is to wait for a disk or a network. Throws what body threw for the
+// lowest i; by then body may not have been called for what comes behind it.
+void ForEachFile(size_t count, const std::function<void(size_t)>& body);
+
+// A regular file, open for reading.
+class OpenFile {
+ public:
+  // Throws OsError: no such file, no permission, a directory (EISDIR), not a regular file (EINVAL).
+  explicit OpenFile(const std::string& path);
+  ~OpenFile();
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  // As it was when the file was opened.
+  const FileStamp& stamp() const { return stamp_; }
+
+  // The first `bytes` bytes, or all of a shorter file; little else is read from the disk. Throws
+  // OsError.
+  std::string Start(size_t bytes) const;
+
+  // The whole file, mapped read-only until munmap(); null if it is empty. Throws OsError.
+  const std::byte* Map() const;
+
+ private:
+  std::string path_;
+  int descriptor_;
+  FileStamp stamp_;
+};
+
 // A regular file mapped read-only, as large as it was when it was opened.
 //
 // Holds no file descriptor: the mapping alone keeps the file alive. Movable. Reading the mapping is
 // thread-safe; a file that is truncated meanwhile raises SIGBUS at whoever reads beyond its new
-// end.
+// end (see guard.h), and gives zeros up to the end of the page that holds it.
 class MappedFile {
  public:
-  // Throws OsError: no such file, no permission, a directory (EISDIR), not a regular file (EINVAL).
-  explicit MappedFile(const std::string& path);
+  // Maps it now. Throws what OpenFile() throws.
+  explicit MappedFile(const std::string& path) : MappedFile(OpenFile(path)) {}
+  explicit MappedFile(const OpenFile& file);
+  // Maps the file that had this stamp when its bytes are first asked for.
+  MappedFile(const std::string& path, const FileStamp& stamp);
   ~MappedFile();
 
   MappedFile(MappedFile&& other) noexcept;
@@ -35,17 +71,36 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  // The file's first byte; null for an empty file.
-  const std::byte* data() const { return data_; }
+  // The file's first byte; null for an empty file. Where the file is yet to be mapped, throws
+  // OsError: ESTALE if it is not the same any more, ENOMEM if no more mappings are allowed.
+  const std::byte* data() const {
+    const std::byte* data = data_.load(std::memory_order_acquire);
+    return data != nullptr ? data : MapNow();
+  }
   int64_t size() const { return stamp_.size; }
+  const std::string& path() const { return path_; }
   // As it was when the file was opened.
   const FileStamp& stamp() const { return stamp_; }
 
-  // madvise() for the pages that hold a range of bytes. Advice: a refusal is of no consequence.
-  void Advise(int64_t offset, int64_t bytes, int advice) const;
+  // Whether the file has been mapped, and the mapping holds this address.
+  bool Holds(const void* address) const;
+
+  // Throws FormatError if the file is shorter now than it was when it was opened. One that was
+  // replaced is another file, and no concern of this one.
+  void CheckSize() const;
+  // The same, but at most once in `interval_ns` nanoseconds.
+  void CheckSizeNowAndThen(int64_t interval_ns) const;
+
+  // madvise() for the pages that hold a range of bytes; returns whether the system has taken it.
+  // Throws what data() throws.
+  bool Advise(int64_t offset, int64_t bytes, int advice) const;
 
  private:
-  const std::byte* data_ = nullptr;
+  const std::byte* MapNow() const;
+
+  mutable std::atomic<const std::byte*> data_{nullptr};
+  mutable std::atomic<int64_t> checked_ns_{0};  // of the steady clock
+  std::string path_;
   FileStamp stamp_;
 };
 

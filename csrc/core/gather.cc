@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/errors.h"
+#include "core/guard.h"
 #include "core/thread_pool.h"
 
 namespace npyfast {
@@ -28,6 +29,23 @@ bool SameLayout(const std::vector<Column>& a, const std::vector<Column>& b) {
   return true;
 }
 
+// What is copied at once.
+struct Block {
+  const Column* layout;  // of each column
+  size_t columns;
+  const std::byte* const* sources;
+  size_t rows;
+  std::byte* const* slots;  // of each column
+  Stores stores;
+};
+
+// May be left at any place: nothing here has a destructor.
+void CopyBlock(const void* context) noexcept {
+  const Block& block = *static_cast<const Block*>(context);
+  for (size_t c = 0; c < block.columns; ++c)
+    CopyColumn(block.layout[c], block.sources, block.rows, block.slots[c], block.stores);
+}
+
 }  // namespace
 
 void ResolveRows(std::span<const int64_t> rows, int64_t array_rows, std::span<int64_t> out) {
@@ -41,9 +59,7 @@ void ResolveRows(std::span<const int64_t> rows, int64_t array_rows, std::span<in
   }
 }
 
-Gather::Gather(std::shared_ptr<const Array> array, Fields fields, Reading reading)
-    : array_(std::move(array)), by_row_(reading == Reading::kByRow && array_->has_dense_rows()) {
-  if (by_row_) array_->ExpectSingleRows();
+Gather::Gather(std::shared_ptr<const Array> array, Fields fields) : array_(std::move(array)) {
   // An array without rows has no shard, yet its columns are asked for.
   const std::vector<int64_t> no_strides(array_->row_shape().size(), 0);
   for (const Column& column :
@@ -51,13 +67,18 @@ Gather::Gather(std::shared_ptr<const Array> array, Fields fields, Reading readin
     row_bytes_.push_back(column.row_bytes);
     total_row_bytes_ += column.row_bytes;
   }
+  const Shard* last = nullptr;
   for (const Shard& shard : array_->shards()) {
-    std::vector<Column> columns =
-        MakeColumns(array_->dtype(), array_->row_shape(), shard.strides, fields);
-    if (layouts_.empty() || !SameLayout(layouts_.back(), columns))
-      layouts_.push_back(std::move(columns));
+    if (last == nullptr || shard.strides != last->strides) {  // of many shards most are alike
+      std::vector<Column> columns =
+          MakeColumns(array_->dtype(), array_->row_shape(), shard.strides, fields);
+      if (layouts_.empty() || !SameLayout(layouts_.back(), columns))
+        layouts_.push_back(std::move(columns));
+    }
     layout_of_shard_.push_back(layouts_.size() - 1);
+    last = &shard;
   }
+  InstallGuard();
 }
 
 Stores Gather::StoresFor(int64_t rows) const {
@@ -71,30 +92,38 @@ void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out) const {
 
 void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out, Stores stores) const {
   if (rows.empty()) return;
-  if (by_row_) array_->StartReading(rows);
   const std::vector<Shard>& shards = array_->shards();
   std::array<const std::byte*, kBlockRows> sources;
+  std::array<size_t, kBlockRows> tails;  // shards of which rows were copied that reach their end
+  size_t tail_count = 0;
   std::vector<std::byte*> slots(out, out + columns());
-  size_t filled = 0;
+  Block block{nullptr, columns(), sources.data(), 0, slots.data(), stores};
   size_t layout = layout_of_shard_[0];
   const auto flush = [&] {
-    for (size_t c = 0; c < columns(); ++c) {
-      CopyColumn(layouts_[layout][c], sources.data(), filled, slots[c], stores);
-      slots[c] += row_bytes_[c] * static_cast<int64_t>(filled);
-    }
-    filled = 0;
+    block.layout = layouts_[layout].data();
+    const void* fault;
+    if (!RunGuarded(CopyBlock, &block, &fault)) array_->ThrowUnreadable(fault);
+    for (size_t i = 0; i < tail_count; ++i) array_->CheckTail(tails[i]);
+    for (size_t c = 0; c < columns(); ++c)
+      slots[c] += row_bytes_[c] * static_cast<int64_t>(block.rows);
+    block.rows = tail_count = 0;
   };
   size_t s = 0;
+  const std::byte* data = shards.size() == 1 ? array_->data(0) : nullptr;
   for (const int64_t row : rows) {
     if (shards.size() > 1) {
       s = array_->ShardOf(row);
+      data = array_->data(s);
       if (layout_of_shard_[s] != layout) {
         flush();
         layout = layout_of_shard_[s];
       }
     }
-    sources[filled++] = shards[s].data + (row - shards[s].first_row) * shards[s].row_stride;
-    if (filled == kBlockRows) flush();
+    const int64_t in_shard = row - shards[s].first_row;
+    sources[block.rows++] = data + in_shard * shards[s].row_stride;
+    if (in_shard >= shards[s].tail_row && (tail_count == 0 || tails[tail_count - 1] != s))
+      tails[tail_count++] = s;
+    if (block.rows == kBlockRows) flush();
   }
   flush();
   if (stores == Stores::kPastCache) FinishStores();

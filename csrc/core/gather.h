@@ -24,14 +24,9 @@ class Gather {
   // this much in about 30.
   static constexpr int64_t kBytesPerThread = 256 << 10;
 
-  // How the files are read: as the kernel sees fit, which suits rows in file order and data that
-  // fits in memory; or row by row, each call's rows all asked for before the first is copied, which
-  // suits shuffled rows of data that is larger (arrays without dense rows are left to the kernel).
-  enum class Reading { kByKernel, kByRow };
+  Gather(std::shared_ptr<const Array> array, Fields fields);
 
-  Gather(std::shared_ptr<const Array> array, Fields fields, Reading reading = Reading::kByKernel);
-
-  const Array& array() const { return *array_; }
+  const std::shared_ptr<const Array>& array() const { return array_; }
   size_t columns() const { return row_bytes_.size(); }
   // Bytes that one row takes in the output of a column.
   int64_t row_bytes(size_t column) const { return row_bytes_[column]; }
@@ -40,8 +35,11 @@ class Gather {
 
   // Copies row rows[i] into slot i of each column's output, for every i.
   //
-  // REQUIRES: 0 <= rows[i] < array().rows(); out has columns() pointers, to rows.size() *
+  // REQUIRES: 0 <= rows[i] < array()->rows(); out has columns() pointers, to rows.size() *
   // row_bytes(column) bytes each, which overlap no source. Touches no Python object.
+  //
+  // Throws FormatError where a file was truncated meanwhile, OsError where it can't be read, or
+  // Error where mapped memory can't; then what has been written is of no use.
   void Rows(std::span<const int64_t> rows, std::byte* const* out) const;
 
   // The same for a part of a larger batch, whose rows StoresFor() was asked for.
@@ -54,7 +52,6 @@ class Gather {
 
  private:
   std::shared_ptr<const Array> array_;
-  bool by_row_;
   std::vector<std::vector<Column>> layouts_;
   std::vector<size_t> layout_of_shard_;
   std::vector<int64_t> row_bytes_;

@@ -1,6 +1,5 @@
 #include "python/errors.h"
 
-#include <cerrno>
 #include <new>
 
 #include "core/errors.h"
@@ -29,11 +28,16 @@ void SetPythonError(const std::exception_ptr& error) {
   } catch (py::error_already_set& e) {
     e.restore();
   } catch (const OsError& e) {
-    errno = e.code();
-    if (PyObject* path = PyUnicode_DecodeFSDefault(e.path().c_str()); path != nullptr) {
-      PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
-      Py_DECREF(path);
+    PyObject* reason = PyUnicode_DecodeFSDefault(e.reason().c_str());
+    PyObject* path = PyUnicode_DecodeFSDefault(e.path().c_str());
+    if (reason != nullptr && path != nullptr) {
+      // OSError picks the subclass by the code.
+      PyObject* made = PyObject_CallFunction(PyExc_OSError, "iOO", e.code(), reason, path);
+      if (made != nullptr) PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made)), made);
+      Py_XDECREF(made);
     }
+    Py_XDECREF(reason);
+    Py_XDECREF(path);
   } catch (const FormatError& e) {
     SetMessage(format_error, e.what());
   } catch (const ObjectDtypeError& e) {

@@ -65,8 +65,8 @@ std::string MachineId() {
 }
 
 std::shared_ptr<const Array> OpenShared(const ArrayFiles& files, bool same_machine) {
-  std::vector<FileStamp> now;
-  for (const std::string& path : files.paths) now.push_back(StampOf(path));
+  std::vector<FileStamp> now(files.paths.size());
+  ForEachFile(now.size(), [&](size_t i) { now[i] = StampOf(files.paths[i]); });
   const auto check = [&](const std::vector<FileStamp>& stamps) {
     for (size_t i = 0; same_machine && i < stamps.size(); ++i) {
       if (stamps[i] == files.stamps[i]) continue;

@@ -28,7 +28,9 @@ TF_Code CodeOf(int system_error) {
       return TF_RESOURCE_EXHAUSTED;
     case EIO:
       return TF_DATA_LOSS;
-    default:  // ESTALE, ETIMEDOUT and what else a network file system has to say
+    case ESTALE:
+      return TF_FAILED_PRECONDITION;
+    default:  // ETIMEDOUT and what else a network file system has to say
       return TF_UNAVAILABLE;
   }
 }

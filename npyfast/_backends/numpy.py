@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import functools
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from npyfast._errors import NpyFormatError
 from npyfast._fields import AnyArray, native, split, to_native
 from npyfast._header import Header, read_header_numpy
 from npyfast._nest import leaves
@@ -21,21 +26,74 @@ def read_header(path: str) -> Header:
     return read_header_numpy(path)
 
 
-class Rows:
-    """The rows of arrays that are concatenated along axis 0."""
+class File:
+    """A file of an array."""
 
-    def __init__(self, shards: Sequence[AnyArray]) -> None:
+    def __init__(self, path: str, header: Header) -> None:
+        self.path = path
+        self.header = header
+        self._status = os.stat(path)
+
+    def __len__(self) -> int:
+        return self.header.shape[0]
+
+    def map(self) -> AnyArray:
+        """Maps it. Raises OSError where it is not the same any more."""
+        now, then = os.stat(self.path), self._status
+        if (now.st_ino, now.st_size, now.st_mtime_ns) != (
+            then.st_ino,
+            then.st_size,
+            then.st_mtime_ns,
+        ):
+            changed = "was changed or replaced after it was opened; make the dataset again"
+            raise OSError(errno.ESTALE, changed, self.path)
+        header = self.header
+        if 0 in header.shape or header.dtype.itemsize == 0:
+            return np.ndarray(header.shape, header.dtype)  # not np.zeros, which makes "S1" of "S0"
+        order: Any = "F" if header.fortran_order else "C"
+        return np.memmap(self.path, header.dtype, "r", header.data_offset, header.shape, order)
+
+    def check_size(self) -> None:
+        """Raises NpyFormatError where it is shorter now: reading on would end the process."""
+        try:
+            now = os.stat(self.path)
+        except OSError:
+            return  # removed, but whoever has it mapped keeps it
+        if now.st_ino == self._status.st_ino and now.st_size < self._status.st_size:
+            raise NpyFormatError(
+                f"{self.path}: has {now.st_size:,} bytes now, {self._status.st_size:,} when it was "
+                "opened: it was truncated while it was read; copy it again"
+            )
+
+
+# Each file that is mapped has a descriptor, of which a process has few. The files of an array of
+# few are mapped for good, which keeps those that are removed or replaced later.
+_MAPPED_FOR_GOOD = 128
+_MAPPED_OF_MANY = 32
+
+
+class Rows:
+    """The rows of files that are concatenated along axis 0, or of an array in memory."""
+
+    def __init__(
+        self, dtype: np.dtype[Any], row_shape: tuple[int, ...], shards: Sequence[File | AnyArray]
+    ) -> None:
         self._shards = [shard for shard in shards if len(shard)]
         self._first_rows = np.cumsum([0] + [len(shard) for shard in self._shards])
-        self.dtype = native(shards[0].dtype)
-        self.row_shape = shards[0].shape[1:]
+        few = len(self._shards) <= _MAPPED_FOR_GOOD
+        self._mapped = functools.lru_cache(None if few else _MAPPED_OF_MANY)(File.map)
+        self.dtype = native(dtype)
+        self.row_shape = row_shape
+        for shard in self._shards:
+            if few and isinstance(shard, File):
+                self._mapped(shard)
 
     def __len__(self) -> int:
         return int(self._first_rows[-1])
 
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         if len(self._shards) == 1 and self.dtype.itemsize:
-            return to_native(self._shards[0][resolve_rows(rows, len(self))])
+            return self._take(0, resolve_rows(rows, len(self)))
         # Not np.empty, which makes "S1" of "S0".
         out: AnyArray = np.ndarray((len(rows), *self.row_shape), self.dtype)
         self.take_into(rows, out, threads)
@@ -46,7 +104,15 @@ class Rows:
         which = np.searchsorted(self._first_rows, rows, side="right") - 1
         for shard in np.unique(which):
             mine = which == shard
-            out[mine] = to_native(self._shards[shard][rows[mine] - self._first_rows[shard]])
+            out[mine] = self._take(shard, rows[mine] - self._first_rows[shard])
+
+    def _take(self, shard: int, rows: RowNumbers) -> AnyArray:
+        """Rows of one shard, by their numbers in it."""
+        array = self._shards[shard]
+        if isinstance(array, File):
+            array.check_size()
+            array = self._mapped(array)
+        return to_native(array[rows])
 
 
 def open(files: Sequence[str]) -> Rows:
@@ -54,7 +120,8 @@ def open(files: Sequence[str]) -> Rows:
     headers = [read_header(path) for path in files]
     for path, header in zip(files, headers, strict=True):
         _check_shard(files[0], headers[0], path, header)
-    return Rows([_map(path, header) for path, header in zip(files, headers, strict=True)])
+    shards = [File(path, header) for path, header in zip(files, headers, strict=True)]
+    return Rows(headers[0].dtype, headers[0].shape[1:], shards)
 
 
 def _check_shard(first: str, expected: Header, path: str, header: Header) -> None:
@@ -77,13 +144,6 @@ def _check_shard(first: str, expected: Header, path: str, header: Header) -> Non
         )
 
 
-def _map(path: str, header: Header) -> AnyArray:
-    if 0 in header.shape or header.dtype.itemsize == 0:
-        return np.ndarray(header.shape, header.dtype)  # not np.zeros, which makes "S1" of "S0"
-    order: Any = "F" if header.fortran_order else "C"
-    return np.memmap(path, header.dtype, "r", header.data_offset, header.shape, order)
-
-
 def view(memory: AnyArray) -> Rows:
     """Rows of an array in memory."""
     if memory.ndim == 0:
@@ -93,14 +153,53 @@ def view(memory: AnyArray) -> Rows:
             "an array in memory: holds Python objects (dtype object), which npyfast never "
             "unpickles; save the array with a numeric or fixed-length string dtype"
         )
-    return Rows([np.asarray(memory)])
+    array = np.asarray(memory)
+    return Rows(array.dtype, array.shape[1:], [array])
+
+
+class Statistics:
+    """What streams count together."""
+
+    def __init__(self) -> None:
+        self._counting = threading.Lock()
+        self._batches = self._rows = self._bytes = self._waits = self._wait_ns = 0
+
+    def counters(self) -> tuple[int, ...]:
+        with self._counting:
+            counted = (self._batches, self._rows, self._bytes, self._waits, self._wait_ns)
+        # Nothing is made ahead, and nothing read but by the copy itself.
+        return *counted, 0, 0, 0
+
+    def count(self, item: Item, wait_ns: int) -> None:
+        """Counts an item for which its reader has waited so long."""
+        with self._counting:
+            self._batches += item.batches
+            self._rows += item.rows
+            self._bytes += item.bytes
+            self._waits += 1
+            self._wait_ns += wait_ns
+
+
+def statistics() -> Statistics:
+    """New counters for streams."""
+    return Statistics()
+
+
+class Item(NamedTuple):
+    """An element, and what there is to count of it."""
+
+    element: Any
+    batches: int
+    rows: int
+    bytes: int
 
 
 class Stream:
     """The batches of a run, each made when it is asked for."""
 
-    def __init__(self, items: Iterator[Any]) -> None:
+    def __init__(self, items: Iterator[Item], statistics: Statistics) -> None:
         self._items = items
+        self._statistics = statistics
         self._reading = threading.Lock()  # several threads may share a stream
         self.position = 0
 
@@ -108,10 +207,12 @@ class Stream:
         return self
 
     def __next__(self) -> Any:
+        begin = time.perf_counter_ns()
         with self._reading:
             item = next(self._items)
             self.position += 1
-        return item
+        self._statistics.count(item, time.perf_counter_ns() - begin)
+        return item.element
 
     def close(self) -> None:
         self._items = iter(())
@@ -125,20 +226,22 @@ def stream(
     group: int,
     threads: int | None,
     readahead: str,
+    statistics: Statistics,
     pack: Callable[..., Any] | None,
 ) -> Stream:
     """The batches of a run; see npyfast._backends.Backend."""
 
-    def element(rows: RowNumbers, batches: int) -> Any:
+    def item(rows: RowNumbers, batches: int) -> Item:
         flat = [column for leaf in leaf_rows for column in leaves(split(leaf.take(rows, threads)))]
         if group > 1:
             shape = (batches, len(rows) // batches)
             flat = [column.reshape(*shape, *column.shape[1:]) for column in flat]
-        if pack is not None:
-            return pack(*flat)
-        return flat[0] if len(flat) == 1 else tuple(flat)
+        size = sum(column.nbytes for column in flat)
+        only = flat[0] if len(flat) == 1 else tuple(flat)
+        return Item(only if pack is None else pack(*flat), batches, len(rows), size)
 
-    return Stream(element(rows, batches) for rows, batches in _items(plan, run, group))
+    items = (item(rows, batches) for rows, batches in _items(plan, run, group))
+    return Stream(items, statistics)
 
 
 # The order in NumPy costs some 80 us whatever it is asked for: it is asked for many rows at once.

@@ -1,10 +1,13 @@
 #include "core/array.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,7 +41,7 @@ TEST(Array, OpensOneFile) {
   const Shard& shard = array->shards()[0];
   CHECK_EQ(shard.row_stride, 60);
   CHECK_EQ(shard.strides, (std::vector<int64_t>{20, 4}));
-  CHECK(std::equal(bytes.begin(), bytes.end(), shard.data));
+  CHECK(std::equal(bytes.begin(), bytes.end(), array->data(0)));
 }
 
 TEST(Array, FortranOrderIsStridesAlone) {
@@ -170,6 +173,115 @@ TEST(Shards, TheSearchFindsEveryRowOfMany) {
   CHECK_EQ(found, wanted);
 }
 
+// Files of one row each, whose bytes are the number of the file.
+std::vector<std::string> WriteMany(const TempFolder& folder, size_t count) {
+  std::vector<std::string> paths;
+  const std::string header = NpyHeader("'<u4'", std::vector<int64_t>{1, 1});
+  for (size_t i = 0; i < count; ++i) {
+    paths.push_back(folder / (std::to_string(i) + ".npy"));
+    const auto number = static_cast<uint32_t>(i);
+    WriteFile(paths.back(), header + std::string(reinterpret_cast<const char*>(&number), 4));
+  }
+  return paths;
+}
+
+uint32_t NumberOf(const Array& array, size_t shard) {
+  uint32_t number;
+  std::memcpy(&number, array.data(shard), sizeof number);
+  return number;
+}
+
+TEST(Shards, ThousandsNeedFewDescriptors) {
+  const TempFolder folder;
+  const std::vector<std::string> paths = WriteMany(folder, 10'000);
+  IN_CHILD([&paths] {
+    const rlimit few = {64, 64};
+    CHECK_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    const auto array = Open(paths);
+    CHECK_EQ(array->rows(), 10'000);
+    for (size_t i = 0; i < paths.size(); ++i) CHECK_EQ(NumberOf(*array, i), i);
+  });
+}
+
+// Whether a file is mapped into this process.
+bool IsMapped(const std::string& path) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);)
+    if (line.ends_with(path)) return true;
+  return false;
+}
+
+TEST(Shards, FewAreKeptAndManyAreMappedWhenTheyAreRead) {
+  const TempFolder folder;
+  std::vector<std::string> paths = WriteMany(folder, 300);
+  const auto many = Open(paths);
+  CHECK(!IsMapped(paths[7]));
+  CHECK_EQ(NumberOf(*many, 7), 7u);
+  CHECK(IsMapped(paths[7]));
+  CHECK(!IsMapped(paths[8]));
+  const std::vector<std::string> some(paths.begin() + 100, paths.begin() + 110);
+  const auto few = Open(some);
+  CHECK(IsMapped(paths[105]));
+  for (const std::string& path : paths) CHECK_EQ(::unlink(path.c_str()), 0);
+  for (size_t i = 0; i < some.size(); ++i) CHECK_EQ(NumberOf(*few, i), 100 + i);
+  CHECK_EQ(NumberOf(*many, 7), 7u);
+  CHECK_THROWS(many->data(8), OsError, paths[8]);
+}
+
+TEST(Shards, TheFirstBadOneOfManyIsNamed) {
+  const TempFolder folder;
+  const std::vector<std::string> paths = WriteMany(folder, 400);
+  // The later ones fail sooner.
+  WriteNpy(paths[371], "'<f4'", {1, 1}, RandomBytes(4));
+  CHECK_EQ(::unlink(paths[390].c_str()), 0);
+  WriteFile(paths[399], "nonsense");
+  for (int round = 0; round < 50; ++round)
+    CHECK_THROWS(Open(paths), Error, paths[0] + " has uint32, " + paths[371] + " has float32");
+  CHECK_EQ(::truncate(paths[150].c_str(), 130), 0);
+  for (int round = 0; round < 50; ++round) CHECK_THROWS(Open(paths), FormatError, paths[150]);
+  CHECK_EQ(::unlink(paths[0].c_str()), 0);
+  for (int round = 0; round < 50; ++round) CHECK_THROWS(Open(paths), OsError, paths[0]);
+}
+
+TEST(Shards, TheTailIsWhatTheLastPageHolds) {
+  const TempFolder folder;
+  const auto tail_row = [&folder](int64_t rows, int64_t row_bytes, bool fortran_order) {
+    WriteNpy(folder / "a.npy", "'|u1'", {rows, row_bytes},
+             RandomBytes(static_cast<size_t>(rows * row_bytes)), fortran_order);
+    return Open({folder / "a.npy"})->shards()[0].tail_row;
+  };
+  const int64_t page = ::sysconf(_SC_PAGESIZE);
+  const int64_t offset = 128;
+  CHECK_EQ(tail_row(3, 100, false), 0);
+  CHECK_EQ(tail_row(1, 10 * page, false), 0);
+  // Where every row's end is looked at.
+  for (const bool fortran_order : {false, true}) {
+    for (const int64_t row_bytes : {1, 7, 512, 4096, 5000}) {
+      for (const int64_t rows : {1, 2, 9, 100}) {
+        const int64_t last_page = (offset + rows * row_bytes - 1) / page;
+        int64_t expected = 0;
+        for (;; ++expected) {
+          const int64_t end =
+              fortran_order ? expected + (row_bytes - 1) * rows + 1 : (expected + 1) * row_bytes;
+          if ((offset + end - 1) / page == last_page) break;
+        }
+        CHECK_EQ(tail_row(rows, row_bytes, fortran_order), expected);
+      }
+    }
+  }
+  CHECK_EQ(tail_row(5, 0, false), 5);  // no bytes, no tail
+}
+
+TEST(Array, LongHeadersAreReadToTheirEnd) {
+  const TempFolder folder;
+  std::string descr = "[";
+  for (int i = 0; i < 300; ++i) descr += "('a_field_" + std::to_string(i) + "', '|u1'), ";
+  descr += "]";
+  CHECK(descr.size() > 4096);
+  WriteNpy(folder / "a.npy", descr, {2}, RandomBytes(600));
+  CHECK_EQ(Open({folder / "a.npy"})->rows(), 2);
+}
+
 TEST(Shards, MustAgreeInDtypeAndRowShape) {
   const TempFolder folder;
   const auto bytes = RandomBytes(1000);
@@ -206,7 +318,7 @@ TEST(Array, ViewsMemory) {
   const auto array = Array::View(memory.data() + 12, testing::DtypeOf("'<f4'"), shape, strides);
   CHECK_EQ(array->rows(), 2);
   CHECK_EQ(array->shards()[0].row_stride, -12);
-  CHECK(array->shards()[0].data == memory.data() + 12);
+  CHECK(array->data(0) == memory.data() + 12);
   const std::vector<int64_t> none = {0, 3};
   CHECK_EQ(Array::View(nullptr, testing::DtypeOf("'<f4'"), none, strides)->shards().size(), 0u);
 }
@@ -285,7 +397,7 @@ TEST(Array, ATerabyte) {
   CHECK_EQ(array->rows(), kRows + 2);
   CHECK_EQ(array->ShardOf(kRows - 1), 0u);
   CHECK_EQ(array->ShardOf(kRows), 1u);
-  CHECK_EQ(static_cast<int>(array->shards()[0].data[kRows - 1]), 0);
+  CHECK_EQ(static_cast<int>(array->data(0)[kRows - 1]), 0);
 }
 
 }  // namespace

@@ -4,11 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <ctime>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "check.h"
 #include "core/errors.h"
@@ -115,6 +119,142 @@ TEST(MappedFile, RespectsPermissions) {
     if (::geteuid() == 0) CHECK_EQ(::setuid(65534), 0);
     CHECK_EQ(CodeOf(path), EACCES);
   });
+}
+
+// --- Files that are mapped later.
+
+TEST(MappedFile, IsMappedWhenItsBytesAreAskedFor) {
+  const TempFolder folder;
+  WriteFile(folder / "a", "what it holds");
+  const MappedFile file(folder / "a", StampOf(folder / "a"));
+  CHECK_EQ(file.size(), 13);
+  CHECK(!file.Holds(nullptr));
+  const std::byte* data = file.data();
+  CHECK_EQ(Content(file), "what it holds");
+  CHECK(file.data() == data);
+  CHECK(file.Holds(data) && file.Holds(data + 12) && !file.Holds(data + 13));
+  CHECK(!file.Holds(data - 1));
+  // From then on it keeps the file.
+  CHECK_EQ(::unlink((folder / "a").c_str()), 0);
+  CHECK_EQ(Content(file), "what it holds");
+}
+
+TEST(MappedFile, IsMappedOnceWhoeverComesFirst) {
+  const TempFolder folder;
+  WriteFile(folder / "a", "what it holds");
+  for (int round = 0; round < 50; ++round) {
+    const MappedFile file(folder / "a", StampOf(folder / "a"));
+    std::vector<const std::byte*> seen(8);
+    std::vector<std::thread> threads;
+    for (const std::byte*& place : seen) threads.emplace_back([&] { place = file.data(); });
+    for (std::thread& thread : threads) thread.join();
+    CHECK_EQ(seen, std::vector<const std::byte*>(8, file.data()));
+  }
+}
+
+TEST(MappedFile, IsNotMappedIfItIsAnotherFileByThen) {
+  const TempFolder folder;
+  const std::string path = folder / "a";
+  const auto code = [](const MappedFile& file) {
+    try {
+      file.data();
+    } catch (const OsError& e) {
+      CHECK_EQ(e.path(), file.path());
+      return e.code();
+    }
+    return 0;
+  };
+  WriteFile(path, "old");
+  const MappedFile removed(path, StampOf(path));
+  CHECK_EQ(::unlink(path.c_str()), 0);
+  CHECK_EQ(code(removed), ENOENT);
+  WriteFile(path, "old");
+  const MappedFile replaced(path, StampOf(path));
+  WriteFile(folder / "b", "new");
+  CHECK_EQ(::rename((folder / "b").c_str(), path.c_str()), 0);
+  CHECK_EQ(code(replaced), ESTALE);
+  CHECK_THROWS(replaced.data(), OsError, path + ": was changed or replaced after it was opened");
+  const MappedFile truncated(path, StampOf(path));
+  CHECK_EQ(::truncate(path.c_str(), 1), 0);
+  CHECK_EQ(code(truncated), ESTALE);
+}
+
+// --- Reading without a mapping.
+
+TEST(OpenFile, ReadsTheStartAndNoMore) {
+  const TempFolder folder;
+  WriteFile(folder / "a", std::string(100'000, 'x') + "end");
+  const OpenFile file(folder / "a");
+  CHECK_EQ(file.stamp().size, 100'003);
+  CHECK_EQ(file.Start(0), "");
+  CHECK_EQ(file.Start(7), std::string(7, 'x'));
+  CHECK_EQ(file.Start(7), std::string(7, 'x'));
+  CHECK_EQ(file.Start(200'000).size(), 100'003u);
+  WriteFile(folder / "empty", "");
+  CHECK_EQ(OpenFile(folder / "empty").Start(10), "");
+  CHECK(OpenFile(folder / "empty").Map() == nullptr);
+}
+
+TEST(CheckSize, SeesATruncatedFileAndNothingElse) {
+  const TempFolder folder;
+  const std::string path = folder / "a";
+  WriteFile(path, std::string(5000, 'x'));
+  const MappedFile file(path);
+  file.CheckSize();
+  WriteFile(folder / "longer", std::string(6000, 'y'));
+  file.CheckSize();
+  CHECK_EQ(::truncate(path.c_str(), 4999), 0);
+  CHECK_THROWS(file.CheckSize(), FormatError,
+               path +
+                   ": has 4,999 bytes now, 5,000 when it was opened: it was truncated while it "
+                   "was read; copy it again");
+  for (int i = 0; i < 3; ++i) CHECK_THROWS(file.CheckSizeNowAndThen(0), FormatError, path);
+  // Another, shorter one in its place is no concern of this one's; nor is it that there is none.
+  WriteFile(folder / "b", "new");
+  CHECK_EQ(::rename((folder / "b").c_str(), path.c_str()), 0);
+  file.CheckSize();
+  CHECK_EQ(::unlink(path.c_str()), 0);
+  file.CheckSize();
+}
+
+TEST(CheckSize, NowAndThenOnly) {
+  const TempFolder folder;
+  WriteFile(folder / "a", "what it holds");
+  const MappedFile file(folder / "a");
+  constexpr int64_t kForEver = int64_t{1} << 62;
+  file.CheckSizeNowAndThen(0);
+  CHECK_EQ(::truncate((folder / "a").c_str(), 1), 0);
+  file.CheckSizeNowAndThen(kForEver);
+  CHECK_THROWS(file.CheckSizeNowAndThen(0), FormatError, "truncated");
+}
+
+// --- Many files at once.
+
+TEST(ForEachFile, IsCalledOnceForEach) {
+  for (const size_t count : {size_t{0}, size_t{1}, size_t{2}, size_t{7}, size_t{64}, size_t{999}}) {
+    std::vector<std::atomic<int>> calls(count);
+    ForEachFile(count, [&](size_t i) { ++calls[i]; });
+    for (const auto& called : calls) CHECK_EQ(called.load(), 1);
+  }
+}
+
+TEST(ForEachFile, ThrowsTheErrorOfTheFirst) {
+  for (int round = 0; round < 200; ++round) {
+    std::atomic<int> failed{0};
+    try {
+      ForEachFile(100, [&](size_t i) {
+        // The first one takes longest to fail.
+        if (i == 13) std::this_thread::sleep_for(std::chrono::microseconds(100));
+        if (i % 20 != 13) return;
+        ++failed;
+        throw Error("file " + std::to_string(i));
+      });
+      CHECK(false);
+    } catch (const Error& e) {
+      CHECK_EQ(std::string(e.what()), "file 13");
+    }
+    CHECK(failed.load() >= 1);
+  }
 }
 
 // --- Stamps.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -150,13 +151,11 @@ TEST(Gather, RandomShardsOfBothOrdersAreAsTheNaiveLoopHasThem) {
     const auto array = Array::Open(paths);
     const std::vector<int64_t> rows = RandomRows(array->rows(), 700, random);
     for (const Fields fields : {Fields::kTogether, Fields::kApart}) {
-      for (const auto reading : {Gather::Reading::kByKernel, Gather::Reading::kByRow}) {
-        const Gather gather(array, fields, reading);
-        std::vector<Bytes> wanted = NaiveGather(*array, rows, fields);
-        wanted.resize(gather.columns());
-        CHECK(Rows(gather, rows, 0) == wanted);
-        CHECK(Rows(gather, rows, 3) == wanted);
-      }
+      const Gather gather(array, fields);
+      std::vector<Bytes> wanted = NaiveGather(*array, rows, fields);
+      wanted.resize(gather.columns());
+      CHECK(Rows(gather, rows, 0) == wanted);
+      CHECK(Rows(gather, rows, 3) == wanted);
     }
   }
 }
@@ -291,6 +290,70 @@ TEST(Gather, FromATerabyte) {
   const Bytes rows = Rows(gather, {kRows - 1, 0, kRows / 2, kRows - 1}, 0)[0];
   CHECK_EQ(testing::AsText(rows), std::string_view("x\0\0x", 4));
 }
+
+// --- Files that are truncated.
+
+TEST(Truncated, TheRowsThatAreGoneAreAnErrorAndTheOthersAreNot) {
+  const TempFolder folder;
+  const int64_t page = ::sysconf(_SC_PAGESIZE);
+  constexpr int64_t kRows = 5000;
+  constexpr int64_t kRowBytes = 800;
+  const Bytes data = RandomBytes(kRows * kRowBytes);
+  for (const bool fortran_order : {false, true}) {
+    const std::string path = folder / "a.npy";
+    WriteNpy(path, "'>u4'", {kRows, kRowBytes / 4}, data, fortran_order);
+    const std::vector<std::string> paths = {path};
+    const Gather gather(Array::Open(paths), Fields::kTogether);
+    const Bytes first = Rows(gather, {0, 1, 2}, 0)[0];
+    CHECK_EQ(::truncate(path.c_str(), 10 * page), 0);
+    std::vector<int64_t> all(kRows);
+    std::iota(all.begin(), all.end(), 0);
+    for (const int threads : {0, 1, 4}) {
+      CHECK_THROWS(Rows(gather, all, threads), FormatError, path + ": has ");
+      CHECK_THROWS(Rows(gather, {3, kRows - 1}, threads), FormatError, "was truncated while");
+    }
+    if (!fortran_order) CHECK(Rows(gather, {0, 1, 2}, 0)[0] == first);
+  }
+}
+
+TEST(Truncated, WithinTheLastPageToo) {
+  const TempFolder folder;
+  const Bytes data = RandomBytes(100'000);
+  std::vector<std::string> paths;
+  for (int i = 0; i < 5; ++i) {
+    paths.push_back(folder / (std::to_string(i) + ".npy"));
+    WriteNpy(paths.back(), "'|u1'", {1000, 100}, data);
+  }
+  const Gather gather(Array::Open(paths), Fields::kTogether);
+  const Bytes first = Rows(gather, {0, 2000, 4999}, 0)[0];
+  CHECK_EQ(::truncate(paths[2].c_str(), 100'127), 0);
+  // Looked at now and then only.
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  CHECK_THROWS(Rows(gather, {4999, 2999, 0}, 0), FormatError, paths[2] + ": has 100,127 bytes");
+  CHECK(Rows(gather, {0, 2000, 4999}, 0)[0] == first);
+}
+
+TEST(Truncated, AFileThatFailsToBeReadIsNamed) {
+  const TempFolder folder;
+  const Bytes data = RandomBytes(100'000);
+  const std::string path = folder / "a.npy";
+  WriteNpy(path, "'|u1'", {1000, 100}, data);
+  const std::vector<std::string> paths = {path};
+  const Gather gather(Array::Open(paths), Fields::kTogether);
+  // The path leads to another file, which has all its bytes.
+  CHECK_EQ(::rename(path.c_str(), (folder / "old.npy").c_str()), 0);
+  WriteNpy(path, "'|u1'", {1000, 100}, data);
+  CHECK_EQ(::truncate((folder / "old.npy").c_str(), 0), 0);
+  try {
+    Rows(gather, {500}, 0);
+    CHECK(false);
+  } catch (const OsError& e) {
+    CHECK_EQ(e.code(), EIO);
+    CHECK_EQ(e.path(), path);
+  }
+}
+
+// --- Row numbers.
 
 TEST(ResolveRows, CountsNegativeOnesFromTheEnd) {
   const std::vector<int64_t> rows = {0, -1, 4, -5};

@@ -70,16 +70,19 @@ inline std::vector<Bytes> NaiveGather(const Array& array, const std::vector<int6
   std::vector<Bytes> out;
   for (const int64_t row : rows) {
     const Shard* shard = nullptr;
-    for (const Shard& candidate : array.shards()) {
-      if (row >= candidate.first_row && row < candidate.first_row + candidate.rows)
-        shard = &candidate;
+    const std::byte* data = nullptr;
+    for (size_t s = 0; s < array.shards().size(); ++s) {
+      const Shard& candidate = array.shards()[s];
+      if (row < candidate.first_row || row >= candidate.first_row + candidate.rows) continue;
+      shard = &candidate;
+      data = array.data(s);
     }
     std::vector<Axis> axes;
     for (size_t i = 0; i < array.row_shape().size(); ++i)
       axes.push_back({array.row_shape()[i], shard->strides[i]});
     size_t column = 0;
-    AppendRow(array.dtype(), shard->data + (row - shard->first_row) * shard->row_stride, axes,
-              fields, column, out);
+    AppendRow(array.dtype(), data + (row - shard->first_row) * shard->row_stride, axes, fields,
+              column, out);
   }
   return out;
 }
