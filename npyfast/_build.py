@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from npyfast._backends import backend, backend_reason
+from npyfast._block_order import BLOCK_ORDER_VERSION
 from npyfast._engines import default_engine
 from npyfast._order import ORDER_VERSION
 
@@ -19,6 +20,7 @@ def build_info(version: str) -> dict[str, Any]:
         "engine": engine,
         "engine_reason": engine_reason,
         "order_version": ORDER_VERSION,
+        "block_order_version": BLOCK_ORDER_VERSION,
     }
     try:
         from npyfast import _core

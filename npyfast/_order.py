@@ -26,10 +26,16 @@ def _mix(x: int) -> int:
     return x ^ (x >> 31)
 
 
-def _keys(seed: int, epoch: int, rows: int, count: int) -> list[int]:
+def chain(*numbers: int) -> int:
+    """Where a chain of hashes leads that takes in one number after the other."""
     state = 0
-    for number in (seed, epoch, rows):
+    for number in numbers:
         state = _mix(((state ^ number) + _GOLDEN) & _MASK)
+    return state
+
+
+def _keys(seed: int, epoch: int, rows: int, count: int) -> list[int]:
+    state = chain(seed, epoch, rows)
     return [_mix((state + i * _GOLDEN) & _MASK) for i in range(1, count + 1)]
 
 
@@ -40,6 +46,24 @@ def _round(
     h ^= h >> np.uint64(15)
     h = (h * np.uint64(0x9E3779B1)) & np.uint64(0xFFFFFFFF)
     return (h * np.uint64(size)) >> np.uint64(32)
+
+
+def checked(
+    rows: int, seed: int, epoch: int, positions: npt.NDArray[np.uint64]
+) -> tuple[int, int, int]:
+    """Rows, seed and epoch as Python's ints; raises what `order` says that it raises."""
+    rows, seed, epoch = operator.index(rows), operator.index(seed), operator.index(epoch)
+    for name, value in (("rows", rows), ("seed", seed), ("epoch", epoch)):
+        if not 0 <= value <= _MASK:
+            raise TypeError(f"{name} = {value}: must be in [0, 2**64)")
+    if rows > MAX_ROWS:
+        raise ValueError(f"rows = {rows}: the most is 2**62")
+    if positions.dtype != np.uint64:
+        raise TypeError(f"positions are {positions.dtype}, not uint64")
+    outside = positions >= np.uint64(rows)
+    if outside.any():
+        raise IndexError(f"position {positions[outside].flat[0]} is not below rows = {rows}")
+    return rows, seed, epoch
 
 
 def order(
@@ -69,17 +93,7 @@ def order(
         >>> order(5, seed=0, epoch=0, positions=np.arange(5, dtype=np.uint64)).tolist()
         [0, 2, 1, 4, 3]
     """
-    rows, seed, epoch = operator.index(rows), operator.index(seed), operator.index(epoch)
-    for name, value in (("rows", rows), ("seed", seed), ("epoch", epoch)):
-        if not 0 <= value <= _MASK:
-            raise TypeError(f"{name} = {value}: must be in [0, 2**64)")
-    if rows > MAX_ROWS:
-        raise ValueError(f"rows = {rows}: the most is 2**62")
-    if positions.dtype != np.uint64:
-        raise TypeError(f"positions are {positions.dtype}, not uint64")
-    outside = positions >= np.uint64(rows)
-    if outside.any():
-        raise IndexError(f"position {positions[outside].flat[0]} is not below rows = {rows}")
+    rows, seed, epoch = checked(rows, seed, epoch, positions)
     if rows < 2:
         return np.zeros(positions.shape, dtype=np.int64)
 

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from npyfast._block_order import BlockSizes, block_order
 from npyfast._order import order
 
 RowNumbers = npt.NDArray[np.int64]
 
 MAX_ROWS = 2**62
+
+# csrc/core/readahead.h says what they mean.
+READAHEAD = ("auto", "off", "whole", "rows")
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Plan:
     shard_index: int
     shard_count: int
     drop_remainder: bool
+    blocks: BlockSizes | None = None  # None: shuffled in full
 
     @property
     def _global_batch(self) -> int:
@@ -86,7 +91,11 @@ class Plan:
         positions = np.concatenate(parts)
         if self.seed is not None:
             unsigned = positions.astype(np.uint64)
-            positions = order(self.selection.size, self.seed, epoch, unsigned)
+            size = self.selection.size
+            if self.blocks is None:
+                positions = order(size, self.seed, epoch, unsigned)
+            else:
+                positions = block_order(size, self.seed, epoch, self.blocks, unsigned)
         return self.selection.rows(positions)
 
 
@@ -190,15 +199,14 @@ def make_plan(
     count: int,
     *,
     batch_size: Any,
-    shuffle: Any,
+    shuffle: bool,
     seed: Any,
     drop_remainder: Any,
     shard: Any,
     rows: Any,
+    blocks: BlockSizes | None = None,
 ) -> Plan:
     """The plan that the options of `dataset` and `batches` make for an array of `count` rows."""
-    if not isinstance(shuffle, (bool, np.bool_)):
-        raise ValueError(f"shuffle must be False or True, got {shuffle!r}")
     if seed is not None:
         seed = integer("seed", seed, 0, 2**64)
     elif shuffle:
@@ -211,6 +219,7 @@ def make_plan(
         shard_index=index,
         shard_count=shards,
         drop_remainder=boolean("drop_remainder", drop_remainder),
+        blocks=blocks,
     )
 
 
@@ -245,5 +254,6 @@ def make_threads(threads: Any) -> int | None:
 
 def check_readahead(readahead: Any) -> None:
     """Refuses any value of the option `readahead` but those that there are."""
-    if readahead not in ("auto", "off"):
-        raise ValueError(f"readahead must be 'auto' or 'off', got {readahead!r}")
+    if readahead not in READAHEAD:
+        allowed = ", ".join(map(repr, READAHEAD))
+        raise ValueError(f"readahead must be one of {allowed}, got {readahead!r}")

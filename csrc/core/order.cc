@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstddef>
 
+#include "core/keys.h"
+
 // The baseline of x86-64 has half the vector width and no 32-bit product that keeps the low half:
 // it takes twice as long.
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -14,38 +16,17 @@
 namespace npyfast {
 namespace {
 
-constexpr uint64_t kGolden = 0x9E3779B97F4A7C15;
-
-// The finalizer of SplitMix64, David Stafford's 13th variant: a bijection where each bit of the
-// argument flips each bit of the result with a chance near one half.
-constexpr uint64_t Mix(uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
-  return x ^ (x >> 31);
-}
-
-// The keys of one order, one after the other: SplitMix64 from where a chain of hashes leads. Each
-// link is a bijection of the number that it takes in, so that two orders that differ in one of the
-// three can't start from the same state. Neither can orders of n and n + 1 rows, on nearly the same
-// grid, resemble each other.
+// The keys of one order, one after the other: SplitMix64 from where a chain of hashes leads, so
+// that two orders that differ in one of the three numbers can't start from the same state. Neither
+// can orders of n and n + 1 rows, on nearly the same grid, resemble each other.
 class Keys {
  public:
-  Keys(uint64_t seed, uint64_t epoch, uint64_t rows) {
-    for (const uint64_t number : {seed, epoch, rows}) state_ = Mix((state_ ^ number) + kGolden);
-  }
+  Keys(uint64_t seed, uint64_t epoch, uint64_t rows) : state_(Chain({seed, epoch, rows})) {}
   uint64_t Next() { return Mix(state_ += kGolden); }
 
  private:
-  uint64_t state_ = 0;
+  uint64_t state_;
 };
-
-// floor(a * b / 2^64), without a 128-bit type: not every compiler has one.
-constexpr uint64_t MultiplyHigh(uint64_t a, uint64_t b) {
-  const uint64_t a0 = a & 0xFFFFFFFF, a1 = a >> 32, b0 = b & 0xFFFFFFFF, b1 = b >> 32;
-  const uint64_t middle = a1 * b0 + ((a0 * b0) >> 32);
-  const uint64_t other = a0 * b1 + (middle & 0xFFFFFFFF);
-  return a1 * b1 + (middle >> 32) + (other >> 32);
-}
 
 // The smallest r with r * r >= n. REQUIRES: n <= 2^62.
 uint64_t CeilSqrt(uint64_t n) {

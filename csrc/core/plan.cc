@@ -38,9 +38,12 @@ int64_t Plan::BatchRows(int64_t batch) const {
 
 void Plan::Rows(uint64_t epoch, int64_t batch, int64_t first, std::span<int64_t> rows) const {
   first += FirstPosition(batch);
-  if (options_.shuffle) {
-    const auto size = static_cast<uint64_t>(selection_.size);
-    Order(size, options_.seed, epoch).Fill(static_cast<uint64_t>(first), rows);
+  const auto size = static_cast<uint64_t>(selection_.size);
+  const auto position = static_cast<uint64_t>(first);
+  if (options_.shuffle && options_.blocks.block_rows > 0) {
+    BlockOrder(size, options_.seed, epoch, options_.blocks).Fill(position, rows);
+  } else if (options_.shuffle) {
+    Order(size, options_.seed, epoch).Fill(position, rows);
   } else {
     std::iota(rows.begin(), rows.end(), first);
   }

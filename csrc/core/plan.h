@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "core/block_order.h"
+
 namespace npyfast {
 
 // Which rows of an array take part: all of them, every step-th, or a list.
@@ -18,7 +20,8 @@ struct Selection {
 
 // Which rows make up each batch of each epoch: a pure function, the same in every process.
 //
-// Without shuffling, position p of an epoch is row p of the selection; with it, row order(p).
+// Without shuffling, position p of an epoch is row p of the selection; with it, row order(p), of an
+// Order or a BlockOrder.
 // Global batch b is positions [b * G, (b + 1) * G) with G = shard_count * batch_size, and worker i
 // has the i-th batch_size of them. A last, short global batch of r positions is divided as evenly
 // as it goes: worker i has [r * i / shard_count, r * (i + 1) / shard_count). Immutable and
@@ -29,13 +32,15 @@ class Plan {
     int64_t batch_size = 1;
     bool shuffle = false;
     uint64_t seed = 0;
+    BlockSizes blocks = {};  // no block_rows: shuffled in full
     int64_t shard_index = 0;
     int64_t shard_count = 1;
     bool drop_remainder = false;
   };
 
   // REQUIRES: batch_size >= 1; 0 <= shard_index < shard_count; the product of batch_size and
-  // shard_count fits in 62 bits; the selection's rows are in range.
+  // shard_count fits in 62 bits; the selection's rows are in range; blocks of block_rows >= 1 have
+  // window_rows >= 1.
   Plan(const Selection& selection, const Options& options);
 
   // Batches of one epoch, the same for every worker.
@@ -43,6 +48,11 @@ class Plan {
   // Of these, the first so many have batch_size rows; there is at most one more.
   int64_t full_batches() const { return full_batches_; }
   const Options& options() const { return options_; }
+  const Selection& selection() const { return selection_; }
+
+  // The place in the epoch's order of a batch's first row, for this worker. REQUIRES: 0 <= batch <
+  // batches().
+  int64_t FirstPosition(int64_t batch) const;
 
   // Rows of one batch. REQUIRES: 0 <= batch < batches().
   int64_t BatchRows(int64_t batch) const;
@@ -54,8 +64,6 @@ class Plan {
   void Rows(uint64_t epoch, int64_t batch, int64_t first, std::span<int64_t> rows) const;
 
  private:
-  int64_t FirstPosition(int64_t batch) const;
-
   Selection selection_;
   Options options_;
   int64_t global_batch_;  // positions that the workers' batches of one number take together

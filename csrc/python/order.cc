@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/block_order.h"
 #include "core/errors.h"
 #include "python/gil.h"
 #include "python/register.h"
@@ -69,6 +70,7 @@ py::array_t<int64_t> OrderOf(uint64_t rows, uint64_t seed, uint64_t epoch,
 
 void RegisterOrder(py::module_& m) {
   m.attr("ORDER_VERSION") = kOrderVersion;
+  m.attr("BLOCK_ORDER_VERSION") = kBlockOrderVersion;
   m.def("order", &OrderOf, py::arg("rows"), py::arg("seed"), py::arg("epoch"),
         py::arg("positions").noconvert(),
         R"(The rows at `positions`, a uint64 array, in the order that (rows, seed, epoch) name.

@@ -98,6 +98,20 @@ TEST(Plan, ShufflesEachEpochAnew) {
   CHECK_EQ(Rows(plan, 4, 3), Rows(plan, 4, 3));
 }
 
+TEST(Plan, ShufflesInBlocks) {
+  const BlockSizes sizes{.block_rows = 5, .window_rows = 40};
+  const Plan plan({.start = 7, .step = 2, .size = 203},
+                  {.batch_size = 10, .shuffle = true, .seed = 7, .blocks = sizes});
+  std::vector<int64_t> wanted(203);
+  BlockOrder(203, 7, 3, sizes).Fill(0, wanted);
+  for (int64_t& row : wanted) row = 7 + 2 * row;
+  std::vector<int64_t> seen;
+  for (int64_t b = 0; b < plan.batches(); ++b) {
+    for (const int64_t row : Rows(plan, 3, b)) seen.push_back(row);
+  }
+  CHECK_EQ(seen, wanted);
+}
+
 TEST(Plan, TakesASlice) {
   const Plan plan({.start = 100, .step = -3, .size = 5}, {.batch_size = 2});
   CHECK_EQ(Rows(plan, 0, 0), (std::vector<int64_t>{100, 97}));

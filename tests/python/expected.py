@@ -1,32 +1,65 @@
 """What batches must be, computed from whole arrays in memory and the definitions in the docs.
 
-Slow and obvious: it shares nothing with npyfast but the order of an epoch, which has golden vectors
-of its own.
+Slow and obvious: it shares nothing with npyfast but the full order of an epoch and the seeds
+derived from one, which golden vectors hold.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from npyfast._order import order
+from npyfast._order import chain, order
 
 Array = npt.NDArray[Any]
 
 
-def epoch_rows(count: int, *, rows: Any = None, seed: int | None = None, epoch: int = 0) -> Array:
-    """The row numbers of one epoch, in order. `seed=None`: not shuffled."""
+def permuted(rows: Array, seed: int, epoch: int) -> Array:
+    return rows[order(len(rows), seed, epoch, np.arange(len(rows), dtype=np.uint64))]
+
+
+def in_blocks(rows: Array, seed: int, epoch: int, blocks: tuple[int, int]) -> list[Array]:
+    """The windows of rows in the block order of docs/order.md."""
+    count = len(rows)
+    block_rows, window_rows = blocks
+    rotation = chain(seed, epoch, count, 1, 0) * count // 2**64
+    rotated = np.roll(rows, -rotation)
+    full = count // block_rows
+    cut = rotated[: full * block_rows].reshape(full, block_rows)
+    slots = permuted(cut, chain(seed, epoch, count, 2, 0), 0)
+    windows = max(1, math.ceil(full / max(1, window_rows // block_rows)))
+    made = []
+    for w in range(windows):
+        window = slots[w * full // windows : (w + 1) * full // windows].reshape(-1)
+        if w == windows - 1:
+            window = np.concatenate([window, rotated[full * block_rows :]])
+        made.append(permuted(window, chain(seed, epoch, count, 3, w), 0))
+    return made
+
+
+def epoch_rows(
+    count: int,
+    *,
+    rows: Any = None,
+    seed: int | None = None,
+    blocks: tuple[int, int] | None = None,
+    epoch: int = 0,
+) -> Array:
+    """The row numbers of one epoch, in order. `seed=None`: not shuffled; `blocks`: the rows of a
+    block and of a window."""
     selected = np.arange(count)
     if rows is not None:
         selected = selected[rows]
     if seed is None:
         return selected
-    positions = np.arange(len(selected), dtype=np.uint64)
-    return selected[order(len(selected), seed, epoch, positions)]
+    if blocks is not None:
+        return np.concatenate(in_blocks(selected, seed, epoch, blocks))
+    return permuted(selected, seed, epoch)
 
 
 def epoch_batches(
@@ -35,12 +68,13 @@ def epoch_batches(
     batch_size: int,
     rows: Any = None,
     seed: int | None = None,
+    blocks: tuple[int, int] | None = None,
     epoch: int = 0,
     shard: tuple[int, int] = (0, 1),
     drop_remainder: bool = False,
 ) -> list[Array]:
     """The row numbers of each batch of one epoch, for one worker."""
-    ordered = epoch_rows(count, rows=rows, seed=seed, epoch=epoch)
+    ordered = epoch_rows(count, rows=rows, seed=seed, blocks=blocks, epoch=epoch)
     index, workers = shard
     global_size = workers * batch_size
     batches = []

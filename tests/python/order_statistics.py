@@ -47,7 +47,8 @@ def _chi_squared(counts: npt.NDArray[np.int64], shares: npt.NDArray[np.float64])
     return float(stats.chi2.sf(deviation, len(counts) - 1))
 
 
-def _even(cells: npt.NDArray[np.int64], count: int) -> float:
+def even(cells: npt.NDArray[np.int64], count: int) -> float:
+    """Each number below `count` is as frequent."""
     return _chi_squared(np.bincount(cells.ravel(), minlength=count), np.ones(count))
 
 
@@ -64,7 +65,7 @@ def permutations(sample: Orders) -> float:
     for i in range(rows):
         smaller = (sample[:, i + 1 :] < sample[:, i : i + 1]).sum(axis=1)
         index = index * (rows - i) + smaller
-    return _even(index, math.factorial(rows))
+    return even(index, math.factorial(rows))
 
 
 def positions(sample: Orders) -> float:
@@ -117,7 +118,7 @@ def parity(sample: Orders) -> float:
     odd = np.zeros(len(sample), np.int64)
     for i in range(sample.shape[1]):
         odd += (sample[:, i + 1 :] < sample[:, i : i + 1]).sum(axis=1)
-    return _even(odd % 2, 2)
+    return even(odd % 2, 2)
 
 
 def fixed_points(sample: Orders) -> float:

@@ -10,6 +10,8 @@ import numpy as np
 from hypothesis import strategies as st
 from samples import in_order, random_array
 
+import npyfast
+
 Draw = Any
 
 # A leaf is its whole array, and where npyfast is to read it from: one with the other makes a nest.
@@ -91,6 +93,8 @@ def options(draw: Draw, rows: int) -> dict[str, Any]:
         made["shard"] = (draw(st.integers(0, count - 1)), count)
     if draw(st.booleans()):
         made["seed"] = draw(st.integers(0, 2**64 - 1))
+        if draw(st.booleans()):
+            made["blocks"] = draw(st.tuples(st.integers(1, 20), st.integers(1, 100)))
     epochs = draw(st.none() | st.integers(1, 3) | st.just(-1))
     made["epochs"] = epochs
     if epochs is not None:
@@ -104,4 +108,7 @@ def options(draw: Draw, rows: int) -> dict[str, Any]:
 
 def given_options(made: dict[str, Any]) -> dict[str, Any]:
     """The same as arguments of npyfast."""
-    return {**made, "shuffle": "seed" in made}
+    given = {**made, "shuffle": "seed" in made}
+    if "blocks" in given:
+        given["shuffle"] = npyfast.BlockShuffle(*given.pop("blocks"))
+    return given

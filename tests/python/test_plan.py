@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npyfast._block_order import BlockSizes
 from npyfast._plan import Plan, Run, make_plan, make_run
 
+SHUFFLES = [(None, None), (11, None), (11, BlockSizes(3, 6))]
 SELECTIONS = [None, slice(3, None), slice(None, None, -2), [4, 4, 0, -1], []]
 
 
@@ -41,6 +43,7 @@ def native_batches_of(plan: Plan, epoch: int) -> list[list[int]]:
         list=plan.selection.list,
         batch_size=plan.batch_size,
         seed=plan.seed,
+        blocks=plan.blocks,
         shard_index=plan.shard_index,
         shard_count=plan.shard_count,
         drop_remainder=plan.drop_remainder,
@@ -50,8 +53,8 @@ def native_batches_of(plan: Plan, epoch: int) -> list[list[int]]:
 
 def test_equals_the_definitions(backend: str) -> None:
     plan_batches = native_batches_of if backend == "native" else batches_of
-    for count, batch_size, workers, drop, rows, seed in itertools.product(
-        (0, 1, 5, 8, 12, 25), (1, 3, 4, 30), (1, 2, 3), (False, True), SELECTIONS, (None, 11)
+    for count, batch_size, workers, drop, rows, (seed, blocks) in itertools.product(
+        (0, 1, 5, 8, 12, 25), (1, 3, 4, 30), (1, 2, 3), (False, True), SELECTIONS, SHUFFLES
     ):
         if rows is not None and not isinstance(rows, slice) and count <= max([*rows, -1]):
             continue
@@ -60,6 +63,7 @@ def test_equals_the_definitions(backend: str) -> None:
                 "batch_size": batch_size,
                 "rows": rows,
                 "seed": seed,
+                "blocks": blocks,
                 "drop_remainder": drop,
                 "shard": (index, workers),
             }
@@ -105,6 +109,7 @@ def test_rows_by_the_trillion_cost_nothing(backend: str) -> None:
             list=None,
             batch_size=5,
             seed=1,
+            blocks=None,
             shard_index=0,
             shard_count=1,
             drop_remainder=False,

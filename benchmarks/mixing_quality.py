@@ -1,0 +1,219 @@
+"""Prints and draws how well `shuffle="block"` mixes, beside a full shuffle and a shuffle buffer.
+
+    python benchmarks/mixing_quality.py
+
+The file has 20,000,000 rows of 768 bytes (14.3 GiB). A block shuffle has blocks and windows of the
+default sizes. It holds two windows in memory, the one that is being shuffled and the next one that
+is being read; so the shuffle buffer, `tf.data.Dataset.shuffle(buffer_size)` over the rows in file
+order, has the rows of two windows. No data is read: all of it follows from the orders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import npyfast
+from npyfast import _core
+from npyfast._shuffle import block_sizes
+
+Rows = npt.NDArray[np.int64]
+
+BATCH = 256
+EPOCHS = 3
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def shuffled(rows: int, shuffle: Any, epoch: int) -> Rows:
+    """The row at each position."""
+    numbers = npyfast.batches(np.arange(rows), rows, shuffle, seed=0, start_epoch=epoch)
+    return next(iter(numbers))
+
+
+def shuffle_buffer(rows: int, size: int, epoch: int) -> Rows:
+    """The row at each position of `Dataset.range(rows).shuffle(size)`, as it is defined: a slot of
+    the buffer, drawn uniformly, gives its row and takes the next one of the file; once the file has
+    ended the rows that are left come in random order."""
+    draws = np.random.default_rng(epoch)
+    size = min(size, rows)
+    slots = draws.integers(0, size, rows - size)
+    # What a slot gives is what it took when it was drawn before: in step t, row size + t.
+    by_slot = np.argsort(slots, kind="stable")
+    again = slots[by_slot[1:]] == slots[by_slot[:-1]]
+    out = np.empty(rows, np.int64)
+    out[: rows - size] = slots  # the rows that the slots were filled with
+    out[by_slot[1:][again]] = size + by_slot[:-1][again]
+    left = np.arange(size)
+    left[slots[by_slot]] = size + by_slot  # of equal slots the last one counts
+    out[rows - size :] = draws.permutation(left)
+    return out
+
+
+def quantiles(values: npt.NDArray[np.float64]) -> dict[str, float]:
+    return {
+        "mean": float(values.mean()),
+        **{f"{q} %": float(np.percentile(values, q)) for q in (1, 10, 50, 90, 99)},
+    }
+
+
+def measure(order: Rows, block_rows: int) -> dict[str, Any]:
+    """What the order of one epoch is like."""
+    rows = len(order)
+    positions = np.empty(rows, np.int64)
+    positions[order] = np.arange(rows)
+    batches = order[: rows // BATCH * BATCH].reshape(-1, BATCH)
+    # The mean of a batch, were it drawn from all rows, varies by 1 / sqrt(12 BATCH).
+    spread = (batches.mean(axis=1) / rows).std() * np.sqrt(12 * BATCH)
+    near = np.sort(batches[:: max(1, len(batches) // 20_000)] // block_rows, axis=1)
+    same = near[:, 1:] == near[:, :-1]
+    edge = np.zeros((len(near), 1), bool)
+    shared = np.hstack([same, edge]) | np.hstack([edge, same])
+    return {
+        "travelled": quantiles(np.abs(positions - np.arange(rows)) / rows),
+        "neighbours": quantiles(np.abs(np.diff(positions)) / rows),
+        "spread of batch means": float(spread),
+        "rows near another of the batch": float(shared.mean()),
+    }
+
+
+def mean_of(epochs: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        key: mean_of([each[key] for each in epochs])
+        if isinstance(value, dict)
+        else float(np.mean([each[key] for each in epochs]))
+        for key, value in epochs[0].items()
+    }
+
+
+def show(measured: dict[str, dict[str, Any]]) -> None:
+    for key, title in (
+        ("travelled", "how far rows travel: |position in the epoch - row| / rows"),
+        ("neighbours", "how far apart neighbours of the file come: |difference| / rows"),
+    ):
+        columns = list(next(iter(measured.values()))[key])
+        print(f"{title}\n\n| | {' | '.join(columns)} |\n{'| --- ' * (1 + len(columns))}|")
+        for name, each in measured.items():
+            print(f"| {name} | {' | '.join(f'{value:.2g}' for value in each[key].values())} |")
+        print()
+    print("| | spread of batch means | rows near another of the batch |\n| --- | --- | --- |")
+    for name, each in measured.items():
+        spread, near = each["spread of batch means"], each["rows near another of the batch"]
+        print(f"| {name} | {spread:.2f} | {100 * near:.2g} % |")
+
+
+def draw(orders: dict[str, Rows], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        2, len(orders), figsize=(11, 7), height_ratios=(3, 2), layout="constrained"
+    )
+    for column, (name, order) in enumerate(orders.items()):
+        rows = len(order)
+        at = np.sort(np.random.default_rng(0).integers(0, rows, 6000))
+        above, below = axes[:, column]
+        above.scatter(at / rows, order[at] / rows, s=1, color="tab:blue", linewidths=0)
+        above.set(title=name, xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        above.set(xlabel="place in the epoch", ylabel="place in the file")
+        positions = np.empty(rows, np.int64)
+        positions[order] = np.arange(rows)
+        bins = np.logspace(-7, 0, 71)
+        for distance, label, color in (
+            (np.abs(positions - np.arange(rows)), "how far rows travel", "tab:blue"),
+            (np.abs(np.diff(positions)), "how far apart neighbours come", "tab:orange"),
+        ):
+            counts, _ = np.histogram(distance / rows, bins)
+            share = np.concatenate([[0], counts.cumsum()]) / len(distance)
+            below.plot(bins, share, color=color, label=label)
+        below.set(xscale="log", xlim=(1e-6, 1), ylim=(0, 1))
+        below.set(xlabel="at most this part of an epoch", ylabel="share of the rows")
+        below.grid(linewidth=0.3)
+    axes[1, 0].legend(loc="upper left", fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def nanoseconds_a_row(rows: int, sizes: tuple[int, int] | None, batch: int) -> float:
+    """What the row numbers of one batch after the other cost, through the Python binding."""
+    plan = _core.Plan(
+        start=0,
+        step=1,
+        size=rows,
+        list=None,
+        batch_size=batch,
+        seed=0,
+        blocks=sizes,
+        shard_index=0,
+        shard_count=1,
+        drop_remainder=False,
+    )
+    times = []
+    for epoch in range(25):
+        start = time.perf_counter()
+        for index in range(200):
+            plan.rows(epoch, index)
+        times.append((time.perf_counter() - start) / (200 * batch) * 1e9)
+    return min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=20_000_000)
+    parser.add_argument("--row-bytes", type=int, default=768)
+    parser.add_argument("--out", type=Path, default=RESULTS / "mixing.json")
+    options = parser.parse_args()
+    rows = options.rows
+    sizes = block_sizes(npyfast.BlockShuffle(), options.row_bytes, None)
+    buffer = 2 * sizes.window_rows
+    makers = {
+        "full shuffle": lambda epoch: shuffled(rows, True, epoch),
+        "block shuffle": lambda epoch: shuffled(rows, npyfast.BlockShuffle(*sizes), epoch),
+        "shuffle buffer": lambda epoch: shuffle_buffer(rows, buffer, epoch),
+    }
+    print(
+        f"{rows:,} rows of {options.row_bytes} bytes; blocks of {sizes.block_rows:,} rows, windows "
+        f"of {sizes.window_rows:,}, a buffer of {buffer:,}; batches of {BATCH}; {EPOCHS} epochs\n"
+    )
+    measured = {
+        name: mean_of([measure(make(epoch), sizes.block_rows) for epoch in range(EPOCHS)])
+        for name, make in makers.items()
+    }
+    show(measured)
+    cost = {
+        str(batch): {
+            "full shuffle": nanoseconds_a_row(rows, None, batch),
+            "block shuffle": nanoseconds_a_row(rows, tuple(sizes), batch),
+        }
+        for batch in (32, 256, 4096)
+    }
+    print("\n| batches of | full shuffle | block shuffle |\n| --- | --- | --- |")
+    for size, each in cost.items():
+        print(f"| {size} | {' | '.join(f'{value:.1f} ns a row' for value in each.values())} |")
+    content = {
+        "rows": rows,
+        "row_bytes": options.row_bytes,
+        "block_rows": sizes.block_rows,
+        "window_rows": sizes.window_rows,
+        "buffer_rows": buffer,
+        "batch_size": BATCH,
+        "epochs": EPOCHS,
+        "block_order_version": npyfast.build_info()["block_order_version"],
+        "measured": measured,
+        "nanoseconds a row, by batch size": cost,
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(content, indent=1) + "\n")
+    draw({name: make(0) for name, make in makers.items()}, options.out.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()
