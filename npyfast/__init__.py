@@ -18,16 +18,20 @@ from npyfast._errors import NpyFormatError
 from npyfast._header import Header
 from npyfast._rows import Rows
 from npyfast._rows import open_rows as open
+from npyfast._shuffle import BlockShuffle
 from npyfast._source import Source, source
+from npyfast._statistics import Statistics, statistics
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Batches",
+    "BlockShuffle",
     "Header",
     "NpyFormatError",
     "Rows",
     "Source",
+    "Statistics",
     "backend",
     "batches",
     "build_info",
@@ -35,6 +39,7 @@ __all__ = [
     "open",
     "read_header",
     "source",
+    "statistics",
 ]
 
 backend: str = _backend().NAME
@@ -69,8 +74,8 @@ def build_info() -> dict[str, Any]:
 
     Returns:
         A dict: version; backend ("native" or "numpy") and backend_reason; engine and
-        engine_reason; order_version; and, where the extension can be imported, its compiler,
-        flags, build_type and the usable_cpus.
+        engine_reason; order_version and block_order_version; and, where the extension can be
+        imported, its compiler, flags, build_type and the usable_cpus.
     """
     from npyfast._build import build_info as info
 

@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, m) {
   npyfast::python::RegisterHeader(m);
   npyfast::python::RegisterOrder(m);
   npyfast::python::RegisterArray(m);
+  npyfast::python::RegisterStatistics(m);
   npyfast::python::RegisterStream(m);
   npyfast::python::RegisterBuild(m);
 }

@@ -11,6 +11,7 @@ void RegisterBuild(pybind11::module_& m);
 void RegisterErrors(pybind11::module_& m);
 void RegisterHeader(pybind11::module_& m);
 void RegisterOrder(pybind11::module_& m);
+void RegisterStatistics(pybind11::module_& m);
 void RegisterStream(pybind11::module_& m);
 
 }  // namespace npyfast::python

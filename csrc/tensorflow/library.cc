@@ -1,9 +1,14 @@
+#include <algorithm>
+#include <cstdint>
 #include <exception>
+#include <memory>
+#include <new>
 #include <string>
 
 #include "tensorflow/c_api.h"
 #include "tensorflow/kernel.h"
 #include "tensorflow/open_arrays.h"
+#include "tensorflow/open_statistics.h"
 
 namespace npyfast::tf {
 namespace {
@@ -39,4 +44,25 @@ NPYFAST_EXPORT const char* npyfast_tensorflow_error() { return npyfast::tf::erro
 NPYFAST_EXPORT const char* npyfast_machine_id() {
   static const std::string id = npyfast::tf::MachineId();
   return id.c_str();
+}
+
+// OpenStatistics(); 0 where there is no memory for it.
+NPYFAST_EXPORT int npyfast_open_statistics(int64_t number) {
+  try {
+    npyfast::tf::OpenStatistics(number);
+    return 1;
+  } catch (const std::bad_alloc&) {
+    return 0;
+  }
+}
+
+NPYFAST_EXPORT void npyfast_close_statistics(int64_t number) {
+  npyfast::tf::CloseStatistics(number);
+}
+
+// Copies what Statistics::Counters() gives; zeros for a number that has none.
+NPYFAST_EXPORT void npyfast_read_statistics(int64_t number, int64_t* counters) {
+  const std::shared_ptr<npyfast::Statistics> found = npyfast::tf::FindStatistics(number);
+  const auto values = found == nullptr ? npyfast::Statistics().Counters() : found->Counters();
+  std::copy(values.begin(), values.end(), counters);
 }

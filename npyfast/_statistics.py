@@ -1,0 +1,164 @@
+"""`npyfast.statistics`: whether the training waits for data, and the data for the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+# The attribute of a tf.data.Dataset of npyfast's own that holds its npyfast._backends.Counters.
+COUNTERS = "_npyfast_counters"
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What has been delivered up to one moment, and how long was waited for it.
+
+    Made by `npyfast.statistics`; it does not change afterwards. `later - earlier` is what happened
+    in between, and `str()` gives a line for a log.
+
+    Attributes:
+        batches: batches delivered.
+        rows: rows of these batches.
+        bytes: bytes of these rows in memory.
+        waits: times that a reader came before its next batch was ready. (Small batches may come
+            several at once: then one wait was for all of them.)
+        wait_seconds: how long these waits took together.
+        batches_ahead: batches that lay ready at that moment.
+        bytes_needed: bytes of the files, in whole pages, that readahead looked for in the page
+            cache. Where looking would take as long as reading it is projected from a sample.
+        bytes_read: those of them that were not there, and had to be read.
+    """
+
+    batches: int = 0
+    rows: int = 0
+    bytes: int = 0
+    waits: int = 0
+    wait_seconds: float = 0.0
+    batches_ahead: int = 0
+    bytes_needed: int = 0
+    bytes_read: int = 0
+
+    @property
+    def hit_share(self) -> float | None:
+        """The share of `bytes_needed` that the page cache held, 0 to 1; None where nothing was
+        looked for."""
+        return 1 - self.bytes_read / self.bytes_needed if self.bytes_needed else None
+
+    def __sub__(self, earlier: Statistics) -> Statistics:
+        """What happened after `earlier`; `batches_ahead` is the later moment's."""
+        if not isinstance(earlier, Statistics):
+            return NotImplemented
+        differences = (
+            getattr(self, field.name) - getattr(earlier, field.name) for field in fields(self)
+        )
+        return replace(Statistics(*differences), batches_ahead=self.batches_ahead)
+
+    def __str__(self) -> str:
+        text = (
+            f"{_several(self.batches, 'batch', 'es')}, {_several(self.rows, 'row')}, "
+            f"{_size(self.bytes)}; "
+        )
+        if self.waits:
+            text += f"waited {_several(self.waits, 'time')}, {self.wait_seconds:,.2f} s in all"
+        else:
+            text += "never waited"
+        text += f"; {_several(self.batches_ahead, 'batch', 'es')} ahead"
+        if self.bytes_needed:
+            # Rounded down, so that 100 % is all.
+            cached = 100 * (self.bytes_needed - self.bytes_read) // self.bytes_needed
+            text += f"; {_size(self.bytes_read)} read, {cached} % cached"
+        return text
+
+
+def _several(number: int, thing: str, plural: str = "s") -> str:
+    return f"{number:,} {thing}{'' if number == 1 else plural}"
+
+
+def _size(number: float) -> str:
+    if number < 1024:
+        return _several(int(number), "byte")
+    for unit in ("KiB", "MiB", "GiB"):
+        number /= 1024
+        if number < 1024:
+            return f"{number:,.1f} {unit}"
+    return f"{number / 1024:,.1f} TiB"
+
+
+def of_counters(*several: tuple[int, ...]) -> Statistics:
+    """What Counters.counters() gave; the sums, of several datasets."""
+    sums = [sum(each) for each in zip(*several, strict=True)]
+    batches, rows, size, waits, wait_ns, batches_ahead, needed, read = sums
+    return Statistics(batches, rows, size, waits, wait_ns / 1e9, batches_ahead, needed, read)
+
+
+def statistics(made: Any) -> Statistics:
+    """What `npyfast.batches` or `npyfast.dataset` has delivered up to now, and the waits for it.
+
+    Answers whether a training waits for its data: where `wait_seconds` is a small share of the time
+    that it took, data is not what holds it up. Costs a few microseconds, and slows nothing down.
+
+    Args:
+        made: what `npyfast.batches` or `npyfast.dataset` returned, or a `tf.data.Dataset` built on
+            it, by `map`, `prefetch` and so on. Of several below one, as `zip` and
+            `sample_from_datasets` have them, the sum. A dataset that is made within a function of
+            another one (`flat_map`, `interleave`) can't be found.
+
+    Returns:
+        `Statistics` of all iterations together since it was made. The reader that waits is whoever
+        takes the batches from npyfast:
+
+        - the training itself, with `batches`, and with `engine="graph"` where no `prefetch` lies
+          in between;
+        - a thread of TensorFlow that reads ahead, behind a `prefetch` and with
+          `engine="generator"`. Its waits may all be over before the training comes for the batch:
+          they are an upper limit of what the training waited, and all that it waited for npyfast
+          is among them.
+
+        With the NumPy backend every batch is made when it is asked for, so that each is waited
+        for, none lies ready, and what is read from the disk is not known. A dataset that was sent
+        to tf.data service is counted by the processes that run it, not by this one.
+
+    Raises:
+        TypeError: `made` is none of these.
+        ValueError: a dataset with no `npyfast.dataset` below it.
+
+    Example:
+        >>> import numpy as np, npyfast
+        >>> np.save("X.npy", np.zeros((100, 28, 28), np.uint8))
+        >>> made = npyfast.batches("X.npy", batch_size=32, shuffle=True)
+        >>> for epoch in range(2):
+        ...     before = npyfast.statistics(made)
+        ...     for x in made:
+        ...         pass
+        ...     spent = npyfast.statistics(made) - before
+        ...     print(spent.batches, spent.rows, spent.bytes)
+        4 100 78400
+        4 100 78400
+    """
+    if isinstance(getattr(made, "statistics", None), Statistics):
+        return made.statistics  # type: ignore[no-any-return]
+    if not callable(getattr(made, "_inputs", None)):
+        raise TypeError(
+            "statistics takes what npyfast.batches or npyfast.dataset returned, or a "
+            f"tf.data.Dataset that was built on it; got {made!r:.200}"
+        )
+    found = _counters_below(made)
+    if not found:
+        raise ValueError(
+            f"there is no npyfast.dataset below {made!r:.200}: pass what npyfast.dataset returned "
+            "(one that is made within a function of another dataset, or that tf.data service "
+            "delivers, can't be found)"
+        )
+    return of_counters(*(counters.counters() for counters in found))
+
+
+def _counters_below(dataset: Any) -> list[Any]:
+    """The Counters of all of npyfast's datasets that one is built on."""
+    seen: dict[int, Any] = {}  # by identity: zip((ds, ds)) has one of them twice
+    left = [dataset]
+    while left:
+        one = left.pop()
+        if id(one) not in seen:
+            seen[id(one)] = one
+            left.extend(one._inputs())
+    return [getattr(one, COUNTERS) for one in seen.values() if hasattr(one, COUNTERS)]
