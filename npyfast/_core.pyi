@@ -6,6 +6,7 @@ import numpy.typing as npt
 
 _AnyArray = npt.NDArray[np.generic]
 
+BLOCK_ORDER_VERSION: int
 BUILD_TYPE: str
 COMPILER: str
 FLAGS: str
@@ -51,7 +52,6 @@ class Gather:
         self,
         array: Array,
         apart: bool,
-        by_row: bool,
         columns: Sequence[tuple[np.dtype[np.generic], Sequence[int]]],
     ) -> None: ...
     def take(self, rows: npt.NDArray[np.int64], threads: int) -> list[_AnyArray]: ...
@@ -68,6 +68,7 @@ class Plan:
         list: npt.NDArray[np.int64] | None,
         batch_size: int,
         seed: int | None,
+        blocks: tuple[int, int] | None,
         shard_index: int,
         shard_count: int,
         drop_remainder: bool,
@@ -75,6 +76,11 @@ class Plan:
     @property
     def batches(self) -> int: ...
     def rows(self, epoch: int, batch: int) -> npt.NDArray[np.int64]: ...
+
+@final
+class Statistics:
+    def __init__(self) -> None: ...
+    def counters(self) -> tuple[int, int, int, int, int, int, int, int]: ...
 
 @final
 class Stream:
@@ -88,6 +94,8 @@ class Stream:
         epochs: int,
         group: int,
         threads: int,
+        readahead: str,
+        statistics: Statistics,
         pack: Callable[..., Any] | None,
     ) -> None: ...
     def __iter__(self) -> Stream: ...

@@ -9,6 +9,7 @@ from npyfast._engines import check_engine, choose
 from npyfast._engines.tensors import import_tensorflow
 from npyfast._nest import Nest
 from npyfast._plan import integer
+from npyfast._shuffle import Shuffle
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def dataset(
     source: Nest,
     batch_size: int = 32,
-    shuffle: bool = False,
+    shuffle: Shuffle = False,
     *,
     seed: int | None = None,
     epochs: int | None = None,

@@ -125,6 +125,23 @@ void BatchMaker::Fill(int64_t item, int part, int parts, const Batch& batch) con
   }
 }
 
+int64_t BatchMaker::row_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& leaf : leaves_) bytes += leaf->row_bytes();
+  return bytes;
+}
+
+void BatchMaker::RowsOf(int64_t item, std::vector<int64_t>* rows) const {
+  const Place place = PlaceOf(item);
+  rows->resize(static_cast<size_t>(RowsAt(place)));
+  auto next = rows->begin();
+  for (int64_t i = 0; i < place.batches; ++i) {
+    const int64_t count = plan_.BatchRows(place.batch + i);
+    plan_.Rows(place.epoch, place.batch + i, std::span(next, next + count));
+    next += count;
+  }
+}
+
 Batch BatchMaker::Make(int64_t item) const {
   Batch batch = Allocate(item);
   Fill(item, 0, 1, batch);

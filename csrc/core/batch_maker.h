@@ -1,6 +1,7 @@
 #ifndef NPYFAST_CORE_BATCH_MAKER_H_
 #define NPYFAST_CORE_BATCH_MAKER_H_
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <memory>
@@ -61,14 +62,25 @@ class BatchMaker {
   // All of an item.
   Batch Make(int64_t item) const;
 
- private:
-  // The first batch of an item, in its epoch.
+  // Consecutive batches of one epoch.
   struct Place {
     uint64_t epoch;
     int64_t batch;
     int64_t batches;
   };
+  // Those of an item.
   Place PlaceOf(int64_t item) const;
+  // The row numbers of an item, in its order.
+  void RowsOf(int64_t item, std::vector<int64_t>* rows) const;
+  // How many batches a made item is.
+  int64_t BatchesOf(const Batch& item) const {
+    return std::max<int64_t>(item.rows / plan_.options().batch_size, 1);
+  }
+  // Bytes of a row of all leaves together, as made.
+  int64_t row_bytes() const;
+  const std::vector<std::shared_ptr<const Gather>>& leaves() const { return leaves_; }
+
+ private:
   int64_t RowsAt(const Place& place) const;
   // The first items have 1, 2, 4 ... batches: how many such items, and their batches together.
   int GrowingItems() const {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "core/fork.h"
+#include "core/load_state.h"
 #include "core/thread_pool.h"
 
 namespace npyfast {
@@ -28,8 +29,19 @@ constexpr auto kLongClaim = std::chrono::microseconds(80);
 // Held while a stream starts over in a forked child, which may have several readers by then.
 std::mutex rebuilding;
 
-[[maybe_unused]] const int registered = ::pthread_atfork(
-    [] { rebuilding.lock(); }, [] { rebuilding.unlock(); }, [] { rebuilding.unlock(); });
+// In the order in which RebuildAfterFork() takes them.
+void LockForFork() {
+  rebuilding.lock();
+  LoadState::mutex.lock();
+}
+
+void UnlockAfterFork() {
+  LoadState::mutex.unlock();
+  rebuilding.unlock();
+}
+
+[[maybe_unused]] const int registered =
+    ::pthread_atfork(LockForFork, UnlockAfterFork, UnlockAfterFork);
 
 // Lets go of a reference without giving it back: what it keeps is never destroyed.
 template <typename T>
@@ -68,6 +80,10 @@ struct BatchStream::State {
   int64_t ahead;
   int workers;
   int parts;  // of each item
+
+  std::shared_ptr<Statistics> statistics;
+  std::unique_ptr<Readahead> readahead;  // may be null
+  std::atomic<int64_t> ready{0};         // batches that are made and not yet delivered
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -120,6 +136,7 @@ struct BatchStream::State {
     if (parts > 1) Allocate(*claim);
     claims.push_back(std::move(claim));
     next_item += count;
+    if (readahead != nullptr) readahead->Reached(next_item, claims.front()->first);
     return failed ? nullptr : claims.back().get();
   }
 
@@ -144,6 +161,7 @@ struct BatchStream::State {
     std::exception_ptr error;
     try {
       if (parts > 1) {
+        if (readahead != nullptr) readahead->Await(claim->first);
         maker->Fill(claim->first, part, parts, claim->items[0]);
       } else {
         MakeItems(*claim);
@@ -160,6 +178,9 @@ struct BatchStream::State {
     }
     ++claim->parts_done;
     if (parts > 1 && claim->error && claim->done()) claim->items.clear();
+    if (claim->done()) {
+      for (const Batch& item : claim->items) CountReady(maker->BatchesOf(item));
+    }
     if (parts == 1 && claim->count == claim_items) {
       if (spent < kShortClaim)
         claim_items = std::min(2 * claim_items, std::max<int64_t>(ahead / 8, 1));
@@ -171,8 +192,15 @@ struct BatchStream::State {
   void MakeItems(Claim& claim) const {
     claim.items.reserve(static_cast<size_t>(claim.count));
     // Acquire: whoever takes a claim that was cut short sees that the stream is closed.
-    for (int64_t i = 0; i < claim.count && !cancelled.load(std::memory_order_acquire); ++i)
+    for (int64_t i = 0; i < claim.count && !cancelled.load(std::memory_order_acquire); ++i) {
+      if (readahead != nullptr) readahead->Await(claim.first + i);
       claim.items.push_back(maker->Make(claim.first + i));
+    }
+  }
+
+  void CountReady(int64_t batches) {
+    ready.fetch_add(batches, std::memory_order_relaxed);
+    statistics->batches_ahead.fetch_add(batches, std::memory_order_relaxed);
   }
 
   void StartWorkers(const std::shared_ptr<State>& self) noexcept {
@@ -209,6 +237,7 @@ struct BatchStream::State {
 BatchStream::BatchStream(std::shared_ptr<const BatchMaker> maker, const Options& options)
     : maker_(std::move(maker)),
       options_(options),
+      row_bytes_(maker_->row_bytes()),
       state_(NewState(0)),
       generation_(ForkGeneration()) {
   BufferPool::Shared().Reserve(state_->ahead * maker_->item_bytes());
@@ -224,10 +253,13 @@ BatchStream::~BatchStream() {
     state_->changed.wait(lock, [this] { return state_->active == 0; });
     // A task that has just ended may hold the state a moment longer, but no batches and no sources.
     state_->claims.clear();
+    state_->CountReady(-state_->ready);
+    state_->readahead = nullptr;
     state_->maker = nullptr;
   } else {
     // Its threads, and whatever they had locked or half done, stayed in the parent.
     static_cast<void>(current_.release());
+    state_->CountReady(-state_->ready);
     Abandon(std::move(state_));
   }
 }
@@ -235,6 +267,7 @@ BatchStream::~BatchStream() {
 std::shared_ptr<BatchStream::State> BatchStream::NewState(int64_t first_item) const {
   auto state = std::make_shared<State>();
   state->maker = maker_;
+  state->statistics = options_.statistics;
   state->ahead = AheadItems(*maker_, options_);
   state->next_item = first_item;
   state->parts = maker_->Parts(options_.threads);
@@ -245,6 +278,7 @@ std::shared_ptr<BatchStream::State> BatchStream::NewState(int64_t first_item) co
   } catch (const std::system_error&) {
     state->workers = 0;  // no thread to be had: the reader makes all items itself
   }
+  state->readahead = Readahead::Start(maker_, first_item, options_.readahead, options_.statistics);
   return state;
 }
 
@@ -260,6 +294,7 @@ void BatchStream::RebuildAfterFork() {
   // locked or half done, stayed there.
   new (&reader_) std::mutex;
   static_cast<void>(current_.release());
+  state_->CountReady(-state_->ready);
   Abandon(std::move(state_));
   state_ = std::move(fresh);
   generation_ = ForkGeneration();
@@ -271,6 +306,7 @@ void BatchStream::Close() {
   closed_ = true;
   if (generation_ != ForkGeneration()) return;  // nobody works, and state_ may be about to change
   state_->cancelled = true;
+  if (state_->readahead != nullptr) state_->readahead->Stop();
   const std::lock_guard lock(state_->mutex);
   state_->changed.notify_all();
 }
@@ -279,11 +315,21 @@ BatchStream::Result BatchStream::TakeReady(Batch* item) {
   if (current_->delivered < current_->items.size()) {
     *item = std::move(current_->items[current_->delivered++]);
     position_.fetch_add(1, std::memory_order_relaxed);
+    Count(*item);
     return Result::kItem;
   }
   if (current_->error) std::rethrow_exception(current_->error);
   current_ = nullptr;
   return Result::kNotYet;
+}
+
+void BatchStream::Count(const Batch& item) const {
+  const int64_t batches = maker_->BatchesOf(item);
+  Statistics& statistics = *options_.statistics;
+  state_->CountReady(-batches);
+  statistics.batches.fetch_add(batches, std::memory_order_relaxed);
+  statistics.rows.fetch_add(item.rows, std::memory_order_relaxed);
+  statistics.bytes.fetch_add(item.rows * row_bytes_, std::memory_order_relaxed);
 }
 
 BatchStream::Result BatchStream::TryNext(Batch* item) {
@@ -298,12 +344,23 @@ BatchStream::Result BatchStream::Next(Batch* item, std::chrono::milliseconds tim
   if (closed_) return Result::kEnd;
   if (generation_ != ForkGeneration()) RebuildAfterFork();
   // A day, or the sum might overflow.
+  const auto begin = Clock::now();
   const auto deadline =
-      Clock::now() + std::min<std::chrono::milliseconds>(timeout, std::chrono::hours(24));
+      begin + std::min<std::chrono::milliseconds>(timeout, std::chrono::hours(24));
+  // What is made here, or by another thread meanwhile, is waited for.
+  const auto waited = [this, begin](int64_t times) {
+    const std::chrono::nanoseconds spent = Clock::now() - begin;
+    options_.statistics->waits.fetch_add(times, std::memory_order_relaxed);
+    options_.statistics->wait_ns.fetch_add(spent.count(), std::memory_order_relaxed);
+  };
+  bool early = false;
   const std::lock_guard reading(reader_);
   for (;;) {
     if (closed_) return Result::kEnd;
-    if (current_ != nullptr && TakeReady(item) == Result::kItem) return Result::kItem;
+    if (current_ != nullptr && TakeReady(item) == Result::kItem) {
+      if (early) waited(1);
+      return Result::kItem;
+    }
     std::unique_lock lock(state_->mutex);
     State& state = *state_;
     // Again, now that Close() can't wake anybody up unseen.
@@ -315,11 +372,16 @@ BatchStream::Result BatchStream::Next(Batch* item, std::chrono::milliseconds tim
     } else if (state.claims.empty() && state.AllClaimed()) {
       return Result::kEnd;
     } else if (Claim* claim = state.TryClaim()) {
+      early = true;
       state.Fill(claim, lock);
     } else if (!state.claims.empty() && state.claims.front()->done()) {
       continue;  // there was no memory for it
-    } else if (state.changed.wait_until(lock, deadline) == std::cv_status::timeout) {
-      return Result::kNotYet;
+    } else {
+      early = true;
+      if (state.changed.wait_until(lock, deadline) == std::cv_status::timeout) {
+        waited(0);
+        return Result::kNotYet;
+      }
     }
   }
 }

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "core/batch_maker.h"
+#include "core/readahead.h"
+#include "core/statistics.h"
 
 namespace npyfast {
 
@@ -23,6 +25,8 @@ class BatchStream {
     int threads = 1;                 // at work at once, the reader's among them
     int64_t ahead_bytes = 16 << 20;  // made ahead, unless a single item for each thread is more
     int64_t ahead_items = 1024;      // and no more than so many
+    ReadaheadMode readahead = ReadaheadMode::kOff;
+    std::shared_ptr<Statistics> statistics = std::make_shared<Statistics>();
   };
 
   enum class Result { kItem, kEnd, kNotYet };
@@ -54,11 +58,13 @@ class BatchStream {
   struct State;
 
   Result TakeReady(Batch* item);
+  void Count(const Batch& item) const;
   void RebuildAfterFork();
   std::shared_ptr<State> NewState(int64_t first_item) const;
 
   const std::shared_ptr<const BatchMaker> maker_;
   const Options options_;
+  const int64_t row_bytes_;  // of all leaves together
   std::shared_ptr<State> state_;
   std::atomic<uint64_t> generation_;
   std::atomic<bool> closed_{false};

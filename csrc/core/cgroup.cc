@@ -8,7 +8,8 @@
 namespace npyfast {
 
 double CgroupLimit(const std::string& controller,
-                   const std::function<double(const std::string& folder, bool v2)>& limit) {
+                   const std::function<double(const std::string& folder, bool v2)>& limit,
+                   const std::string& root) {
   double least = INFINITY;
   const auto up_to_root = [&](const std::string& mount, std::string group, bool v2) {
     least = std::min(least, limit(mount, v2));
@@ -17,7 +18,7 @@ double CgroupLimit(const std::string& controller,
       group.resize(group.rfind('/'));
     }
   };
-  std::ifstream file("/proc/self/cgroup");
+  std::ifstream file(root + "/proc/self/cgroup");
   for (std::string line; std::getline(file, line);) {
     // "hierarchy:controllers:/group"; version 2 has hierarchy 0 and no controllers.
     const size_t first = line.find(':');
@@ -26,9 +27,9 @@ double CgroupLimit(const std::string& controller,
     std::istringstream controllers(line.substr(first + 1, second - first - 1));
     const std::string group = line.substr(second + 1);
     if (group.empty() || group[0] != '/') continue;
-    if (second == first + 1) up_to_root("/sys/fs/cgroup", group, true);
+    if (second == first + 1) up_to_root(root + "/sys/fs/cgroup", group, true);
     for (std::string name; std::getline(controllers, name, ',');) {
-      if (name == controller) up_to_root("/sys/fs/cgroup/" + controller, group, false);
+      if (name == controller) up_to_root(root + "/sys/fs/cgroup/" + controller, group, false);
     }
   }
   return least;

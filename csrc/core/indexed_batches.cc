@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "core/batch_stream.h"
 #include "core/errors.h"
 #include "core/thread_pool.h"
 
@@ -25,8 +24,8 @@ struct IndexedBatches::Sequence {
 };
 
 IndexedBatches::IndexedBatches(std::vector<std::shared_ptr<const Gather>> leaves, const Plan& plan,
-                               const Run& run, int threads)
-    : leaves_(std::move(leaves)), plan_(plan), run_(run), threads_(threads) {}
+                               const Run& run, const BatchStream::Options& options)
+    : leaves_(std::move(leaves)), plan_(plan), run_(run), options_(options) {}
 
 IndexedBatches::~IndexedBatches() = default;
 
@@ -57,11 +56,30 @@ BatchMaker::Run IndexedBatches::RunFrom(int64_t index) const {
 
 Batch IndexedBatches::MakeOne(int64_t index) const {
   const BatchMaker maker(leaves_, plan_, RunFrom(index));
-  const int parts = maker.Parts(threads_);
-  if (parts == 1) return maker.Make(0);
+  Readahead::AskOnce(maker, 0, options_.readahead);
+  const int parts = maker.Parts(options_.threads);
+  const auto begin = std::chrono::steady_clock::now();
   Batch batch = maker.Allocate(0);
-  ThreadPool::Shared().ParallelFor(parts, [&](int part) { maker.Fill(0, part, parts, batch); });
+  const auto fill = [&](int part) { maker.Fill(0, part, parts, batch); };
+  if (parts == 1) {
+    fill(0);
+  } else {
+    ThreadPool::Shared().ParallelFor(parts, fill);
+  }
+  CountOne(batch, std::chrono::steady_clock::now() - begin);
   return batch;
+}
+
+void IndexedBatches::CountOne(const Batch& batch, std::chrono::nanoseconds spent) const {
+  int64_t row_bytes = 0;
+  for (const auto& leaf : leaves_)
+    for (size_t c = 0; c < leaf->columns(); ++c) row_bytes += leaf->row_bytes(c);
+  Statistics& statistics = *options_.statistics;
+  statistics.batches += 1;
+  statistics.rows += batch.rows;
+  statistics.bytes += batch.rows * row_bytes;
+  statistics.waits += 1;
+  statistics.wait_ns += spent.count();
 }
 
 std::shared_ptr<IndexedBatches::Sequence> IndexedBatches::SequenceAt(int64_t index) {
@@ -90,9 +108,8 @@ Batch IndexedBatches::NextOf(Sequence& sequence, int64_t index) const {
   // A pass is begun in order to be read to its end. Elsewhere two indexes in a row make a sequence:
   // a single one may have been picked at random.
   if (sequence.stream == nullptr && (sequence.confirmed || StartsPass(index))) {
-    sequence.stream =
-        std::make_unique<BatchStream>(std::make_shared<BatchMaker>(leaves_, plan_, RunFrom(index)),
-                                      BatchStream::Options{.threads = threads_});
+    sequence.stream = std::make_unique<BatchStream>(
+        std::make_shared<BatchMaker>(leaves_, plan_, RunFrom(index)), options_);
   }
   sequence.confirmed = true;
   if (sequence.stream == nullptr) return MakeOne(index);

@@ -1,12 +1,14 @@
 #ifndef NPYFAST_CORE_INDEXED_BATCHES_H_
 #define NPYFAST_CORE_INDEXED_BATCHES_H_
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "core/batch_maker.h"
+#include "core/batch_stream.h"
 #include "core/gather.h"
 #include "core/plan.h"
 
@@ -29,7 +31,7 @@ class IndexedBatches {
 
   // REQUIRES: 0 <= run.start_batch <= plan.batches(); all leaves have the plan's rows.
   IndexedBatches(std::vector<std::shared_ptr<const Gather>> leaves, const Plan& plan,
-                 const Run& run, int threads);
+                 const Run& run, const BatchStream::Options& options);
   ~IndexedBatches();
 
   IndexedBatches(const IndexedBatches&) = delete;
@@ -48,6 +50,8 @@ class IndexedBatches {
   bool StartsPass(int64_t index) const { return (run_.start_batch + index) % plan_.batches() == 0; }
   BatchMaker::Run RunFrom(int64_t index) const;
   Batch MakeOne(int64_t index) const;
+  // Counts a batch that no stream made: its reader waited for it.
+  void CountOne(const Batch& batch, std::chrono::nanoseconds spent) const;
   // The sequence that goes on with this index, or a new one.
   std::shared_ptr<Sequence> SequenceAt(int64_t index);
   Batch NextOf(Sequence& sequence, int64_t index) const;
@@ -55,7 +59,7 @@ class IndexedBatches {
   const std::vector<std::shared_ptr<const Gather>> leaves_;
   const Plan plan_;
   const Run run_;
-  const int threads_;
+  const BatchStream::Options options_;
 
   std::mutex mutex_;
   std::vector<std::shared_ptr<Sequence>> sequences_;  // the one read last comes last

@@ -55,14 +55,16 @@ void ThreadPool::Submit(std::function<void()> task) {
   wake_.notify_one();
 }
 
-void ThreadPool::Run() {
-  ::pthread_setname_np(::pthread_self(), "npyfast");
-  // Signals sent to the process are for the program's own threads; faults stay with who caused
-  // them.
+void LeaveSignalsToOthers() {
   sigset_t signals;
   ::sigfillset(&signals);
   for (const int fault : {SIGBUS, SIGSEGV, SIGILL, SIGFPE}) ::sigdelset(&signals, fault);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+void ThreadPool::Run() {
+  ::pthread_setname_np(::pthread_self(), "npyfast");
+  LeaveSignalsToOthers();
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return !tasks_.empty(); });

@@ -9,6 +9,10 @@
 
 namespace npyfast {
 
+// For a thread of ours, at its beginning: signals sent to the process are for the program's own
+// threads. Faults stay with who caused them.
+void LeaveSignalsToOthers();
+
 // Threads that run short tasks, first come, first served.
 //
 // One pool serves the whole process: streams come and go with every epoch, threads stay.

@@ -50,11 +50,9 @@ py::list Stamps(const PyArrayRows& self) {
 }
 
 std::unique_ptr<PyGather> MakeGather(
-    const PyArrayRows& source, bool apart, bool by_row,
+    const PyArrayRows& source, bool apart,
     const std::vector<std::pair<py::dtype, std::vector<int64_t>>>& columns) {
-  auto gather =
-      std::make_shared<Gather>(source.array, apart ? Fields::kApart : Fields::kTogether,
-                               by_row ? Gather::Reading::kByRow : Gather::Reading::kByKernel);
+  auto gather = std::make_shared<Gather>(source.array, apart ? Fields::kApart : Fields::kTogether);
   auto made = std::make_unique<PyGather>();
   for (const auto& [dtype, shape] : columns) made->columns.push_back({dtype, shape});
   bool fits = made->columns.size() == gather->columns();
@@ -73,7 +71,7 @@ py::list Take(const PyGather& self, const RowNumbers& rows, int threads) {
   std::vector<Buffer> buffers;
   {
     const GilReleased released;
-    ResolveRows(wanted, self.gather->array().rows(), resolved);
+    ResolveRows(wanted, self.gather->array()->rows(), resolved);
     std::vector<std::byte*> out;
     for (size_t c = 0; c < self.columns.size(); ++c) {
       buffers.push_back(
@@ -100,7 +98,7 @@ void TakeInto(const PyGather& self, const RowNumbers& rows, py::array& out, int 
   }
   const GilReleased released;
   std::vector<int64_t> resolved(wanted.size());
-  ResolveRows(wanted, self.gather->array().rows(), resolved);
+  ResolveRows(wanted, self.gather->array()->rows(), resolved);
   self.gather->RowsParallel(resolved, &data, threads);
 }
 
@@ -125,8 +123,7 @@ void RegisterArray(py::module_& m) {
                              [](const PyArrayRows& self) { return self.array->shards().size(); });
 
   py::class_<PyGather>(m, "Gather", "Copies listed rows of an Array into dense columns.")
-      .def(py::init(&MakeGather), py::arg("array"), py::arg("apart"), py::arg("by_row"),
-           py::arg("columns"))
+      .def(py::init(&MakeGather), py::arg("array"), py::arg("apart"), py::arg("columns"))
       .def("take", &Take, py::arg("rows").noconvert(), py::arg("threads"))
       .def("take_into", &TakeInto, py::arg("rows").noconvert(), py::arg("out").noconvert(),
            py::arg("threads"));

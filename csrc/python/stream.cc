@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "core/batch_stream.h"
+#include "core/statistics.h"
 #include "python/array.h"
 #include "python/errors.h"
 #include "python/gil.h"
@@ -35,11 +37,18 @@ struct PyPlan {
 
 std::unique_ptr<PyPlan> MakePlan(int64_t start, int64_t step, int64_t size,
                                  const std::optional<RowNumbers>& list, int64_t batch_size,
-                                 std::optional<uint64_t> seed, int64_t shard_index,
-                                 int64_t shard_count, bool drop_remainder) {
+                                 std::optional<uint64_t> seed,
+                                 const std::optional<std::pair<int64_t, int64_t>>& blocks,
+                                 int64_t shard_index, int64_t shard_count, bool drop_remainder) {
   const Selection selection{start, step, size, list ? list->data() : nullptr};
-  const Plan::Options options{batch_size,  seed.has_value(), seed.value_or(0),
-                              shard_index, shard_count,      drop_remainder};
+  const Plan::Options options{
+      .batch_size = batch_size,
+      .shuffle = seed.has_value(),
+      .seed = seed.value_or(0),
+      .blocks = blocks ? BlockSizes{blocks->first, blocks->second} : BlockSizes{},
+      .shard_index = shard_index,
+      .shard_count = shard_count,
+      .drop_remainder = drop_remainder};
   return std::make_unique<PyPlan>(
       PyPlan{Plan(selection, options), list ? py::object(*list) : py::none()});
 }
@@ -152,7 +161,7 @@ void SetIteratorSlots(PyHeapTypeObject* type) {
 void RegisterStream(py::module_& m) {
   py::class_<PyPlan>(m, "Plan", "Which rows make up each batch of each epoch.")
       .def(py::init(&MakePlan), py::kw_only(), py::arg("start"), py::arg("step"), py::arg("size"),
-           py::arg("list").noconvert(), py::arg("batch_size"), py::arg("seed"),
+           py::arg("list").noconvert(), py::arg("batch_size"), py::arg("seed"), py::arg("blocks"),
            py::arg("shard_index"), py::arg("shard_count"), py::arg("drop_remainder"))
       .def_property_readonly("batches", [](const PyPlan& self) { return self.plan.batches(); })
       .def("rows", [](const PyPlan& self, uint64_t epoch, int64_t batch) {
@@ -165,14 +174,18 @@ void RegisterStream(py::module_& m) {
                        "Batches, made by threads ahead of their reader.")
       .def(py::init([](const std::vector<const PyGather*>& leaves, const PyPlan& plan,
                        uint64_t start_epoch, int64_t start_batch, int64_t epochs, int64_t group,
-                       int threads, py::object pack) {
+                       int threads, const std::string& readahead,
+                       std::shared_ptr<Statistics> statistics, py::object pack) {
              return std::make_unique<PyStream>(
                  leaves, plan, BatchMaker::Run{start_epoch, start_batch, epochs, group},
-                 BatchStream::Options{.threads = threads}, std::move(pack));
+                 BatchStream::Options{.threads = threads,
+                                      .readahead = ReadaheadModeOf(readahead),
+                                      .statistics = std::move(statistics)},
+                 std::move(pack));
            }),
            py::kw_only(), py::arg("leaves"), py::arg("plan"), py::arg("start_epoch"),
            py::arg("start_batch"), py::arg("epochs"), py::arg("group"), py::arg("threads"),
-           py::arg("pack"))
+           py::arg("readahead"), py::arg("statistics").none(false), py::arg("pack"))
       .def("close", &PyStream::Close)
       .def_property_readonly("position", &PyStream::position)
       .def_property_readonly("items", &PyStream::items);

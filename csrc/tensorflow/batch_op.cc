@@ -10,10 +10,12 @@
 #include "core/cpus.h"
 #include "core/gather.h"
 #include "core/indexed_batches.h"
-#include "core/memory.h"
 #include "core/plan.h"
+#include "core/readahead.h"
+#include "core/statistics.h"
 #include "tensorflow/kernel.h"
 #include "tensorflow/open_arrays.h"
+#include "tensorflow/open_statistics.h"
 
 namespace npyfast::tf {
 namespace {
@@ -38,7 +40,8 @@ struct Spec {
   IndexedBatches::Run run;
   int64_t stride;
   int64_t threads;  // 0: as many as the process may use
-  bool readahead;
+  ReadaheadMode readahead;
+  std::shared_ptr<Statistics> statistics;
 };
 
 [[noreturn]] void Malformed(const std::string& what) {
@@ -109,13 +112,17 @@ Spec::Spec(const Attributes& attributes)
       listed(attributes.Int("lists") > 0),
       stride(attributes.Int("stride")),
       threads(attributes.Int("threads")),
-      readahead(attributes.Bool("readahead")) {
+      readahead(ReadaheadModeOf(attributes.String("readahead"))),
+      statistics(FindStatistics(attributes.Int("statistics"))) {
+  // In a process that the dataset was sent to nobody asks for them.
+  if (statistics == nullptr) statistics = std::make_shared<Statistics>();
   const std::vector<int64_t> selected = attributes.Ints("selection");
   if (selected.size() != 3) Malformed("selection");
   selection = {selected[0], selected[1], selected[2], nullptr};
   plan.batch_size = attributes.Int("batch_size");
   plan.shuffle = attributes.Bool("shuffle");
   plan.seed = static_cast<uint64_t>(attributes.Int("seed"));
+  plan.blocks = {attributes.Int("block_rows"), attributes.Int("window_rows")};
   plan.shard_index = attributes.Int("shard_index");
   plan.shard_count = attributes.Int("shard_count");
   plan.drop_remainder = attributes.Bool("drop_remainder");
@@ -128,6 +135,8 @@ Spec::Spec(const Attributes& attributes)
   constexpr int64_t kMostThreads = 1 << 15;
   const bool fine = plan.batch_size >= 1 && plan.batch_size < kMost && plan.shard_index >= 0 &&
                     plan.shard_index < plan.shard_count && plan.shard_count < kMost &&
+                    plan.blocks.block_rows >= 0 &&
+                    (plan.blocks.block_rows == 0 || plan.blocks.window_rows >= 1) &&
                     selection.size >= 0 && run.start_batch >= 0 && stride >= 1 && threads >= 0 &&
                     threads < kMostThreads;
   if (!fine) Malformed("an option is out of range");
@@ -220,18 +229,13 @@ class BatchKernel {
     }
     const bool same_machine = !spec_.machine.empty() && spec_.machine == MachineId();
     std::vector<std::shared_ptr<const Array>> arrays;
-    int64_t bytes = 0;
     for (const ArrayFiles& leaf : spec_.leaves) {
       arrays.push_back(OpenShared(leaf, same_machine));
-      bytes += arrays.back()->file_bytes();
     }
     CheckRows(selection, arrays[0]->rows());
-    const bool by_row = spec_.readahead && spec_.plan.shuffle && bytes > UsableMemory();
     std::vector<std::shared_ptr<const Gather>> gathers;
     for (size_t i = 0; i < arrays.size(); ++i) {
-      gathers.push_back(
-          std::make_shared<Gather>(arrays[i], Fields::kApart,
-                                   by_row ? Gather::Reading::kByRow : Gather::Reading::kByKernel));
+      gathers.push_back(std::make_shared<Gather>(arrays[i], Fields::kApart));
       for (size_t c = 0; c < gathers.back()->columns(); ++c) {
         run->widths.push_back(ItemBytes(run->widths.size(), gathers.back()->row_bytes(c)));
         run->names.push_back(spec_.leaves[i].paths[0]);
@@ -241,7 +245,10 @@ class BatchKernel {
     const Plan plan(selection, spec_.plan);
     if (spec_.run.start_batch > plan.batches()) Malformed("start_batch");
     const int threads = spec_.threads > 0 ? static_cast<int>(spec_.threads) : UsableCpus();
-    run->batches = std::make_unique<IndexedBatches>(std::move(gathers), plan, spec_.run, threads);
+    run->batches = std::make_unique<IndexedBatches>(
+        std::move(gathers), plan, spec_.run,
+        BatchStream::Options{
+            .threads = threads, .readahead = spec_.readahead, .statistics = spec_.statistics});
     run->list = std::move(list);
     return run;
   }
@@ -289,6 +296,8 @@ void RegisterBatchOp() {
                       "batch_size: int",          //
                       "shuffle: bool",            //
                       "seed: int",                // 64 bits without a sign
+                      "block_rows: int = 0",      // 0: shuffled in full
+                      "window_rows: int = 0",     //
                       "shard_index: int",         //
                       "shard_count: int",         //
                       "drop_remainder: bool",     //
@@ -298,7 +307,8 @@ void RegisterBatchOp() {
                       "single_passes: bool",      // each iteration is one epoch
                       "stride: int",              // from one batch's index to the next one's
                       "threads: int",             // 0: as many as the process may use
-                      "readahead: bool",          //
+                      "readahead: string",        //
+                      "statistics: int = 0",      // the number of the dataset's counters
                   },
               .create = CreateKernel<BatchKernel>,
               .compute = ComputeKernel<BatchKernel>,

@@ -48,6 +48,13 @@ class Stream(Iterator[Any], Protocol):
         """Ends the iteration."""
 
 
+class Counters(Protocol):
+    """What streams count together; anybody may read it at any time."""
+
+    def counters(self) -> tuple[int, ...]:
+        """All of them now, in the order of csrc/core/statistics.h."""
+
+
 class Backend(Protocol):
     """What a backend module offers."""
 
@@ -61,6 +68,9 @@ class Backend(Protocol):
     def view(self, memory: AnyArray) -> Rows:
         """Rows of an array in memory."""
 
+    def statistics(self) -> Counters:
+        """New counters, for streams of this backend."""
+
     def stream(
         self,
         leaves: Sequence[Rows],
@@ -70,6 +80,7 @@ class Backend(Protocol):
         group: int,
         threads: int | None,
         readahead: str,
+        statistics: Counters,
         pack: Callable[..., Any] | None,
     ) -> Stream:
         """The batches of a run. `pack` makes an element of the flat columns of all leaves; None:

@@ -36,7 +36,7 @@ class Rows:
         self.files = files
         self.dtype = native(dtype)
         self.row_shape = array.row_shape
-        self._records = _core.Gather(array, False, False, [(self.dtype, self.row_shape)])
+        self._records = _core.Gather(array, False, [(self.dtype, self.row_shape)])
 
     def __len__(self) -> int:
         return self._array.rows
@@ -62,10 +62,10 @@ class Rows:
         """Dtype and shape of a row, in words."""
         return self._array.row_type
 
-    def columns(self, by_row: bool) -> _core.Gather:
-        """Copies rows into one array for each field, and reads row by row if asked to."""
+    def columns(self) -> _core.Gather:
+        """Copies rows into one array for each field."""
         specs = [(c.dtype, c.shape) for c in leaves(columns(self.dtype, self.row_shape))]
-        return _core.Gather(self._array, True, by_row, specs)
+        return _core.Gather(self._array, True, specs)
 
 
 def open(files: Sequence[str]) -> Rows:
@@ -79,6 +79,11 @@ def view(memory: AnyArray) -> Rows:
     return Rows(_core.Array.view(memory), memory.dtype)
 
 
+def statistics() -> _core.Statistics:
+    """New counters for streams."""
+    return _core.Statistics()
+
+
 def stream(
     leaf_rows: Sequence[Rows],
     plan: Plan,
@@ -87,17 +92,13 @@ def stream(
     group: int,
     threads: int | None,
     readahead: str,
+    statistics: _core.Statistics,
     pack: Callable[..., Any] | None,
 ) -> _core.Stream:
     """The batches of a run; see npyfast._backends.Backend."""
-    by_row = (
-        readahead == "auto"
-        and plan.seed is not None
-        and sum(leaf.file_bytes for leaf in leaf_rows) > _core.usable_memory()
-    )
     selection = plan.selection
     return _core.Stream(
-        leaves=[leaf.columns(by_row) for leaf in leaf_rows],
+        leaves=[leaf.columns() for leaf in leaf_rows],
         plan=_core.Plan(
             start=selection.start,
             step=selection.step,
@@ -105,6 +106,7 @@ def stream(
             list=selection.list,
             batch_size=plan.batch_size,
             seed=plan.seed,
+            blocks=plan.blocks,
             shard_index=plan.shard_index,
             shard_count=plan.shard_count,
             drop_remainder=plan.drop_remainder,
@@ -114,5 +116,7 @@ def stream(
         epochs=run.epochs,
         group=group,
         threads=threads or usable_cpus(),
+        readahead=readahead,
+        statistics=statistics,
         pack=pack,
     )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npyfast._backends import backend
 from npyfast._batches import Batching
 from npyfast._engines.tensors import (
     cardinality,
+    counted,
     finished,
     import_tensorflow,
     signature,
@@ -42,7 +45,8 @@ def _transformed_signature(batching: Batching) -> Nest:
     """The element_spec of transformed batches, found from the first batch."""
     tf = import_tensorflow()
     rows = static_rows(batching)
-    first = next(iter(batching.stream(Run(batching.run.start_epoch))), None)
+    uncounted = replace(batching, statistics=backend().statistics())
+    first = next(iter(uncounted.stream(Run(batching.run.start_epoch))), None)
     if first is None:
         empty = map_nest(lambda c: np.empty((0, *c.shape), c.dtype), batching.structure)
         assert batching.transform is not None
@@ -117,6 +121,7 @@ def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:
     output = spec if group == 1 else _grouped(spec)
     begin = _generator(batching, group, spec)
     made = tf.data.Dataset.from_generator(begin, output_signature=output)
+    made = counted(made, batching.statistics)
     if group > 1:
 
         def batches_of(*group: Any) -> Any:

@@ -10,6 +10,8 @@ import functools
 import hashlib
 import inspect
 import os
+import secrets
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +19,7 @@ from npyfast._backends import backend
 from npyfast._batches import Batching
 from npyfast._engines.tensors import (
     cardinality,
+    counted,
     finished,
     import_tensorflow,
     signature,
@@ -99,6 +102,29 @@ def _library_text(function: str) -> str:
     text = getattr(ctypes.CDLL(LIBRARY), function)
     text.restype = ctypes.c_char_p
     return str(text().decode())
+
+
+class _Statistics:
+    """What the ops of one dataset count in this process.
+
+    They find them by `number`, an attribute of theirs, for as long as the object lives, and keep
+    them beyond that. It is drawn at random, lest an op that was sent to another process count for
+    a dataset of that one.
+    """
+
+    def __init__(self) -> None:
+        self.number = secrets.randbits(62)
+        number = ctypes.c_int64(self.number)
+        library = ctypes.CDLL(LIBRARY)
+        if not library.npyfast_open_statistics(number):
+            raise MemoryError
+        weakref.finalize(self, library.npyfast_close_statistics, number).atexit = False
+
+    def counters(self) -> tuple[int, ...]:
+        """See npyfast._backends.Counters."""
+        values = (ctypes.c_int64 * 8)()
+        ctypes.CDLL(LIBRARY).npyfast_read_statistics(ctypes.c_int64(self.number), values)
+        return tuple(values)
 
 
 def _iterations() -> tf.data.Dataset:
@@ -184,6 +210,7 @@ def _stride(batching: Batching, count: int, tag_bits: int) -> int:
         len(batching.leaves[0]),
         (selection.start, selection.step, selection.size, _sample(selection)),
         (plan.batch_size, plan.seed, plan.shard_index, plan.shard_count, plan.drop_remainder),
+        *(plan.blocks or ()),
         (run.start_epoch, run.start_batch),
     )
     digest = hashlib.blake2b(repr(what).encode(), digest_size=8).digest()
@@ -203,7 +230,8 @@ def _map_batches(indexes: tf.data.Dataset, batching: Batching, stride: int) -> t
     """The dataset of the batches that indexes stand for."""
     tf = import_tensorflow()
     ops = load()
-    attributes = _attributes(batching, stride)
+    statistics = _Statistics()
+    attributes = {**_attributes(batching, stride), "statistics": statistics.number}
     listed = batching.plan.selection.list
     spec = signature(batching)
     flat_specs = tf.nest.flatten(spec)
@@ -238,6 +266,7 @@ def _map_batches(indexes: tf.data.Dataset, batching: Batching, stride: int) -> t
     )
     made = tf.data.experimental.from_variant(variant, spec)
     made._npyfast_function = function  # alive as long as the dataset
+    made = counted(made, statistics)
     if not here:  # TensorFlow 2.16
         options = tf.data.Options()
         options.experimental_optimization.map_parallelization = False
@@ -274,6 +303,8 @@ def _attributes(batching: Batching, stride: int) -> dict[str, Any]:
         "batch_size": plan.batch_size,
         "shuffle": plan.seed is not None,
         "seed": _signed(plan.seed or 0),
+        "block_rows": plan.blocks.block_rows if plan.blocks else 0,
+        "window_rows": plan.blocks.window_rows if plan.blocks else 0,
         "shard_index": plan.shard_index,
         "shard_count": plan.shard_count,
         "drop_remainder": plan.drop_remainder,
@@ -284,7 +315,7 @@ def _attributes(batching: Batching, stride: int) -> dict[str, Any]:
         "single_passes": batching.endless_epochs,
         "stride": stride,
         "threads": batching.threads or 0,
-        "readahead": batching.readahead == "auto",
+        "readahead": batching.readahead,
     }
 
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npyfast._backends import Counters
 from npyfast._batches import Batching
 from npyfast._fields import Column
 from npyfast._nest import Nest, map_nest
+from npyfast._statistics import COUNTERS
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -67,6 +69,12 @@ def cardinality(batching: Batching) -> int:
     """What `Dataset.cardinality()` is to say."""
     count = batching.run.batches(batching.plan)
     return int(import_tensorflow().data.INFINITE_CARDINALITY) if count < 0 else count
+
+
+def counted(made: tf.data.Dataset, counters: Counters) -> tf.data.Dataset:
+    """The dataset, with counters that npyfast.statistics() finds below all that is built on it."""
+    setattr(made, COUNTERS, counters)
+    return made
 
 
 def finished(made: tf.data.Dataset, batching: Batching, prefetch: int) -> tf.data.Dataset:

@@ -82,7 +82,7 @@ class Judged {
   Judged(const Leaves& leaves, const Plan& plan, const IndexedBatches::Run& run, int threads = 2)
       : leaves_(leaves),
         maker_(leaves, plan, {run.start_epoch, run.start_batch, run.epochs}),
-        batches_(leaves, plan, run, threads) {}
+        batches_(leaves, plan, run, {.threads = threads}) {}
 
   // The indexes whose batch is another one than it should be, asked for in this order.
   Indexes Wrong(const Indexes& indexes) {
@@ -202,10 +202,11 @@ TEST(IndexedBatches, BatchesWithoutRowsOrBytes) {
 
 TEST(IndexedBatches, WithoutBatchesNoIndexIsInside) {
   for (const int64_t epochs : {-1, 0, 7}) {
-    IndexedBatches none({Numbers(0)}, Plan({.size = 0}, {.batch_size = 2}), {0, 0, epochs}, 2);
+    IndexedBatches none({Numbers(0)}, Plan({.size = 0}, {.batch_size = 2}), {0, 0, epochs},
+                        {.threads = 2});
     IndexedBatches dropped({Numbers(3)},
                            Plan({.size = 3}, {.batch_size = 4, .drop_remainder = true}),
-                           {0, 0, epochs}, 2);
+                           {0, 0, epochs}, {.threads = 2});
     for (const int64_t index : {INT64_MIN, int64_t{-1}, int64_t{0}, int64_t{1}, INT64_MAX}) {
       CHECK_THROWS(none.Get(index), IndexError, "of 0 batches");
       CHECK_THROWS(dropped.Get(index), IndexError, "of 0 batches");
@@ -215,10 +216,10 @@ TEST(IndexedBatches, WithoutBatchesNoIndexIsInside) {
 
 TEST(IndexedBatches, TheErrorSaysWhatThereIs) {
   const Plan plan({.size = 10}, {.batch_size = 2});
-  IndexedBatches some({Numbers(10)}, plan, {0, 3, 2}, 2);
+  IndexedBatches some({Numbers(10)}, plan, {0, 3, 2}, {.threads = 2});
   CHECK_THROWS(some.Get(7), IndexError,
                "batch 7 is out of range for 2 passes of 5 batches from batch 3 on");
-  IndexedBatches endless({Numbers(10)}, plan, {0, 3, -1}, 2);
+  IndexedBatches endless({Numbers(10)}, plan, {0, 3, -1}, {.threads = 2});
   CHECK_THROWS(endless.Get(-5), IndexError,
                "batch -5 is out of range for endless passes of 5 batches from batch 3 on");
 }
@@ -375,14 +376,14 @@ TEST(Memory, NothingIsMadeBeyondASinglePass) {
   const Plan plan({.size = 10}, {.batch_size = 2});
   const int64_t before = UsedBytes();
   for (const int64_t start : {0, 3}) {
-    IndexedBatches single({Numbers(10)}, plan, {0, start, -1, true}, 2);
+    IndexedBatches single({Numbers(10)}, plan, {0, start, -1, true}, {.threads = 2});
     for (int64_t pass = 0; pass < 3; ++pass) {
       // To the end of the pass, from its beginning or from where the run begins.
       for (int64_t i = std::max<int64_t>(pass * 5 - start, 0); i < (pass + 1) * 5 - start; ++i)
         single.Get(i);
       WaitUntil([before] { return UsedBytes() == before; });
     }
-    IndexedBatches endless({Numbers(10)}, plan, {0, start, -1, false}, 2);
+    IndexedBatches endless({Numbers(10)}, plan, {0, start, -1, false}, {.threads = 2});
     for (int64_t i = 0; i < 5 - start; ++i) endless.Get(i);
     WaitUntil([before] { return UsedBytes() > before; });
   }
@@ -399,7 +400,7 @@ TEST(Memory, APassAtItsEndIsLetGo) {
 TEST(Memory, OneThatIsPickedMakesNoOther) {
   const Plan plan({.size = 100}, {.batch_size = 2});
   const int64_t before = UsedBytes();
-  IndexedBatches batches({Numbers(100)}, plan, {0, 0, -1}, 2);
+  IndexedBatches batches({Numbers(100)}, plan, {0, 0, -1}, {.threads = 2});
   for (const int64_t i : {77, 7, 30, 1, 99, 7, 30, 12, 7}) batches.Get(i);
   CHECK_EQ(UsedBytes(), before);
   batches.Get(8);  // two in a row
@@ -414,7 +415,8 @@ TEST(Memory, GoesBackWhereverTheReadersStop) {
     const auto numbers = std::make_unique<std::vector<int64_t>>(Counting<int64_t>(60));
     std::optional<IndexedBatches> batches;
     batches.emplace(Leaves{View(numbers->data(), {60, 4096}, {8, 0})}, plan,
-                    IndexedBatches::Run{0, 0, -1, i % 2 > 0}, 1 + i % 4);
+                    IndexedBatches::Run{0, 0, -1, i % 2 > 0},
+                    BatchStream::Options{.threads = 1 + i % 4});
     for (int64_t s = 0; s < i % 12; ++s) {
       for (int64_t step = 0; step < 1 + s % 3; ++step) batches->Get(30 * s + step);
     }
@@ -428,7 +430,7 @@ TEST(Memory, BatchesOutliveThem) {
   const int64_t before = UsedBytes();
   std::vector<Batch> kept;
   {
-    IndexedBatches batches({Numbers(60)}, plan, {0, 0, -1}, 3);
+    IndexedBatches batches({Numbers(60)}, plan, {0, 0, -1}, {.threads = 3});
     for (const int64_t i : {0, 1, 2, 50, 51, 7}) kept.push_back(batches.Get(i));
   }
   CHECK_EQ(Content(kept[4], {Numbers(60)}), (std::vector<int64_t>{42, 43, 2}));
@@ -447,7 +449,7 @@ TEST(Errors, StayWithTheirBatch) {
   CHECK_EQ(plan.batches(), 3);
   for (const int threads : {1, 3}) {
     for (const bool single_passes : {false, true}) {
-      IndexedBatches batches(leaves, plan, {0, 0, -1, single_passes}, threads);
+      IndexedBatches batches(leaves, plan, {0, 0, -1, single_passes}, {.threads = threads});
       const auto check = [&batches](int64_t i) {
         if (i % 3 < 2) {
           CHECK_THROWS(batches.Get(i), std::bad_alloc, "");
@@ -465,7 +467,8 @@ TEST(Errors, StayWithTheirBatch) {
 TEST(Errors, AreSeenByEachReaderThatMeetsThem) {
   const std::byte none{};
   const Leaves leaves = {View(&none, {5, int64_t{1} << 50}, {0, 0})};
-  IndexedBatches batches(leaves, Plan({.size = 5}, {.shard_count = 2}), {0, 0, -1, true}, 2);
+  IndexedBatches batches(leaves, Plan({.size = 5}, {.shard_count = 2}), {0, 0, -1, true},
+                         {.threads = 2});
   std::atomic<int64_t> index{0};
   std::atomic<int> errors{0};
   std::atomic<int> empty{0};
@@ -493,7 +496,7 @@ TEST(Errors, EndWhenThereIsMemoryAgain) {
     // Batches of 72 MiB: the pool keeps no blocks of such a size.
     const Leaves leaves = {Numbers(9, 9 << 20)};
     const Plan plan({.size = 9}, {.shuffle = true, .seed = 1});
-    IndexedBatches batches(leaves, plan, {0, 0, -1, true}, 2);
+    IndexedBatches batches(leaves, plan, {0, 0, -1, true}, {.threads = 2});
     ThreadPool::Shared().Grow(1);
     int64_t pages = 0;
     std::ifstream("/proc/self/statm") >> pages;

@@ -173,7 +173,7 @@ def test_build_info(backend: str) -> None:
     assert info["version"] == npyfast.__version__
     assert info["backend"] == backend == npyfast.backend
     assert info["engine"] == ("graph" if backend == "native" else "generator")
-    assert info["order_version"] == 1
+    assert info["order_version"] == info["block_order_version"] == 1
     for name in ("backend_reason", "engine_reason"):
         assert isinstance(info[name], str)
         assert info[name]

@@ -334,14 +334,17 @@ def test_source_takes_paths_only() -> None:
 
 WRONG_OPTIONS: dict[str, tuple[list[Any], str]] = {
     "batch_size": ([0, -1, 2**31, 1.0, "3", None, True], r"batch_size must be an int in \[1, 2"),
-    "shuffle": ([1, "yes", None, "Block"], "shuffle must be False"),
+    "shuffle": (
+        [1, "yes", None, "Block", npyfast.BlockShuffle, (10, 100)],
+        r"shuffle must be False, True, 'block' or npyfast.BlockShuffle\(...\), got",
+    ),
     "seed": ([-1, 2**64, 1.0, "3", True], r"seed must be an int in \[0, 1844674"),
     "epochs": ([0, -2, 1.0, "3", True], r"epochs must be None, -1 \(endless\) or an int"),
     "drop_remainder": ([1, "yes", None], "drop_remainder must be True or False"),
     "start_epoch": ([-1, 1.0, None, 2**62], r"start_epoch must be an int"),
     "start_batch": ([-1, 1.0, None], r"start_batch must be an int of at least 0"),
     "threads": ([0, -1, 1.5, True, "2"], r"threads must be an int in \[1, 32768"),
-    "readahead": (["on", None, 1, True], "readahead must be 'auto' or 'off'"),
+    "readahead": (["on", None, 1, True], "readahead must be one of 'auto', 'off', 'whole', 'rows'"),
     "transform": ([3, "f"], "transform must be None or a function"),
     "shard": (
         [0, (0,), (0, 1, 2), [0, 1], "01", (1, 1), (-1, 2), (0, 0), (0, 1.5), ("0", 1)],

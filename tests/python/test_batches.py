@@ -247,7 +247,7 @@ def test_threads_do_not_change_the_order(save: Save, threads: int | None) -> Non
     assert_same_batches(made, X, expected.iteration(103, batch_size=3, seed=2, epochs=20))
 
 
-@pytest.mark.parametrize("readahead", ["auto", "off"])
+@pytest.mark.parametrize("readahead", ["auto", "off", "whole", "rows"])
 def test_readahead_does_not_change_the_order(save: Save, readahead: str) -> None:
     made = npyfast.batches(save(X), 3, True, seed=2, readahead=readahead)
     assert_same_batches(made, X, expected.epoch_batches(103, batch_size=3, seed=2))

@@ -39,11 +39,13 @@ def test_replaces_from_tensor_slices(dataset: Dataset, save: Save) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 10, 50, 103, 104])
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_the_batches(dataset: Dataset, save: Save, batch_size: int, shuffle: bool) -> None:
+@pytest.mark.parametrize("shuffle", [False, True, npyfast.BlockShuffle(4, 20)], ids=repr)
+def test_the_batches(dataset: Dataset, save: Save, batch_size: int, shuffle: Any) -> None:
     made = dataset((save(X), save(Y)), batch_size, shuffle, seed=3)
+    blocks = None if isinstance(shuffle, bool) else (4, 20)
     for epoch in range(3):
-        rows = epoch_batches(103, batch_size=batch_size, seed=3 if shuffle else None, epoch=epoch)
+        seed = 3 if shuffle else None
+        rows = epoch_batches(103, batch_size=batch_size, seed=seed, blocks=blocks, epoch=epoch)
         assert_same_dataset(made, (X, Y), rows)
 
 
@@ -439,7 +441,7 @@ def test_prefetch_does_not_change_the_batches(
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-@pytest.mark.parametrize("readahead", ["auto", "off"])
+@pytest.mark.parametrize("readahead", ["auto", "off", "whole", "rows"])
 def test_threads_and_readahead_do_not_change_the_batches(
     dataset: Dataset, save: Save, threads: int, readahead: str
 ) -> None:

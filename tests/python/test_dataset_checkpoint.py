@@ -59,7 +59,7 @@ KINDS = pytest.mark.parametrize(
 
 
 @KINDS
-@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("shuffle", [False, True, npyfast.BlockShuffle(3, 20)], ids=repr)
 @pytest.mark.parametrize(
     "run",
     [
@@ -73,14 +73,13 @@ KINDS = pytest.mark.parametrize(
     ids=str,
 )
 def test_goes_on_where_it_was_saved(
-    save: Save, tmp_path: Path, kind: Any, shuffle: bool, run: dict[str, Any]
+    save: Save, tmp_path: Path, kind: Any, shuffle: Any, run: dict[str, Any]
 ) -> None:
     path = save(Y)
-    rows = rows_of(
-        itertools.islice(
-            expected.iteration(103, batch_size=10, seed=1 if shuffle else None, **run), 40
-        )
-    )
+    seed = 1 if shuffle else None
+    blocks = None if isinstance(shuffle, bool) else (3, 20)
+    wanted = expected.iteration(103, batch_size=10, seed=seed, blocks=blocks, **run)
+    rows = rows_of(itertools.islice(wanted, 40))
     # Before the first batch, in the middle, before the last of an epoch, behind it; at the end.
     for done in sorted({0, 4, 10, 11, len(rows)}):
         iterator = iter(kind(graph(path, 10, shuffle, seed=1, **run)))
@@ -324,6 +323,7 @@ class TestAnotherDataset:
             {"seed": 2},
             {"seed": None},
             {"shuffle": False},
+            {"shuffle": "block"},
             {"batch_size": 11},
             {"batch_size": 9},
             {"drop_remainder": True},
@@ -351,6 +351,19 @@ class TestAnotherDataset:
         if isinstance(caught.value, tf.errors.FailedPreconditionError):
             assert "checkpoint of another dataset" in str(caught.value)
             assert path in str(caught.value)
+
+    @pytest.mark.parametrize("epochs", [None, 3, -1])
+    @pytest.mark.parametrize("other", [(3, 40), (4, 20), (20, 3), None], ids=repr)
+    def test_of_other_block_sizes(
+        self, save: Save, tmp_path: Path, epochs: int | None, other: tuple[int, int] | None
+    ) -> None:
+        path = save(Y)
+        iterator = iter(graph(path, 10, npyfast.BlockShuffle(3, 20), seed=1, epochs=epochs))
+        read(iterator, 4)
+        prefix = write(tmp_path, iterator=iterator)
+        shuffle = npyfast.BlockShuffle(*other) if other else True
+        with pytest.raises(tf.errors.FailedPreconditionError, match="of another dataset"):
+            next(restored(graph(path, 10, shuffle, seed=1, epochs=epochs), prefix))
 
     @pytest.mark.parametrize("start", [({}, {"start_batch": 2}), ({"start_batch": 2}, {})])
     def test_of_another_start(self, save: Save, tmp_path: Path, start: Any) -> None:

@@ -28,7 +28,7 @@ LIMIT = 60
     data=st.data(),
     rows=st.integers(0, 60),
     threads=st.none() | st.integers(1, 4),
-    readahead=st.sampled_from(["auto", "off"]),
+    readahead=st.sampled_from(["auto", "off", "whole", "rows"]),
     prefetch=st.none() | st.integers(-1, 3),
 )
 def test_every_engine_equals_batches(

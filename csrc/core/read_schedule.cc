@@ -1,0 +1,117 @@
+#include "core/read_schedule.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "core/block_order.h"
+
+namespace npyfast {
+namespace {
+
+constexpr int64_t kEndless = std::numeric_limits<int64_t>::max();
+
+// Blocks that are asked for beyond the window that a reader needs next.
+constexpr int64_t kSpareSlots = 64;
+
+BlockOrder OrderOf(const Plan& plan, uint64_t epoch) {
+  const Plan::Options& options = plan.options();
+  return BlockOrder(static_cast<uint64_t>(plan.selection().size), options.seed, epoch,
+                    options.blocks);
+}
+
+void Append(int64_t row, std::vector<RowStretch>* rows) {
+  if (!rows->empty() && row == rows->back().first + rows->back().rows) {
+    ++rows->back().rows;
+  } else {
+    rows->push_back({row, 1});
+  }
+}
+
+}  // namespace
+
+ReadSchedule::ReadSchedule(std::shared_ptr<const BatchMaker> maker) : maker_(std::move(maker)) {
+  const Plan& plan = maker_->plan();
+  units_ = maker_->items() < 0 ? kEndless : maker_->items();
+  if (!plan.options().shuffle || plan.options().blocks.block_rows == 0 || units_ == 0) return;
+  slots_ = OrderOf(plan, 0).slots();
+  const int64_t epochs = maker_->run().epochs;
+  if (epochs < 0 || __builtin_mul_overflow(epochs, slots_, &units_)) units_ = kEndless;
+}
+
+bool ReadSchedule::in_file_order() const {
+  const Plan& plan = maker_->plan();
+  return !plan.options().shuffle && plan.selection().list == nullptr && plan.selection().step > 0;
+}
+
+ReadSchedule::Slots ReadSchedule::SlotsOf(int64_t item) const {
+  const Plan& plan = maker_->plan();
+  const BatchMaker::Place place = maker_->PlaceOf(item);
+  const BlockOrder order = OrderOf(plan, place.epoch);
+  const int64_t last_batch = place.batch + place.batches - 1;
+  const int64_t most = plan.selection().size - 1;
+  const int64_t first = std::min(plan.FirstPosition(place.batch), most);
+  // A worker's part of a short batch may be empty.
+  const int64_t last =
+      std::clamp(plan.FirstPosition(last_batch) + plan.BatchRows(last_batch) - 1, first, most);
+  Slots slots;
+  slots.epoch_start = static_cast<int64_t>(place.epoch - maker_->run().start_epoch) * slots_;
+  slots.place = last / plan.options().blocks.block_rows;
+  slots.first = order.FirstSlotOf(static_cast<uint64_t>(first));
+  slots.end = order.EndSlotOf(static_cast<uint64_t>(last));
+  return slots;
+}
+
+int64_t ReadSchedule::FirstUnitOf(int64_t item) const {
+  if (AtEnd(item)) return units_;
+  if (!by_blocks()) return item;
+  const Slots slots = SlotsOf(item);
+  return slots.epoch_start + slots.first;
+}
+
+int64_t ReadSchedule::EndUnitOf(int64_t item) const {
+  if (AtEnd(item)) return units_;
+  if (!by_blocks()) return item + 1;
+  const Slots slots = SlotsOf(item);
+  return slots.epoch_start + slots.end;
+}
+
+int64_t ReadSchedule::AheadOf(int64_t item) const {
+  if (AtEnd(item)) return units_;
+  const Slots slots = SlotsOf(item);
+  const int64_t window = slots.end - slots.first;
+  const int64_t end = std::max(slots.place + 1 + window, slots.end) + kSpareSlots;
+  return std::min(slots.epoch_start + end, units_);
+}
+
+void ReadSchedule::Select(int64_t position, int64_t count, std::vector<RowStretch>* rows) const {
+  const Selection& selection = maker_->plan().selection();
+  if (selection.list == nullptr && selection.step == 1) {
+    if (count > 0) rows->push_back({selection.start + position, count});
+    return;
+  }
+  for (int64_t p = position; p < position + count; ++p) {
+    Append(selection.list != nullptr ? selection.list[p] : selection.start + p * selection.step,
+           rows);
+  }
+}
+
+void ReadSchedule::Rows(int64_t unit, std::vector<RowStretch>* rows) const {
+  const Plan& plan = maker_->plan();
+  rows->clear();
+  if (by_blocks()) {
+    const uint64_t epoch = maker_->run().start_epoch + static_cast<uint64_t>(unit / slots_);
+    for (const BlockOrder::Stretch& stretch : OrderOf(plan, epoch).SlotRows(unit % slots_))
+      Select(stretch.first, stretch.rows, rows);
+  } else if (in_file_order()) {
+    const BatchMaker::Place place = maker_->PlaceOf(unit);
+    for (int64_t i = place.batch; i < place.batch + place.batches; ++i)
+      Select(plan.FirstPosition(i), plan.BatchRows(i), rows);
+  } else {
+    thread_local std::vector<int64_t> numbers;
+    maker_->RowsOf(unit, &numbers);
+    for (const int64_t row : numbers) Append(row, rows);
+  }
+}
+
+}  // namespace npyfast

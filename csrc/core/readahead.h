@@ -1,0 +1,119 @@
+#ifndef NPYFAST_CORE_READAHEAD_H_
+#define NPYFAST_CORE_READAHEAD_H_
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "core/batch_maker.h"
+#include "core/file_ranges.h"
+#include "core/leaf_reader.h"
+#include "core/read_schedule.h"
+#include "core/statistics.h"
+
+namespace npyfast {
+
+// What is read before it is asked for. Never changes results.
+enum class ReadaheadMode {
+  kAuto,   // kWhole where the data fits in the memory that this process may use, else kRows
+  kOff,    // what the kernel does by itself
+  kWhole,  // all of it, once, from its beginning to its end
+  kRows,   // the rows of coming batches and no more
+};
+
+// The mode of a name: "auto", "off", "whole" or "rows". Throws Error for any other.
+ReadaheadMode ReadaheadModeOf(std::string_view name);
+
+// Reads what the coming items of a run are made of, by a thread of its own.
+//
+// Rows come from mappings, so all that is done here is to have their pages in memory in time:
+// nothing depends on it but speed. Each leaf is read as a whole or by its coming rows, see
+// LeafReader. Of rows, so much is asked for ahead of the makers as they use up in half a second:
+// more than any disk takes to deliver, and no more memory than that. Thread-safe.
+class Readahead {
+ public:
+  // For a run from one of its items on. Null where there is nothing to read ahead.
+  static std::unique_ptr<Readahead> Start(std::shared_ptr<const BatchMaker> maker,
+                                          int64_t first_item, ReadaheadMode mode,
+                                          std::shared_ptr<Statistics> statistics);
+  // Once for a single item, by the caller's thread.
+  static void AskOnce(const BatchMaker& maker, int64_t item, ReadaheadMode mode);
+
+  // Stop(), and waits for the thread.
+  ~Readahead();
+
+  Readahead(const Readahead&) = delete;
+  Readahead& operator=(const Readahead&) = delete;
+
+  // The items before `item` are being made, and those before `done` will be read no more.
+  void Reached(int64_t item, int64_t done);
+  // Waits until all pages of an item have been asked for.
+  void Await(int64_t item);
+  // Nobody waits any more, and nothing more is read.
+  void Stop();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Readahead(std::shared_ptr<const BatchMaker> maker, int64_t first_item,
+            std::vector<std::unique_ptr<LeafReader>> leaves,
+            std::shared_ptr<Statistics> statistics);
+
+  void Run();
+  void AskFirstItems();
+  // Each does some of its work, if there is any, and returns whether there was.
+  bool AskUnits();
+  bool LoadChunk();
+  bool LetGo(int64_t units);
+  void LookAgain();
+  void Sleep();
+
+  void Ask(int64_t unit);
+  void Forget(int64_t units);
+  bool AllLoaded() const;
+
+  const std::shared_ptr<const BatchMaker> maker_;
+  const ReadSchedule schedule_;
+  const std::vector<std::unique_ptr<LeafReader>> leaves_;
+  const std::shared_ptr<Statistics> statistics_;
+
+  // The makers' side.
+  std::atomic<int64_t> reached_;
+  std::atomic<int64_t> done_;
+  std::atomic<int64_t> wake_at_;      // the item at which there is something to ask for
+  std::atomic<int64_t> asked_;        // units
+  std::atomic<int64_t> early_items_;  // items before this one have been asked for by themselves
+  std::atomic<bool> stopped_{false};
+  int64_t awaited_ = 0;  // units that somebody waits for, or has waited for; guarded by mutex_
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable asked_more_;
+
+  // The thread's own.
+  struct Asked {
+    int64_t unit;
+    int64_t bytes;
+  };
+  std::deque<Asked> outstanding_;  // asked for, and not yet made
+  int64_t outstanding_bytes_ = 0;
+  int64_t ahead_bytes_;
+  int64_t most_ahead_bytes_;
+  int64_t used_bytes_ = 0;  // since the last look at the clock
+  Clock::time_point used_since_;
+  Clock::time_point looked_at_;
+  std::vector<RowStretch> rows_;
+  std::vector<FileRange> ranges_;
+
+  std::thread thread_;
+};
+
+}  // namespace npyfast
+
+#endif  // NPYFAST_CORE_READAHEAD_H_
