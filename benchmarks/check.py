@@ -48,12 +48,12 @@ def _check(contender: Contender, case: Case, expected: Array) -> tuple[str, bool
     got = got.astype(expected.dtype)
     if np.array_equal(got, expected):
         return "the rows are not shuffled", False
-    if not np.array_equal(_sorted(got), _sorted(expected)):
+    if not np.array_equal(sorted_rows(got), sorted_rows(expected)):
         return "not each row once", False
     return f"each row once, shuffled{note}", True
 
 
-def _sorted(array: Array) -> Array:
+def sorted_rows(array: Array) -> Array:
     """The rows as opaque bytes, sorted: equal for equal multisets of rows."""
     flat = np.ascontiguousarray(array).reshape(len(array), -1)
     rows: Array = flat.view(np.dtype((np.void, flat.shape[1] * flat.itemsize))).ravel()

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -60,6 +61,8 @@ class Case:
     path: Path
     batch: int
     seed: int = 0
+    shuffle: bool | Literal["block"] = True  # "block" is for npyfast alone
+    cold: bool = False  # the file is larger than memory: nothing is to be read beforehand
 
     @property
     def name(self) -> str:

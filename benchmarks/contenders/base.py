@@ -44,6 +44,10 @@ class Run(abc.ABC):
     def close(self) -> None:
         """Stops threads and lets go of memory."""
 
+    def iterate(self) -> Iterator[Any]:
+        """A fresh iteration's batches, as the contender hands them out."""
+        raise NotImplementedError("its batches never come to Python")
+
     def rows(self, count: int) -> Iterator[Array]:
         """The first batches of a fresh iteration, `count` rows in all or up to its end."""
         raise NotImplementedError("its batches don't hold the file's rows")
@@ -106,6 +110,9 @@ class IteratorRun(Run):
         self._iterator: Iterator[Any] | None = None
         self._us = 0.0  # microseconds a batch, as last seen
 
+    def iterate(self) -> Iterator[Any]:
+        return self._iterate()
+
     def rows(self, count: int) -> Iterator[Array]:
         iterator = self._iterate()
         while count > 0:
@@ -152,22 +159,37 @@ class IteratorRun(Run):
         return self._us
 
 
-def shuffled_indices(rows: int, batch: int, seed: int) -> Iterator[Array]:
+def shuffled_indices(rows: int, batch: int, seed: int, permutations: int = 4) -> Iterator[Array]:
     """Endless batches of row numbers, each epoch in an order of its own.
 
-    Four permutations are drawn beforehand and used in turn, so that a contender that is given
+    The permutations are drawn beforehand and used in turn, so that a contender that is given
     its row numbers is not charged for drawing them.
     """
     rng = np.random.default_rng(seed)
-    permutations = [rng.permutation(rows) for _ in range(4)]
-    for permutation in itertools.cycle(permutations):
+    drawn = [rng.permutation(rows) for _ in range(permutations)]
+    for permutation in itertools.cycle(drawn):
         for first in range(0, rows, batch):
             yield permutation[first : first + batch]
 
 
-def load(path: Path, mapped: bool) -> Array:
-    """The array in a .npy file, read into memory, or mapped with every page touched once."""
+def batches_of(array: Array, case: Case) -> Iterator[Array]:
+    """Endless batches by NumPy's own indexing, in the case's order."""
+    while not case.shuffle:
+        for first in range(0, len(array), case.batch):
+            # A copy, as indices make one: of a view, TensorFlow would read nothing.
+            yield array[first : first + case.batch].copy()
+    # Of a file that is larger than memory no more than one epoch is read.
+    permutations = 1 if case.cold else 4
+    for indices in shuffled_indices(len(array), case.batch, case.seed, permutations):
+        yield array[indices]
+
+
+def load(path: Path, mapped: bool, *, cold: bool = False) -> Array:
+    """The array in a .npy file, read into memory, or mapped with every page touched once.
+
+    Nothing is touched where `cold` is set.
+    """
     array: Array = np.load(path, mmap_mode="r" if mapped else None)
-    if mapped:
+    if mapped and not cold:
         int(array.reshape(-1).view(np.uint8)[::4096].sum(dtype=np.int64))
     return array

@@ -37,7 +37,7 @@ class Ffcv(Contender):
             batch_size=case.batch,
             num_workers=self.settings.threads,
             os_cache=True,
-            order=OrderOption.RANDOM,
+            order=OrderOption.RANDOM if case.shuffle else OrderOption.SEQUENTIAL,
             seed=case.seed,
             pipelines={"x": [NDArrayDecoder()]},
             drop_last=False,

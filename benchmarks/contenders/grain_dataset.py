@@ -23,7 +23,9 @@ class Grain(Contender):
     def open(self, case: Case) -> Run:
         import grain
 
-        rows = grain.MapDataset.source(load(case.path, mapped=True))
-        dataset = rows.shuffle(seed=case.seed).batch(case.batch).repeat()
+        rows = grain.MapDataset.source(load(case.path, mapped=True, cold=case.cold))
+        if case.shuffle:
+            rows = rows.shuffle(seed=case.seed)
+        dataset = rows.batch(case.batch).repeat()
         options = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_THREADS)
         return IteratorRun(lambda: iter(dataset.to_iter_dataset(options)), ahead=2 * _THREADS)

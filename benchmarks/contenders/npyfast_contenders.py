@@ -23,7 +23,9 @@ class NpyfastBatches(Contender):
     def open(self, case: Case) -> Run:
         import npyfast
 
-        batches = npyfast.batches(case.path, case.batch, shuffle=True, seed=case.seed, epochs=-1)
+        batches = npyfast.batches(
+            case.path, case.batch, shuffle=case.shuffle, seed=case.seed, epochs=-1
+        )
         return IteratorRun(lambda: iter(batches), ahead=_made_ahead(case))
 
 
@@ -39,7 +41,12 @@ class NpyfastDataset(DatasetContender):
         if self.engine not in npyfast_build.engines():
             raise UnavailableError("not without the native backend")
         return npyfast.dataset(
-            case.path, case.batch, shuffle=True, seed=case.seed, epochs=-1, engine=self.engine
+            case.path,
+            case.batch,
+            shuffle=case.shuffle,
+            seed=case.seed,
+            epochs=-1,
+            engine=self.engine,
         )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 from workloads import Case
 
-from contenders.base import Array, Contender, IteratorRun, Run, load, shuffled_indices
+from contenders.base import Contender, IteratorRun, Run, batches_of, load
 
 
 class NumpyMapped(Contender):
@@ -17,13 +16,8 @@ class NumpyMapped(Contender):
     mapped: ClassVar[bool] = True
 
     def open(self, case: Case) -> Run:
-        array = load(case.path, mapped=self.mapped)
-
-        def batches() -> Iterator[Array]:
-            for indices in shuffled_indices(len(array), case.batch, case.seed):
-                yield array[indices]
-
-        return IteratorRun(batches)
+        array = load(case.path, mapped=self.mapped, cold=case.cold)
+        return IteratorRun(lambda: batches_of(array, case))
 
 
 class NumpyInMemory(NumpyMapped):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from workloads import Case
 
-from contenders.base import Array, Contender, IteratorRun, Run, load, shuffled_indices
+from contenders.base import Array, Contender, IteratorRun, Run, batches_of, load
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -27,11 +27,10 @@ class FromGenerator(Contender):
     def open(self, case: Case) -> Run:
         import tensorflow as tf
 
-        array = load(case.path, mapped=True)
+        array = load(case.path, mapped=True, cold=case.cold)
 
         def generate() -> Iterator[Array]:
-            for indices in shuffled_indices(len(array), case.batch, case.seed):
-                yield array[indices]
+            return batches_of(array, case)
 
         spec = tf.TensorSpec((None, *array.shape[1:]), array.dtype)
         dataset = tf.data.Dataset.from_generator(generate, output_signature=spec)
@@ -86,7 +85,9 @@ class FromTensorSlices(DatasetContender):
 
         with tf.device("/CPU:0"):
             rows = tf.data.Dataset.from_tensor_slices(load(case.path, mapped=False))
-        return rows.shuffle(case.workload.rows, seed=case.seed).batch(case.batch).repeat()
+        if case.shuffle:
+            rows = rows.shuffle(case.workload.rows, seed=case.seed)
+        return rows.batch(case.batch).repeat()
 
 
 class Range(DatasetContender):

@@ -1,9 +1,9 @@
-"""torch's DataLoader over a memory map, in this process."""
+"""torch's DataLoader over a memory map, in this process or with workers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from workloads import Case
 
@@ -21,6 +21,7 @@ class TorchDataLoader(Contender):
         "__getitems__ returns torch.from_numpy(memmap[indices]); a new iteration each epoch"
     )
     packages = ("torch",)
+    workers: ClassVar[int] = 0
 
     def open(self, case: Case) -> Run:
         import torch
@@ -28,10 +29,10 @@ class TorchDataLoader(Contender):
 
         torch.manual_seed(case.seed)
         loader: DataLoader[Any] = DataLoader(
-            _Rows(load(case.path, mapped=True)),  # type: ignore[arg-type]
+            _Rows(load(case.path, mapped=True, cold=case.cold)),  # type: ignore[arg-type]
             batch_size=case.batch,
-            shuffle=True,
-            num_workers=0,
+            shuffle=bool(case.shuffle),
+            num_workers=self.workers,
             collate_fn=_as_it_is,  # type: ignore[arg-type]
         )
 
@@ -39,6 +40,13 @@ class TorchDataLoader(Contender):
             return iter(loader)
 
         return IteratorRun(iterate)
+
+
+class TorchDataLoaderWorkers(TorchDataLoader):
+    key = "torch-8"
+    label = "torch DataLoader, memmap, 8 workers"
+    does = "the same with num_workers=8"
+    workers = 8
 
 
 class _Rows:
