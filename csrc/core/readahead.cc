@@ -409,6 +409,8 @@ void Readahead::LookAgain() {
   bool all_there = true;
   for (const auto& leaf : leaves_) all_there = leaf->StillLoaded() && all_there;
   if (all_there) return;
+  outstanding_.clear();
+  outstanding_bytes_ = 0;
   const std::lock_guard lock(mutex_);
   asked_ = schedule_.FirstUnitOf(reached_);
 }
