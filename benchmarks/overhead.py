@@ -79,7 +79,7 @@ def _pipelines(path: Path) -> dict[str, tf.data.Dataset]:
             numbers.map(lambda index: index + 1)
         ),
         "range, and a function that returns a tensor of three dimensions": _without_prefetch(
-            _called_by_the_reader(lambda _: cube)
+            _called_by_the_reader(lambda index: cube)
         ),
         "npyfast.dataset(epochs=-1, engine='graph')": npyfast.dataset(
             path, epochs=-1, engine="graph", **options

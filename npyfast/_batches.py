@@ -233,7 +233,7 @@ def batches(
             each epoch. "block": blocks of consecutive rows come in random order, and rows are mixed
             within windows of many blocks, another way each epoch. It is for rows much smaller than
             a page (4 KiB) of data much larger than memory, where a full shuffle reads a page for
-            each row: this reads nearly as fast as sequential reading. (With `shard`, each worker
+            each row: this reads at some 80 % of the sequential speed. (With `shard`, each worker
             reads nearly all blocks.) `BlockShuffle` has the sizes, and lets you choose them.
         seed: makes the order the same on every run and machine, an int in [0, 2**64); None draws
             one (`Batches.seed` tells it).
