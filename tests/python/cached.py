@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from deadlines import wait_until
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -33,12 +36,27 @@ def cached(path: str) -> npt.NDArray[np.bool_]:
 
 
 def evict(path: str) -> None:
-    """Has the kernel let go of a file that nobody has mapped; skips the test where it can't."""
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    if cached(path).any():
+    """Has the kernel let go of a file that nobody has mapped; skips the test on a filesystem that
+    has its files nowhere else."""
+    if _filesystem(path) in ("tmpfs", "ramfs"):
         pytest.skip("this filesystem keeps its files in memory")
+
+    def gone() -> bool:
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return not cached(path).any()
+
+    wait_until(gone)
+
+
+def _filesystem(path: str) -> str:
+    """The type of the filesystem that a file is on."""
+    parents = [str(parent) for parent in Path(path).resolve().parents]
+    lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    # Of mounts at one place, the last one hides the others.
+    types = {place: kind for _, place, kind, *_ in lines}
+    return next(types[parent] for parent in parents if parent in types)
 
 
 def needs_told_pages(path: str) -> None:
@@ -49,6 +67,8 @@ def needs_told_pages(path: str) -> None:
         except BlockingIOError:
             pass  # it is not there
         except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
             pytest.skip(f"this filesystem does not tell what is in memory: {error}")
 
 

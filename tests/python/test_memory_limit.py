@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -79,7 +78,6 @@ def test_where_nothing_is_known(tmp_path: Path) -> None:
     assert memory_limit(machine(tmp_path, {"proc/meminfo": "MemFree: 3 kB\n"})) is None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc/meminfo")
 def test_of_this_machine() -> None:
     limit = memory_limit()
     assert limit is not None
