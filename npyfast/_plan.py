@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from npyfast._block_order import BlockSizes, block_order
 from npyfast._order import order
+from npyfast._row_selection import RowSelection, SplitOrder
 
 RowNumbers = npt.NDArray[np.int64]
 
@@ -23,18 +24,21 @@ READAHEAD = ("auto", "off", "whole", "rows")
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows take part: `start`, `start + step`, ... (`size` of them), or a list of numbers."""
+    """Which rows take part: `start`, `start + step`, ... (`size` of them), or a list of numbers.
+    Where there is an `order`, it is the positions of the rows in it that are `start` and so on."""
 
     start: int
     step: int
     size: int
     list: RowNumbers | None = None
+    order: SplitOrder | None = None
 
     def rows(self, positions: RowNumbers) -> RowNumbers:
         """The rows at positions of the selection."""
         if self.list is not None:
             return self.list[positions]
-        return self.start + positions * self.step
+        rows = self.start + positions * self.step
+        return rows if self.order is None else self.order.at(rows)
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,12 @@ class Run:
         epochs, batch = divmod(self.start_batch + position, plan.batches)
         return self.start_epoch + epochs, batch
 
+    def after(self, plan: Plan, position: int) -> Run:
+        """What is left of it after `position` batches."""
+        epoch, batch = self.place(plan, position)
+        left = self.epochs if self.epochs < 0 else self.epochs - (epoch - self.start_epoch)
+        return Run(epoch, batch, left)
+
 
 def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     """An option's value as an int in [low, high), or a ValueError that says what is allowed."""
@@ -145,6 +155,14 @@ def make_selection(rows: Any, count: int) -> Selection:
     """The selection that the option `rows` makes of an array of `count` rows."""
     if rows is None:
         return Selection(0, 1, count)
+    if isinstance(rows, RowSelection):
+        if rows.order.rows != count:
+            raise ValueError(
+                f"rows={rows!r} is of a source of {rows.order.rows:,} rows, and this one has "
+                f"{count:,}: split it again"
+            )
+        places = rows.positions
+        return Selection(places.start, places.step, len(places), order=rows.order)
     if isinstance(rows, (slice, range)):
         picked = range(count)[rows] if isinstance(rows, slice) else rows
         if picked and (min(picked[0], picked[-1]) < 0 or max(picked[0], picked[-1]) >= count):
@@ -155,8 +173,9 @@ def make_selection(rows: Any, count: int) -> Selection:
         return Selection(0, 1, 0)
     if listed.ndim != 1 or listed.dtype.kind not in "iub":
         raise ValueError(
-            "rows must be None, a slice, an integer array of row numbers or a boolean mask, got "
-            f"{type(rows).__name__} of shape {listed.shape} and dtype {listed.dtype}"
+            "rows must be None, a slice, an integer array of row numbers, a boolean mask or a part "
+            f"that npyfast.split makes, got {type(rows).__name__} of shape {listed.shape} and "
+            f"dtype {listed.dtype}"
         )
     if listed.dtype == np.bool_:
         if len(listed) != count:
@@ -212,8 +231,15 @@ def make_plan(
     elif shuffle:
         seed = secrets.randbits(64)
     index, shards = make_shard(shard)
+    selection = make_selection(rows, count)
+    if blocks is not None and selection.order is not None:
+        raise ValueError(
+            "shuffle='block' reads blocks of rows that follow each other in the files, and those "
+            "of npyfast.split lie anywhere in them: pass shuffle=True, or split by slices, as with "
+            "rows=slice(0, n) and rows=slice(n, None)"
+        )
     return Plan(
-        selection=make_selection(rows, count),
+        selection=selection,
         batch_size=integer("batch_size", batch_size, 1, 2**31),
         seed=seed if shuffle else None,
         shard_index=index,

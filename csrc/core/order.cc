@@ -101,32 +101,42 @@ uint64_t Order::Rotate(uint64_t position) const {
   return x < rows_ ? x : x - rows_;
 }
 
-uint64_t Order::operator()(uint64_t position) const {
-  if (rows_ < 2) return 0;
-  return Walk(Split(Rotate(position < 2 ? position ^ swap_ : position)));
+Order::Cell Order::Enter(uint64_t position) const {
+  return Split(Rotate(position < 2 ? position ^ swap_ : position));
 }
 
-// Permutes consecutive numbers a block at a time: each step is a loop without branches over the
-// block, which the compiler turns into vector instructions. Inlined once for each instruction set.
+uint64_t Order::operator()(uint64_t position) const {
+  if (rows_ < 2) return 0;
+  return Walk(Enter(position));
+}
+
+// Permutes numbers a block at a time: each step is a loop without branches over the block, which
+// the compiler turns into vector instructions. Inlined once for each instruction set.
 struct Order::Kernel {
   static constexpr size_t kBlock = 128;
   static constexpr size_t kLanes = 16;
 
+  // Cells of numbers.
+  struct Cells {
+    alignas(64) std::array<uint32_t, kBlock> left;
+    alignas(64) std::array<uint32_t, kBlock> right;
+  };
+
+  // Whole vectors: what is computed past `size` is thrown away.
+  static constexpr size_t Padded(size_t size) { return (size + kLanes - 1) / kLanes * kLanes; }
+
   // out[i] = row of (x + i) mod rows, for i < size. REQUIRES: x < rows, size <= kBlock.
   [[gnu::always_inline]] static inline void FillBlock(const Order& order, uint64_t x, int64_t* out,
                                                       size_t size) {
-    alignas(64) std::array<uint32_t, kBlock> left;
-    alignas(64) std::array<uint32_t, kBlock> right;
-    // Whole vectors: what is computed past `size` is thrown away.
-    const size_t padded = (size + kLanes - 1) / kLanes * kLanes;
-    const uint32_t height = order.height_, width = order.width_;
-
+    Cells cells;
+    const size_t padded = Padded(size);
     Cell cell = order.Split(x);
     for (size_t i = 0; i < padded;) {
-      const size_t run = std::min<uint64_t>({padded - i, width - cell.right, order.rows_ - x});
+      const size_t run =
+          std::min<uint64_t>({padded - i, order.width_ - cell.right, order.rows_ - x});
       for (size_t j = 0; j < run; ++j) {
-        left[i + j] = cell.left;
-        right[i + j] = cell.right + static_cast<uint32_t>(j);
+        cells.left[i + j] = cell.left;
+        cells.right[i + j] = cell.right + static_cast<uint32_t>(j);
       }
       i += run;
       x += run;
@@ -136,7 +146,28 @@ struct Order::Kernel {
         cell = {0, 0};
       }
     }
+    PermuteBlock(order, cells, out, size);
+  }
 
+  // rows[i] = row of position rows[i], for i < size. REQUIRES: size <= kBlock.
+  [[gnu::always_inline]] static inline void MapBlock(const Order& order, int64_t* rows,
+                                                     size_t size) {
+    Cells cells;
+    for (size_t i = 0; i < size; ++i) {
+      const Cell cell = order.Enter(static_cast<uint64_t>(rows[i]));
+      cells.left[i] = cell.left;
+      cells.right[i] = cell.right;
+    }
+    for (size_t i = size; i < Padded(size); ++i) cells.left[i] = cells.right[i] = 0;
+    PermuteBlock(order, cells, rows, size);
+  }
+
+  // out[i] = the row where the walk from cells[i] ends, for i < size.
+  [[gnu::always_inline]] static inline void PermuteBlock(const Order& order, Cells& cells,
+                                                         int64_t* out, size_t size) {
+    const size_t padded = Padded(size);
+    const uint32_t height = order.height_, width = order.width_;
+    auto& [left, right] = cells;
     for (int r = 0; r < order.rounds_; r += 2) {
       const uint64_t m0 = order.multiply_[r], a0 = order.add_[r];
       for (size_t i = 0; i < padded; ++i) {
@@ -157,22 +188,37 @@ struct Order::Kernel {
     }
   }
 
-  using Function = void (*)(const Order& order, uint64_t x, int64_t* out, size_t size);
+  // Those for the processor at hand.
+  struct Functions {
+    void (*fill)(const Order& order, uint64_t x, int64_t* out, size_t size);
+    void (*map)(const Order& order, int64_t* rows, size_t size);
+  };
 
-  static void Baseline(const Order& order, uint64_t x, int64_t* out, size_t size) {
+  static void Fill(const Order& order, uint64_t x, int64_t* out, size_t size) {
     FillBlock(order, x, out, size);
   }
+  static void Map(const Order& order, int64_t* rows, size_t size) { MapBlock(order, rows, size); }
 
 #ifdef NPYFAST_ORDER_AVX2
-  [[gnu::target("avx2")]] static void Avx2(const Order& order, uint64_t x, int64_t* out,
-                                           size_t size) {
+  [[gnu::target("avx2")]] static void FillAvx2(const Order& order, uint64_t x, int64_t* out,
+                                               size_t size) {
     FillBlock(order, x, out, size);
   }
+  [[gnu::target("avx2")]] static void MapAvx2(const Order& order, int64_t* rows, size_t size) {
+    MapBlock(order, rows, size);
+  }
 
-  static Function Choose() { return __builtin_cpu_supports("avx2") ? Avx2 : Baseline; }
+  static Functions Choose() {
+    return __builtin_cpu_supports("avx2") ? Functions{FillAvx2, MapAvx2} : Functions{Fill, Map};
+  }
 #else
-  static Function Choose() { return Baseline; }
+  static Functions Choose() { return {Fill, Map}; }
 #endif
+
+  static const Functions& Chosen() {
+    static const Functions functions = Choose();
+    return functions;
+  }
 };
 
 void Order::Fill(uint64_t first, std::span<int64_t> out) const {
@@ -180,7 +226,7 @@ void Order::Fill(uint64_t first, std::span<int64_t> out) const {
     std::fill(out.begin(), out.end(), 0);
     return;
   }
-  static const Kernel::Function fill_block = Kernel::Choose();
+  const auto fill_block = Kernel::Chosen().fill;
   for (size_t i = 0; i < out.size(); i += Kernel::kBlock) {
     fill_block(*this, Rotate(first + i), &out[i], std::min(Kernel::kBlock, out.size() - i));
   }
@@ -188,6 +234,13 @@ void Order::Fill(uint64_t first, std::span<int64_t> out) const {
   for (uint64_t p = first; p < 2 && p - first < out.size(); ++p) {
     out[p - first] = static_cast<int64_t>((*this)(p));
   }
+}
+
+void Order::Map(std::span<int64_t> positions) const {
+  if (rows_ < 2) return;  // the only position is the only row
+  const auto map_block = Kernel::Chosen().map;
+  for (size_t i = 0; i < positions.size(); i += Kernel::kBlock)
+    map_block(*this, &positions[i], std::min(Kernel::kBlock, positions.size() - i));
 }
 
 }  // namespace npyfast

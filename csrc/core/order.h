@@ -36,6 +36,12 @@ class Order {
   // REQUIRES: first + out.size() <= rows.
   void Fill(uint64_t first, std::span<int64_t> out) const;
 
+  // Replaces each position by its row. Positions may be any; consecutive ones are what Fill() is
+  // for.
+  //
+  // REQUIRES: each position is in [0, rows).
+  void Map(std::span<int64_t> positions) const;
+
  private:
   static constexpr int kMaxRounds = 32;
 
@@ -52,6 +58,8 @@ class Order {
     return {static_cast<uint32_t>(x / width_), static_cast<uint32_t>(x % width_)};
   }
   uint64_t Rotate(uint64_t position) const;
+  // The cell where the walk of a position begins.
+  Cell Enter(uint64_t position) const;
 
   uint64_t rows_;
   uint64_t rotation_ = 0;  // in [0, rows)

@@ -15,6 +15,17 @@ int64_t Share(int64_t r, int64_t i, int64_t n) {
 
 }  // namespace
 
+void Selection::Map(std::span<int64_t> positions) const {
+  if (list != nullptr) {
+    for (int64_t& row : positions) row = list[row];
+    return;
+  }
+  if (start != 0 || step != 1) {
+    for (int64_t& row : positions) row = start + row * step;
+  }
+  if (order) order->Map(positions);
+}
+
 Plan::Plan(const Selection& selection, const Options& options)
     : selection_(selection),
       options_(options),
@@ -47,11 +58,7 @@ void Plan::Rows(uint64_t epoch, int64_t batch, int64_t first, std::span<int64_t>
   } else {
     std::iota(rows.begin(), rows.end(), first);
   }
-  if (selection_.list != nullptr) {
-    for (int64_t& row : rows) row = selection_.list[row];
-  } else if (selection_.start != 0 || selection_.step != 1) {
-    for (int64_t& row : rows) row = selection_.start + row * selection_.step;
-  }
+  selection_.Map(rows);
 }
 
 }  // namespace npyfast

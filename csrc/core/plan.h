@@ -2,20 +2,34 @@
 #define NPYFAST_CORE_PLAN_H_
 
 #include <cstdint>
+#include <limits>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "core/block_order.h"
+#include "core/order.h"
 
 namespace npyfast {
 
-// Which rows of an array take part: all of them, every step-th, or a list.
+// The epoch whose order splits an array: no training comes to it.
+inline constexpr uint64_t kSplitEpoch = std::numeric_limits<uint64_t>::max();
+
+// Which rows of an array take part: all of them, every step-th, a list, or a part of a split.
 struct Selection {
   int64_t start = 0;
   int64_t step = 1;
   int64_t size = 0;
   // Where not null: row numbers, `size` of them; whoever makes the plan keeps them alive.
   const int64_t* list = nullptr;
+  // Where there is one: start, start + step, ... are not rows but positions of this order of all
+  // rows. Never together with a list.
+  std::optional<Order> order = std::nullopt;
+
+  // Replaces positions of the selection by their rows. REQUIRES: each is in [0, size).
+  void Map(std::span<int64_t> positions) const;
+  // Whether rows at later positions lie further behind in the array.
+  bool ascending() const { return list == nullptr && !order && step > 0; }
 };
 
 // Which rows make up each batch of each epoch: a pure function, the same in every process.

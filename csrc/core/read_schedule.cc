@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "core/block_order.h"
@@ -41,7 +42,7 @@ ReadSchedule::ReadSchedule(std::shared_ptr<const BatchMaker> maker) : maker_(std
 
 bool ReadSchedule::in_file_order() const {
   const Plan& plan = maker_->plan();
-  return !plan.options().shuffle && plan.selection().list == nullptr && plan.selection().step > 0;
+  return !plan.options().shuffle && plan.selection().ascending();
 }
 
 ReadSchedule::Slots ReadSchedule::SlotsOf(int64_t item) const {
@@ -86,14 +87,15 @@ int64_t ReadSchedule::AheadOf(int64_t item) const {
 
 void ReadSchedule::Select(int64_t position, int64_t count, std::vector<RowStretch>* rows) const {
   const Selection& selection = maker_->plan().selection();
-  if (selection.list == nullptr && selection.step == 1) {
+  if (selection.ascending() && selection.step == 1) {
     if (count > 0) rows->push_back({selection.start + position, count});
     return;
   }
-  for (int64_t p = position; p < position + count; ++p) {
-    Append(selection.list != nullptr ? selection.list[p] : selection.start + p * selection.step,
-           rows);
-  }
+  thread_local std::vector<int64_t> numbers;
+  numbers.resize(static_cast<size_t>(count));
+  std::iota(numbers.begin(), numbers.end(), position);
+  selection.Map(numbers);
+  for (const int64_t row : numbers) Append(row, rows);
 }
 
 void ReadSchedule::Rows(int64_t unit, std::vector<RowStretch>* rows) const {

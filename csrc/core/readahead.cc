@@ -60,6 +60,7 @@ struct Span {
 
 // The least interval that holds all rows of a selection.
 Span SpanOf(const Selection& selection) {
+  if (selection.order) return {0, static_cast<int64_t>(selection.order->rows())};
   if (selection.list != nullptr) {
     const auto [least, most] = std::minmax_element(selection.list, selection.list + selection.size);
     return {*least, *most + 1};

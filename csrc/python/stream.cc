@@ -36,11 +36,13 @@ struct PyPlan {
 };
 
 std::unique_ptr<PyPlan> MakePlan(int64_t start, int64_t step, int64_t size,
-                                 const std::optional<RowNumbers>& list, int64_t batch_size,
-                                 std::optional<uint64_t> seed,
+                                 const std::optional<RowNumbers>& list,
+                                 const std::optional<std::pair<uint64_t, uint64_t>>& order,
+                                 int64_t batch_size, std::optional<uint64_t> seed,
                                  const std::optional<std::pair<int64_t, int64_t>>& blocks,
                                  int64_t shard_index, int64_t shard_count, bool drop_remainder) {
-  const Selection selection{start, step, size, list ? list->data() : nullptr};
+  Selection selection{start, step, size, list ? list->data() : nullptr};
+  if (order) selection.order.emplace(order->first, order->second, kSplitEpoch);
   const Plan::Options options{
       .batch_size = batch_size,
       .shuffle = seed.has_value(),
@@ -60,7 +62,7 @@ std::unique_ptr<PyPlan> MakePlan(int64_t start, int64_t step, int64_t size,
 class PyStream {
  public:
   PyStream(const std::vector<const PyGather*>& leaves, const PyPlan& plan,
-           const BatchMaker::Run& run, const BatchStream::Options& options, py::object pack)
+           const BatchMaker::Run& run, BatchStream::Options options, py::object pack)
       : pack_(std::move(pack)), list_(plan.list), grouped_(run.group > 1) {
     std::vector<std::shared_ptr<const Gather>> gathers;
     for (const PyGather* leaf : leaves) {
@@ -68,6 +70,7 @@ class PyStream {
       columns_.insert(columns_.end(), leaf->columns.begin(), leaf->columns.end());
       owners_.push_back(leaf->owner);
     }
+    if (options.threads == 0) options.threads = UsualThreads(gathers);
     auto maker = std::make_shared<BatchMaker>(std::move(gathers), plan.plan, run);
     stream_ = std::make_unique<BatchStream>(std::move(maker), options);
   }
@@ -161,8 +164,9 @@ void SetIteratorSlots(PyHeapTypeObject* type) {
 void RegisterStream(py::module_& m) {
   py::class_<PyPlan>(m, "Plan", "Which rows make up each batch of each epoch.")
       .def(py::init(&MakePlan), py::kw_only(), py::arg("start"), py::arg("step"), py::arg("size"),
-           py::arg("list").noconvert(), py::arg("batch_size"), py::arg("seed"), py::arg("blocks"),
-           py::arg("shard_index"), py::arg("shard_count"), py::arg("drop_remainder"))
+           py::arg("list").noconvert(), py::arg("order") = py::none(), py::arg("batch_size"),
+           py::arg("seed"), py::arg("blocks"), py::arg("shard_index"), py::arg("shard_count"),
+           py::arg("drop_remainder"))
       .def_property_readonly("batches", [](const PyPlan& self) { return self.plan.batches(); })
       .def("rows", [](const PyPlan& self, uint64_t epoch, int64_t batch) {
         RowNumbers rows(self.plan.BatchRows(batch));
@@ -178,7 +182,7 @@ void RegisterStream(py::module_& m) {
                        std::shared_ptr<Statistics> statistics, py::object pack) {
              return std::make_unique<PyStream>(
                  leaves, plan, BatchMaker::Run{start_epoch, start_batch, epochs, group},
-                 BatchStream::Options{.threads = threads,
+                 BatchStream::Options{.threads = threads,  // 0: as many as suit
                                       .readahead = ReadaheadModeOf(readahead),
                                       .statistics = std::move(statistics)},
                  std::move(pack));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <random>
 #include <set>
 #include <span>
 #include <thread>
@@ -161,6 +162,34 @@ TEST(Order, FillsWhatItGivesOneByOne) {
       CHECK(Rows(order, 0, rows) == expected);
     }
   }
+}
+
+TEST(Order, MapsAnyPositionsAsOneByOne) {
+  std::mt19937_64 random(5);
+  for (const uint64_t rows : {1u, 2u, 3u, 7u, 64u, 1000u, 4097u, 65'537u}) {
+    const Order order(rows, 3, 4);
+    for (const size_t size : {0u, 1u, 2u, 15u, 16u, 127u, 128u, 129u, 1000u}) {
+      std::vector<int64_t> positions(size + 1, -1);
+      std::vector<int64_t> wanted(size + 1, -1);
+      for (size_t i = 0; i < size; ++i) {
+        // The first two, which the swap concerns, and the last often enough.
+        const uint64_t position =
+            random() % 4 == 0 ? (rows - 1 + random() % 3) % rows : random() % rows;
+        positions[i] = static_cast<int64_t>(position);
+        wanted[i] = static_cast<int64_t>(order(position));
+      }
+      order.Map(std::span(positions).first(size));
+      CHECK_EQ(positions, wanted);
+    }
+  }
+  constexpr uint64_t kMost = uint64_t{1} << 62;
+  const Order order(kMost, 1, 2);
+  std::vector<int64_t> ends = {0, 1, 2, kMost - 2, kMost - 1};
+  std::vector<int64_t> wanted;
+  for (const int64_t end : ends)
+    wanted.push_back(static_cast<int64_t>(order(static_cast<uint64_t>(end))));
+  order.Map(ends);
+  CHECK_EQ(ends, wanted);
 }
 
 TEST(Order, WritesNothingPastItsEnd) {

@@ -130,6 +130,50 @@ TEST(Plan, TakesAList) {
   CHECK_EQ(rows, wanted);
 }
 
+// The same as in tests/python/test_split.py.
+TEST(Plan, TakesAPartOfASplit) {
+  const Order split(10, 0, kSplitEpoch);
+  const Plan first({.size = 9, .order = split}, {.batch_size = 9});
+  const Plan rest({.start = 9, .size = 1, .order = split}, {.batch_size = 9});
+  CHECK_EQ(Rows(first, 0, 0), (std::vector<int64_t>{5, 8, 1, 2, 3, 7, 4, 9, 0}));
+  CHECK_EQ(Rows(first, 5, 0), Rows(first, 0, 0));
+  CHECK_EQ(Rows(rest, 0, 0), (std::vector<int64_t>{6}));
+
+  // Every third position, shuffled.
+  std::vector<int64_t> all(1000);
+  Order(1000, 7, kSplitEpoch).Fill(0, all);
+  const Plan some({.start = 900, .step = -3, .size = 250, .order = Order(1000, 7, kSplitEpoch)},
+                  {.batch_size = 100, .shuffle = true, .seed = 7});
+  std::vector<int64_t> wanted(250);
+  Order(250, 7, 2).Fill(0, wanted);
+  for (int64_t& row : wanted) row = all[static_cast<size_t>(900 - 3 * row)];
+  std::vector<int64_t> seen;
+  for (int64_t b = 0; b < some.batches(); ++b) {
+    for (const int64_t row : Rows(some, 2, b)) seen.push_back(row);
+  }
+  CHECK_EQ(seen, wanted);
+}
+
+TEST(Plan, TheTwoPartsOfASplitHoldEachRowOnce) {
+  for (int64_t rows = 0; rows <= 100; ++rows) {
+    const Order split(static_cast<uint64_t>(rows), 3, kSplitEpoch);
+    for (int64_t cut = 0; cut <= rows; ++cut) {
+      std::vector<bool> seen(static_cast<size_t>(rows));
+      for (const Selection& part : {Selection{.size = cut, .order = split},
+                                    Selection{.start = cut, .size = rows - cut, .order = split}}) {
+        const Plan plan(part, {.batch_size = 7, .shuffle = cut % 2 == 0, .seed = 3});
+        for (int64_t b = 0; b < plan.batches(); ++b) {
+          for (const int64_t row : Rows(plan, 0, b)) {
+            CHECK(row >= 0 && row < rows && !seen[static_cast<size_t>(row)]);
+            seen[static_cast<size_t>(row)] = true;
+          }
+        }
+      }
+      CHECK(std::all_of(seen.begin(), seen.end(), [](bool had) { return had; }));
+    }
+  }
+}
+
 TEST(Plan, NumbersAsLargeAsTheyMayBe) {
   constexpr int64_t kRows = int64_t{1} << 62;
   const Plan plan = MakePlan(kRows, 1000, 2, 3, false, true, 1);

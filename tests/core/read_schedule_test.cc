@@ -112,6 +112,7 @@ TEST(ReadSchedule, WhatIsReadInFileOrder) {
   CHECK(ReadSchedule(Maker({.start = 1, .step = 3, .size = 4}, {})).in_file_order());
   CHECK(!ReadSchedule(Maker({.start = 9, .step = -3, .size = 4}, {})).in_file_order());
   CHECK(!ReadSchedule(Maker({.size = 4, .list = list.data()}, {})).in_file_order());
+  CHECK(!ReadSchedule(Maker({.size = 4, .order = Order(4, 0, 0)}, {})).in_file_order());
   CHECK(!ReadSchedule(Maker({.size = 4}, {.shuffle = true})).in_file_order());
   const Plan::Options blocks{.shuffle = true, .blocks = {2, 2}};
   CHECK(!ReadSchedule(Maker({.size = 4}, blocks)).in_file_order());
@@ -147,7 +148,7 @@ TEST(ReadSchedule, AllRowsOfAnItemAreInItsUnits) {
     const int64_t size = 1 + below(300);
     Selection selection{.size = size};
     Rows list;
-    switch (below(4)) {
+    switch (below(5)) {
       case 0:
         selection.start = below(1000);
         break;
@@ -158,6 +159,15 @@ TEST(ReadSchedule, AllRowsOfAnItemAreInItsUnits) {
       case 2:
         selection.step = -1 - below(9);
         selection.start = -selection.step * size + below(100);
+        break;
+      case 3:
+        selection.step = 1 + below(3);
+        selection.start = below(100);
+        if (below(2) == 0) {
+          selection.start += selection.step * (size - 1);
+          selection.step = -selection.step;
+        }
+        selection.order.emplace(3 * size + 100, random(), kSplitEpoch);
         break;
       default:
         for (int64_t i = 0; i < size; ++i) list.push_back(below(1000));

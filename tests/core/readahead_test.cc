@@ -120,6 +120,10 @@ TEST(Readahead, NeverChangesWhatComes) {
     } else if (random.Below(3) == 0) {
       selection = {.start = rows - 1, .step = -1, .size = rows};
     } else if (random.Below(3) == 0) {
+      selection.start = random.Below(rows + 1);
+      selection.size = rows - selection.start;
+      selection.order.emplace(static_cast<uint64_t>(rows), random.engine(), kSplitEpoch);
+    } else if (random.Below(3) == 0) {
       selection = {.start = random.Below(3), .step = 3, .size = (rows + 2) / 4};
       if (selection.start + (selection.size - 1) * 3 >= rows) selection = {.size = rows};
     }

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from npyfast import RowSelection
 from npyfast._order import chain, order
 
 Array = npt.NDArray[Any]
@@ -53,7 +54,9 @@ def epoch_rows(
     """The row numbers of one epoch, in order. `seed=None`: not shuffled; `blocks`: the rows of a
     block and of a window."""
     selected = np.arange(count)
-    if rows is not None:
+    if isinstance(rows, RowSelection):
+        selected = permuted(selected, rows.order.seed, 2**64 - 1)[np.array(rows.positions, int)]
+    elif rows is not None:
         selected = selected[rows]
     if seed is None:
         return selected

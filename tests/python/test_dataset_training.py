@@ -108,6 +108,18 @@ def test_validation_and_evaluation_see_every_row(
     assert list(itertools.chain(*model.evaluated)) == Y[50:].tolist()
 
 
+def test_training_on_one_part_of_a_split(dataset: Dataset, paths: Any, model: Recorder) -> None:
+    first, rest = npyfast.split(paths, 0.8, seed=1)
+    train = dataset(paths, 7, True, seed=1, rows=first)
+    valid = dataset(paths, 7, rows=rest)
+    model.fit(train, validation_data=valid, epochs=2, verbose=0)
+    assert model.trained == epochs(0, 1, rows=first)
+    assert list(itertools.chain(*model.evaluated)) == [*rest, *rest]
+    seen = set(itertools.chain(*model.trained, *model.evaluated))
+    assert seen == set(Y.tolist())
+    assert seen - set(itertools.chain(*model.trained)) == set(rest)
+
+
 def test_predict(dataset: Dataset, save: Save) -> None:
     model = keras.Sequential([keras.Input((1,)), keras.layers.Rescaling(2.0)])
     assert model.predict(dataset(save(X), 7), verbose=0).tolist() == (X * 2).tolist()

@@ -41,6 +41,7 @@ def native_batches_of(plan: Plan, epoch: int) -> list[list[int]]:
         step=plan.selection.step,
         size=plan.selection.size,
         list=plan.selection.list,
+        order=plan.selection.order,
         batch_size=plan.batch_size,
         seed=plan.seed,
         blocks=plan.blocks,

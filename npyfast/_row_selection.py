@@ -1,0 +1,101 @@
+"""Rows picked by places in an order rather than by their numbers; `npyfast.split` makes them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, SupportsIndex, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from npyfast._order import order
+
+# No training comes to this epoch; kSplitEpoch of csrc/core/plan.h.
+SPLIT_EPOCH = 2**64 - 1
+
+# Computing the order takes several times the memory of the rows that are asked for at once.
+_ROWS_AT_ONCE = 1 << 16
+
+
+class SplitOrder(NamedTuple):
+    """The order of all rows of a source of which the parts of a split are pieces."""
+
+    rows: int
+    seed: int
+
+    def at(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The rows at positions of the order."""
+        return order(self.rows, self.seed, SPLIT_EPOCH, positions.astype(np.uint64))
+
+
+@dataclass(frozen=True, repr=False)
+class RowSelection:
+    """A part of the rows of a source, in an order of its own; made by `npyfast.split`.
+
+    It is a value of the option `rows` of `npyfast.dataset` and `npyfast.batches`, for sources of as
+    many rows as the one it was made for. However many rows they are, it is a few numbers, from
+    which each row is computed when it is asked for.
+
+    `len()`, iteration and `selection[i]` give the row numbers, and a slice of it is a RowSelection
+    too: a third part, or the first thousand rows of a part. `np.asarray(selection)` is the int64
+    array of all its row numbers, which takes 8 bytes of memory for each. Two are equal where they
+    are of as many rows, one seed and the same places. They can be pickled.
+
+    Example:
+        >>> import numpy as np, npyfast
+        >>> train, rest = npyfast.split(np.zeros((10, 2)), 0.6)
+        >>> validation, test = rest[:2], rest[2:]
+        >>> np.asarray(train).tolist(), np.asarray(validation).tolist(), np.asarray(test).tolist()
+        ([5, 8, 1, 2, 3, 7], [4, 9], [0, 6])
+    """
+
+    order: SplitOrder
+    positions: range
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @overload
+    def __getitem__(self, index: slice) -> RowSelection: ...
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> int: ...
+    def __getitem__(self, index: Any) -> RowSelection | int:
+        """Row number `index`, counted from the end if it is negative; or some of the rows."""
+        if isinstance(index, slice):
+            return RowSelection(self.order, self.positions[index])
+        index = operator.index(index)
+        try:
+            position = self.positions[index]
+        except IndexError:
+            raise IndexError(f"index {index} is out of range for {len(self):,} rows") from None
+        return int(self.order.at(np.array([position]))[0])
+
+    def __iter__(self) -> Iterator[int]:
+        for some in self._parts():
+            yield from some.tolist()
+
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
+        if copy is False:
+            raise ValueError("the row numbers of a RowSelection are computed: copy=False can't be")
+        rows = np.empty(len(self), np.int64)
+        first = 0
+        for some in self._parts():
+            rows[first : first + len(some)] = some
+            first += len(some)
+        return rows if dtype is None else rows.astype(dtype, copy=False)
+
+    def _parts(self) -> Iterator[npt.NDArray[np.int64]]:
+        """The row numbers, some at a time."""
+        for first in range(0, len(self), _ROWS_AT_ONCE):
+            places = self.positions[first : first + _ROWS_AT_ONCE]
+            yield self.order.at(places.start + places.step * np.arange(len(places)))
+
+    def __repr__(self) -> str:
+        return (
+            f"<npyfast.RowSelection: {len(self):,} of {self.order.rows:,} rows, split with seed "
+            f"{self.order.seed}>"
+        )
