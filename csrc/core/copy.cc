@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "core/past_cache.h"
+
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -81,25 +83,6 @@ void CopySmallRuns(const std::byte* const* sources, size_t count, int64_t offset
   }
 }
 
-#if defined(__SSE2__)
-// memcpy by stores that leave the cache alone: they save reading every line of the output first.
-void CopyPastCache(const std::byte* source, size_t bytes, std::byte* out) {
-  constexpr size_t kStore = 16;
-  const size_t head = std::min(-reinterpret_cast<uintptr_t>(out) % kStore, bytes);
-  std::memcpy(out, source, head);
-  const size_t end = head + (bytes - head) / kStore * kStore;
-  for (size_t at = head; at < end; at += kStore) {
-    _mm_stream_si128(reinterpret_cast<__m128i*>(out + at),
-                     _mm_loadu_si128(reinterpret_cast<const __m128i*>(source + at)));
-  }
-  std::memcpy(out + end, source + end, bytes - end);
-}
-#else
-void CopyPastCache(const std::byte* source, size_t bytes, std::byte* out) {
-  std::memcpy(out, source, bytes);
-}
-#endif
-
 // One run of `bytes` bytes of each row, to places out_stride apart.
 void CopyRuns(const std::byte* const* sources, size_t count, int64_t offset, int64_t bytes,
               std::byte* out, int64_t out_stride, Stores stores) {
@@ -117,6 +100,7 @@ void CopyRuns(const std::byte* const* sources, size_t count, int64_t offset, int
     default:
       break;
   }
+  static const PastCacheCopy copy_past_cache = FindPastCacheCopy();
   const bool small = bytes < kPrefetchBelow;
   for (size_t i = 0; i < count; ++i) {
     if (small && i + kPrefetchAhead < count) Prefetch(sources[i + kPrefetchAhead] + offset, bytes);
@@ -124,7 +108,7 @@ void CopyRuns(const std::byte* const* sources, size_t count, int64_t offset, int
     const std::byte* source = sources[i] + offset;
     std::byte* slot = out + static_cast<int64_t>(i) * out_stride;
     if (stores == Stores::kPastCache && !small) {
-      CopyPastCache(source, static_cast<size_t>(bytes), slot);
+      copy_past_cache(source, static_cast<size_t>(bytes), slot);
     } else {
       std::memcpy(slot, source, static_cast<size_t>(bytes));
     }
