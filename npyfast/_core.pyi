@@ -30,6 +30,10 @@ class Array:
     @staticmethod
     def open(paths: Sequence[bytes]) -> Array: ...
     @staticmethod
+    def open_extents(extents: Sequence[tuple[bytes, bytes, int]]) -> Array: ...
+    @staticmethod
+    def open_row_files(paths: Sequence[bytes]) -> Array: ...
+    @staticmethod
     def view(memory: _AnyArray) -> Array: ...
     @property
     def dtype(self) -> np.dtype[np.generic]: ...
@@ -47,12 +51,24 @@ class Array:
     def stamps(self) -> list[tuple[int, int, int]]: ...
 
 @final
+class Cast:
+    def __init__(
+        self,
+        array: Array,
+        to: np.dtype[np.generic],
+        row_shape: Sequence[int],
+        scale: _AnyArray | None,
+        shift: _AnyArray | None,
+    ) -> None: ...
+
+@final
 class Gather:
     def __init__(
         self,
         array: Array,
         apart: bool,
         columns: Sequence[tuple[np.dtype[np.generic], Sequence[int]]],
+        cast: Cast | None,
     ) -> None: ...
     def take(self, rows: npt.NDArray[np.int64], threads: int) -> list[_AnyArray]: ...
     def take_into(self, rows: npt.NDArray[np.int64], out: _AnyArray, threads: int) -> None: ...
@@ -66,6 +82,7 @@ class Plan:
         step: int,
         size: int,
         list: npt.NDArray[np.int64] | None,
+        order: tuple[int, int] | None = None,
         batch_size: int,
         seed: int | None,
         blocks: tuple[int, int] | None,

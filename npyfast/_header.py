@@ -24,7 +24,7 @@ from numpy.lib import format as npy_format
 from npyfast._errors import NpyFormatError
 
 # The prefix, and NumPy's limit of 10,000 characters, of up to four bytes each.
-_MAX_HEADER_BYTES = 12 + 4 * 10_000
+MAX_HEADER_BYTES = 12 + 4 * 10_000
 
 _MAX_DIMENSIONS = 64
 
@@ -58,6 +58,20 @@ class Header:
     def nbytes(self) -> int:
         """Bytes of the data, which is all but the header."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+
+def header_bytes(header: Header) -> bytes:
+    """A header as a ``.npy`` file of version 3 has it; what is not in it is where its data lies.
+
+    Raises ValueError for what no header can say: fields that overlap.
+    """
+    with warnings.catch_warnings():
+        # That metadata of a dtype is lost is no news either.
+        warnings.simplefilter("ignore")
+        descr = npy_format.dtype_to_descr(header.dtype)
+    said = {"descr": descr, "fortran_order": header.fortran_order, "shape": header.shape}
+    text = repr(said).encode()
+    return npy_format.magic(3, 0) + len(text).to_bytes(4, "little") + text
 
 
 def read_header_numpy(path: str | os.PathLike[str]) -> Header:
@@ -116,7 +130,7 @@ def _read_header(path: str | os.PathLike[str], parse: Callable[[bytes], _Parsed]
         # Opening a pipe would wait for its writer.
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), os.fspath(path))
     with open(path, "rb") as file:
-        start = file.read(_MAX_HEADER_BYTES)
+        start = file.read(MAX_HEADER_BYTES)
         size = os.fstat(file.fileno()).st_size
     try:
         header = Header(*parse(start))

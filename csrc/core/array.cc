@@ -5,90 +5,26 @@
 #include <algorithm>
 #include <cerrno>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "core/dtype_name.h"
 #include "core/errors.h"
-#include "core/header.h"
+#include "core/layout.h"
+#include "core/npy_file.h"
 
 namespace npyfast {
 namespace {
-
-std::string ShapeText(std::span<const int64_t> shape) {
-  std::string text = "(";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  return text + (shape.size() == 1 ? ",)" : ")");
-}
-
-std::vector<int64_t> DenseStrides(std::span<const int64_t> shape, int64_t itemsize,
-                                  bool fortran_order) {
-  std::vector<int64_t> strides(shape.size());
-  int64_t stride = itemsize;
-  for (size_t i = 0; i < shape.size(); ++i) {
-    const size_t axis = fortran_order ? i : shape.size() - 1 - i;
-    strides[axis] = stride;
-    stride *= std::max<int64_t>(shape[axis], 1);  // the header's product cannot overflow
-  }
-  return strides;
-}
-
-void RefuseObjects(const std::string& name, const Dtype& dtype) {
-  if (!dtype.has_objects()) return;
-  throw ObjectDtypeError(name +
-                         ": holds Python objects (dtype object), which npyfast never unpickles; "
-                         "save the array with a numeric or fixed-length string dtype");
-}
 
 // More shards than this are mapped one by one, when they are first read: each mapping is one more
 // thing for the kernel to keep. Fewer are mapped at once, which keeps a file that is removed or
 // replaced later.
 constexpr size_t kMappedWhenOpened = 256;
 
-// Headers are rarely longer, and nothing shorter than a page is read anyway.
-constexpr size_t kUsualHeaderBytes = 4096;
-
 // What CheckSizeNowAndThen() may cost: a hundredth of one thread's time, whatever is read.
 constexpr int64_t kNanosecondsPerCheck = 100'000;
 
-Header ReadHeader(const OpenFile& file) {
-  try {
-    std::string bytes = file.Start(kUsualHeaderBytes);
-    const auto wanted =
-        static_cast<size_t>(HeaderBytes(std::string_view(bytes).substr(0, kPrefixBytes)));
-    if (wanted > kUsualHeaderBytes) bytes = file.Start(wanted);
-    return ParseHeader(std::string_view(bytes).substr(0, wanted));
-  } catch (const FormatError& e) {
-    throw FormatError(file.path() + ": not a readable .npy file: " + e.what());
-  }
-}
-
-void CheckFile(const OpenFile& file, const Header& header) {
-  RefuseObjects(file.path(), header.dtype);
-  if (header.shape.empty())
-    throw Error(file.path() + ": holds a 0-dimensional array, which has no rows");
-  const int64_t held = std::max<int64_t>(file.stamp().size - header.data_offset, 0);
-  if (held >= header.data_bytes()) return;
-  throw FormatError(file.path() + ": holds " + Grouped(held) +
-                    " bytes of data, its header promises " + Grouped(header.data_bytes()) + " " +
-                    ShapeText(header.shape) + " " + DtypeName(header.dtype) +
-                    ": the file is truncated; copy it again");
-}
-
 std::vector<int64_t> RowShape(const Header& header) {
   return {header.shape.begin() + 1, header.shape.end()};
-}
-
-void CheckFits(const std::string& first_path, const Header& first, const std::string& path,
-               const Header& header) {
-  if (!SameDtype(header.dtype, first.dtype)) {
-    throw Error("the shards of one array must have one dtype: " + first_path + " has " +
-                DtypeName(first.dtype) + ", " + path + " has " + DtypeName(header.dtype));
-  }
-  if (RowShape(header) != RowShape(first)) {
-    throw Error("the shards of one array must have one row shape: " + first_path + " has " +
-                ShapeText(RowShape(first)) + ", " + path + " has " + ShapeText(RowShape(header)));
-  }
 }
 
 // The first row that has bytes on the last page of the file's data. REQUIRES: there are rows.
@@ -106,30 +42,52 @@ int64_t TailRow(const Header& header, int64_t row_stride) {
 }  // namespace
 
 std::shared_ptr<const Array> Array::Open(std::span<const std::string> paths) {
+  std::vector<Extent> extents;
+  for (const std::string& path : paths) extents.push_back({path, std::nullopt});
+  return Open(extents);
+}
+
+std::shared_ptr<const Array> Array::OpenRowFiles(std::span<const std::string> paths) {
+  std::shared_ptr<Array> array(new Array);
+  array->row_files_ = std::make_unique<RowFiles>(paths);
+  array->dtype_ = array->row_files_->dtype();
+  array->row_shape_ = array->row_files_->row_shape();
+  array->rows_ = array->row_files_->rows();
+  return array;
+}
+
+std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents) {
   struct Found {
     Header header;
     std::optional<MappedFile> file;
   };
-  std::vector<Found> found(paths.size());
-  const bool map_now = paths.size() <= kMappedWhenOpened;
+  std::vector<Found> found(extents.size());
+  const bool map_now = extents.size() <= kMappedWhenOpened;
   const auto read = [&](size_t i) {
-    const OpenFile file(paths[i]);
-    found[i].header = ReadHeader(file);
-    CheckFile(file, found[i].header);
-    if (i > 0) CheckFits(paths[0], found[0].header, paths[i], found[i].header);
-    if (map_now && found[i].header.shape[0] > 0) {
+    const auto& [path, known] = extents[i];
+    const OpenFile file(path);
+    Header& header = found[i].header;
+    header = known ? *known : ReadHeader(file);
+    CheckData(file, header);
+    if (header.shape.empty())
+      throw Error(path + ": holds a 0-dimensional array, which has no rows");
+    if (i > 0) {
+      CheckAlike({"shards", "row shape"}, extents[0].path, found[0].header.dtype,
+                 RowShape(found[0].header), path, header.dtype, RowShape(header));
+    }
+    if (map_now && header.shape[0] > 0) {
       found[i].file.emplace(file);
     } else {
-      found[i].file.emplace(paths[i], file.stamp());
+      found[i].file.emplace(path, file.stamp());
     }
   };
   read(0);  // the others are held to it
-  ForEachFile(paths.size() - 1, [&](size_t i) { read(i + 1); });
+  ForEachFile(extents.size() - 1, [&](size_t i) { read(i + 1); });
 
   std::shared_ptr<Array> array(new Array);
   array->dtype_ = found[0].header.dtype;
   array->row_shape_ = RowShape(found[0].header);
-  array->stamps_.reserve(paths.size());
+  array->stamps_.reserve(extents.size());
   size_t dense_shards = 0;
   for (auto& [header, file] : found) {
     array->stamps_.push_back(file->stamp());

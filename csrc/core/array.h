@@ -4,13 +4,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/dtype.h"
 #include "core/file.h"
+#include "core/header.h"
 #include "core/load_state.h"
+#include "core/row_files.h"
 
 namespace npyfast {
 
@@ -24,7 +27,15 @@ struct Shard {
   std::vector<int64_t> strides;  // bytes, of the dimensions behind the first
 };
 
+// A file of an array: a .npy file; or a file of any kind, and what lies in it from data_offset on.
+struct Extent {
+  std::string path;
+  std::optional<Header> header;
+};
+
 // One array, made of shards that are concatenated along axis 0.
+//
+// Or of many files that hold one row each, which have neither shards nor mappings (row_files.h).
 //
 // Immutable and thread-safe. Keeps its mappings; memory that it only views must outlive it.
 class Array {
@@ -35,6 +46,10 @@ class Array {
   // Throws, for the first bad file in the order of the paths, OsError; FormatError naming the file;
   // ObjectDtypeError; Error where two shards differ in dtype or row shape, naming both.
   static std::shared_ptr<const Array> Open(std::span<const std::string> paths);
+  static std::shared_ptr<const Array> Open(std::span<const Extent> extents);
+
+  // Opens .npy files that hold one row each. Throws what RowFiles() throws.
+  static std::shared_ptr<const Array> OpenRowFiles(std::span<const std::string> paths);
 
   // Views memory: dimension i has shape[i] items, strides[i] bytes apart. REQUIRES: shape.size()
   // >= 1. Throws ObjectDtypeError.
@@ -50,10 +65,14 @@ class Array {
   // What a row is, in words: its dtype and shape, as "float32 (32, 32, 3)".
   std::string row_type() const;
 
-  // The files in the order of Open(), those without rows too, as they were then; none for memory.
+  // Its rows, if they are a file each; else null.
+  const RowFiles* row_files() const { return row_files_.get(); }
+
+  // The files in the order of Open(), those without rows too, as they were then; none for memory,
+  // nor for files of one row, which are looked at whenever they are read.
   const std::vector<FileStamp>& stamps() const { return stamps_; }
 
-  // Bytes of all shards' files together; 0 for memory.
+  // Bytes of all shards' files together; 0 where there are no shards in files.
   int64_t file_bytes() const { return file_bytes_; }
 
   // Whether each row is one run of bytes, as in C order.
@@ -95,6 +114,7 @@ class Array {
   std::vector<FileStamp> stamps_;
   int64_t file_bytes_ = 0;
   bool dense_rows_ = false;
+  std::unique_ptr<const RowFiles> row_files_;
   std::unique_ptr<LoadState> load_state_ = std::make_unique<LoadState>();
 };
 

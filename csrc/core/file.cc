@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <exception>
@@ -100,17 +102,37 @@ std::string OpenFile::Start(size_t bytes) const {
   // Otherwise the kernel takes the first bytes for the beginning of them all, and reads ahead.
   ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_RANDOM);
   std::string start(bytes, '\0');
+  start.resize(Read(std::as_writable_bytes(std::span(start)), 0));
+  return start;
+}
+
+size_t OpenFile::Read(std::span<std::byte> out, int64_t offset) const {
   size_t held = 0;
-  while (held < bytes) {
-    const ssize_t got =
-        ::pread(descriptor_, start.data() + held, bytes - held, static_cast<off_t>(held));
+  while (held < out.size()) {
+    const ssize_t got = ::pread(descriptor_, out.data() + held, out.size() - held,
+                                static_cast<off_t>(offset) + static_cast<off_t>(held));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw OsError(errno, path_);
     if (got == 0) break;
     held += static_cast<size_t>(got);
   }
-  start.resize(held);
-  return start;
+  return held;
+}
+
+size_t OpenFile::Read(std::span<std::byte> first, std::span<std::byte> second) const {
+  const std::array<iovec, 2> parts = {
+      {{first.data(), first.size()}, {second.data(), second.size()}}};
+  ssize_t got;
+  do {
+    got = ::preadv(descriptor_, parts.data(), parts.size(), 0);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) throw OsError(errno, path_);
+  auto held = static_cast<size_t>(got);
+  // The rest, if a signal or a network came in between.
+  if (held < first.size()) held += Read(first.subspan(held), got);
+  if (held >= first.size())
+    held += Read(second.subspan(held - first.size()), static_cast<int64_t>(held));
+  return held;
 }
 
 const std::byte* OpenFile::Map() const {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 
 namespace npyfast {
@@ -42,6 +43,13 @@ class OpenFile {
   // The first `bytes` bytes, or all of a shorter file; little else is read from the disk. Throws
   // OsError.
   std::string Start(size_t bytes) const;
+
+  // Reads from `offset` on; returns how many bytes there were, fewer only at the file's end. Throws
+  // OsError.
+  size_t Read(std::span<std::byte> out, int64_t offset) const;
+  // Reads the beginning of the file into two places, one after the other, by one call of the system
+  // if it can.
+  size_t Read(std::span<std::byte> first, std::span<std::byte> second) const;
 
   // The whole file, mapped read-only until munmap(); null if it is empty. Throws OsError.
   const std::byte* Map() const;

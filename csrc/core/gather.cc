@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <string>
 
+#include "core/cpus.h"
 #include "core/errors.h"
 #include "core/guard.h"
 #include "core/thread_pool.h"
@@ -15,8 +17,21 @@ namespace {
 // that a strided copy goes round, to stay in the first-level cache.
 constexpr size_t kBlockRows = 256;
 
+// Bytes of rows that are brought together before they are cast, or read from files of their own:
+// few enough to be in the second-level cache when they are used.
+constexpr int64_t kScratchBytes = 256 << 10;
+
+// Files of one row that are opened at once, since opening one waits for a disk or a network; and
+// how many a thread must have for it to be woken up.
+constexpr int kThreadsForFiles = 16;
+constexpr int64_t kFilesPerThread = 4;
+
 // A batch of this size has left the cache before anybody reads it.
 constexpr int64_t kPastCacheFrom = 16 << 20;
+
+// The layouts of rows that are files.
+constexpr size_t kInC = 0;
+constexpr size_t kInFortran = 1;
 
 bool SameLayout(const std::vector<Column>& a, const std::vector<Column>& b) {
   for (size_t i = 0; i < a.size(); ++i) {
@@ -29,24 +44,77 @@ bool SameLayout(const std::vector<Column>& a, const std::vector<Column>& b) {
   return true;
 }
 
-// What is copied at once.
-struct Block {
-  const Column* layout;  // of each column
-  size_t columns;
-  const std::byte* const* sources;
-  size_t rows;
-  std::byte* const* slots;  // of each column
-  Stores stores;
-};
-
-// May be left at any place: nothing here has a destructor.
-void CopyBlock(const void* context) noexcept {
-  const Block& block = *static_cast<const Block*>(context);
-  for (size_t c = 0; c < block.columns; ++c)
-    CopyColumn(block.layout[c], block.sources, block.rows, block.slots[c], block.stores);
-}
-
 }  // namespace
+
+// Copies the rows of one call, block by block.
+class Gather::Copier {
+ public:
+  Copier(const Gather& gather, std::byte* const* out, Stores stores)
+      : gather_(gather), slots_(out, out + gather.columns()), stores_(stores) {}
+
+  // The rows that come next lie in this layout. REQUIRES: no row waits to be copied.
+  void Use(size_t layout) {
+    layout_ = layout;
+    most_ = kBlockRows;
+    if (gather_.cast_ == nullptr || gather_.IsOneRun(layout)) {
+      dense_ = nullptr;
+      return;
+    }
+    const int64_t bytes = gather_.cast_->source_row_bytes();
+    most_ = RowsInScratch(bytes);
+    dense_ = AcquireBuffer(most_ * static_cast<size_t>(bytes));
+  }
+  static size_t RowsInScratch(int64_t row_bytes) {
+    return static_cast<size_t>(std::clamp<int64_t>(kScratchBytes / std::max<int64_t>(row_bytes, 1),
+                                                   1, static_cast<int64_t>(kBlockRows)));
+  }
+
+  size_t layout() const { return layout_; }
+  bool full() const { return rows_ == most_; }
+  void Add(const std::byte* row) { sources_[rows_++] = row; }
+  // Where the next row goes, if rows come out in one column, and none waits to be copied.
+  std::byte* slot() const { return slots_[0]; }
+  void Skip(size_t rows) {
+    for (size_t c = 0; c < slots_.size(); ++c)
+      slots_[c] += gather_.row_bytes_[c] * static_cast<int64_t>(rows);
+  }
+
+  void Flush() {
+    const void* fault;
+    if (!RunGuarded(Copy, this, &fault)) gather_.array_->ThrowUnreadable(fault);
+    Skip(rows_);
+    rows_ = 0;
+  }
+
+ private:
+  // May be left at any place: nothing here has a destructor.
+  static void Copy(const void* copier) noexcept {
+    const Copier& self = *static_cast<const Copier*>(copier);
+    const Cast* cast = self.gather_.cast_.get();
+    const std::vector<Column>& columns = self.gather_.layouts_[self.layout_];
+    if (cast == nullptr) {
+      for (size_t c = 0; c < columns.size(); ++c)
+        CopyColumn(columns[c], self.sources_.data(), self.rows_, self.slots_[c], self.stores_);
+    } else if (self.dense_ == nullptr) {
+      cast->Rows(self.sources_.data(), self.rows_, self.slots_[0], self.stores_);
+    } else {
+      CopyColumn(columns[0], self.sources_.data(), self.rows_, self.dense_.get());
+      std::array<const std::byte*, kBlockRows> rows;
+      for (size_t i = 0; i < self.rows_; ++i)
+        rows[i] = self.dense_.get() + static_cast<int64_t>(i) * cast->source_row_bytes();
+      cast->Rows(rows.data(), self.rows_, self.slots_[0], self.stores_);
+    }
+  }
+
+  const Gather& gather_;
+  std::array<const std::byte*, kBlockRows> sources_;
+  size_t rows_ = 0;
+  size_t most_ = kBlockRows;
+  size_t layout_ = 0;
+  std::vector<std::byte*> slots_;
+  Buffer dense_;  // where rows are made dense that are to be cast; null where they are
+  Stores stores_;
+};
 
 void ResolveRows(std::span<const int64_t> rows, int64_t array_rows, std::span<int64_t> out) {
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -59,26 +127,40 @@ void ResolveRows(std::span<const int64_t> rows, int64_t array_rows, std::span<in
   }
 }
 
-Gather::Gather(std::shared_ptr<const Array> array, Fields fields) : array_(std::move(array)) {
+Gather::Gather(std::shared_ptr<const Array> array, Fields fields, std::shared_ptr<const Cast> cast)
+    : array_(std::move(array)), cast_(std::move(cast)), fields_(fields) {
   // An array without rows has no shard, yet its columns are asked for.
   const std::vector<int64_t> no_strides(array_->row_shape().size(), 0);
   for (const Column& column :
        MakeColumns(array_->dtype(), array_->row_shape(), no_strides, fields)) {
-    row_bytes_.push_back(column.row_bytes);
-    total_row_bytes_ += column.row_bytes;
+    row_bytes_.push_back(cast_ ? cast_->row_bytes() : column.row_bytes);
+    total_row_bytes_ += row_bytes_.back();
   }
   const Shard* last = nullptr;
   for (const Shard& shard : array_->shards()) {
-    if (last == nullptr || shard.strides != last->strides) {  // of many shards most are alike
-      std::vector<Column> columns =
-          MakeColumns(array_->dtype(), array_->row_shape(), shard.strides, fields);
-      if (layouts_.empty() || !SameLayout(layouts_.back(), columns))
-        layouts_.push_back(std::move(columns));
-    }
+    if (last == nullptr || shard.strides != last->strides)  // of many shards most are alike
+      AddLayout(shard.strides);
     layout_of_shard_.push_back(layouts_.size() - 1);
     last = &shard;
   }
+  if (const RowFiles* files = array_->row_files()) {
+    for (const bool fortran_order : {false, true}) {
+      const auto strides = DenseStrides(files->row_shape(), files->dtype().itemsize, fortran_order);
+      layouts_.push_back(MakeColumns(array_->dtype(), array_->row_shape(), strides, fields));
+    }
+  }
   InstallGuard();
+}
+
+void Gather::AddLayout(std::span<const int64_t> strides) {
+  std::vector<Column> columns = MakeColumns(array_->dtype(), array_->row_shape(), strides, fields_);
+  if (layouts_.empty() || !SameLayout(layouts_.back(), columns))
+    layouts_.push_back(std::move(columns));
+}
+
+bool Gather::IsOneRun(size_t layout) const {
+  const Column& column = layouts_[layout][0];
+  return columns() == 1 && column.axes.empty() && column.swaps.empty() && column.offset == 0;
 }
 
 Stores Gather::StoresFor(int64_t rows) const {
@@ -92,47 +174,86 @@ void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out) const {
 
 void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out, Stores stores) const {
   if (rows.empty()) return;
+  Copier copier(*this, out, stores);
+  if (array_->row_files() != nullptr) {
+    RowsOfFiles(rows, &copier);
+  } else {
+    RowsOfShards(rows, &copier);
+  }
+  if (stores == Stores::kPastCache) FinishStores();
+}
+
+void Gather::RowsOfShards(std::span<const int64_t> rows, Copier* copier) const {
   const std::vector<Shard>& shards = array_->shards();
-  std::array<const std::byte*, kBlockRows> sources;
   std::array<size_t, kBlockRows> tails;  // shards of which rows were copied that reach their end
   size_t tail_count = 0;
-  std::vector<std::byte*> slots(out, out + columns());
-  Block block{nullptr, columns(), sources.data(), 0, slots.data(), stores};
-  size_t layout = layout_of_shard_[0];
   const auto flush = [&] {
-    block.layout = layouts_[layout].data();
-    const void* fault;
-    if (!RunGuarded(CopyBlock, &block, &fault)) array_->ThrowUnreadable(fault);
+    copier->Flush();
     for (size_t i = 0; i < tail_count; ++i) array_->CheckTail(tails[i]);
-    for (size_t c = 0; c < columns(); ++c)
-      slots[c] += row_bytes_[c] * static_cast<int64_t>(block.rows);
-    block.rows = tail_count = 0;
+    tail_count = 0;
   };
   size_t s = 0;
   const std::byte* data = shards.size() == 1 ? array_->data(0) : nullptr;
+  copier->Use(layout_of_shard_[0]);
   for (const int64_t row : rows) {
     if (shards.size() > 1) {
       s = array_->ShardOf(row);
       data = array_->data(s);
-      if (layout_of_shard_[s] != layout) {
+      if (layout_of_shard_[s] != copier->layout()) {
         flush();
-        layout = layout_of_shard_[s];
+        copier->Use(layout_of_shard_[s]);
       }
     }
     const int64_t in_shard = row - shards[s].first_row;
-    sources[block.rows++] = data + in_shard * shards[s].row_stride;
+    copier->Add(data + in_shard * shards[s].row_stride);
     if (in_shard >= shards[s].tail_row && (tail_count == 0 || tails[tail_count - 1] != s))
       tails[tail_count++] = s;
-    if (block.rows == kBlockRows) flush();
+    if (copier->full()) flush();
   }
   flush();
-  if (stores == Stores::kPastCache) FinishStores();
+}
+
+void Gather::RowsOfFiles(std::span<const int64_t> rows, Copier* copier) const {
+  const RowFiles& files = *array_->row_files();
+  const auto row_bytes = static_cast<size_t>(files.row_bytes());
+  // Most rows come out as they lie in their files: those are read to their places at once.
+  const bool at_once =
+      cast_ == nullptr && IsOneRun(kInC) && row_bytes == static_cast<size_t>(row_bytes_[0]);
+  const size_t most = at_once ? 1 : Copier::RowsInScratch(files.row_bytes());
+  Buffer scratch;
+  if (!at_once || !IsOneRun(kInFortran)) scratch = AcquireBuffer(most * row_bytes);
+  size_t waiting = 0;
+  for (const int64_t row : rows) {
+    std::byte* place = at_once ? copier->slot() : scratch.get() + waiting * row_bytes;
+    const size_t layout = files.Read(row, place) ? kInFortran : kInC;
+    if (at_once && IsOneRun(layout)) {
+      copier->Skip(1);
+      continue;
+    }
+    if (waiting > 0 && layout != copier->layout()) {
+      copier->Flush();
+      waiting = 0;
+    }
+    if (waiting == 0) {
+      copier->Use(layout);
+      if (place != scratch.get()) std::memcpy(scratch.get(), place, row_bytes);
+      place = scratch.get();
+    }
+    copier->Add(place);
+    if (++waiting == most || copier->full()) {
+      copier->Flush();
+      waiting = 0;
+    }
+  }
+  if (waiting > 0) copier->Flush();
 }
 
 void Gather::RowsParallel(std::span<const int64_t> rows, std::byte* const* out, int threads) const {
-  const int64_t bytes = total_row_bytes_ * static_cast<int64_t>(rows.size());
-  const int64_t parts = std::min(
-      {static_cast<int64_t>(threads), bytes / kBytesPerThread, static_cast<int64_t>(rows.size())});
+  const auto count = static_cast<int64_t>(rows.size());
+  const int64_t worthwhile = array_->row_files() != nullptr
+                                 ? count / kFilesPerThread
+                                 : total_row_bytes_ * count / kBytesPerThread;
+  const int64_t parts = std::min({static_cast<int64_t>(threads), worthwhile, count});
   if (parts <= 1) return Rows(rows, out);
   const Stores stores = StoresFor(std::ssize(rows));
   ThreadPool::Shared().ParallelFor(static_cast<int>(parts), [&](int part) {
@@ -142,6 +263,15 @@ void Gather::RowsParallel(std::span<const int64_t> rows, std::byte* const* out, 
     for (size_t c = 0; c < columns(); ++c) slots[c] += row_bytes_[c] * static_cast<int64_t>(first);
     Rows(rows.subspan(first, last - first), slots.data(), stores);
   });
+}
+
+int UsualThreads(std::span<const std::shared_ptr<const Gather>> leaves) {
+  static const int cpus = UsableCpus();  // asking reads some files of /proc and /sys
+  int threads = cpus;
+  for (const auto& leaf : leaves) {
+    if (leaf->array()->row_files() != nullptr) threads = std::max(threads, kThreadsForFiles);
+  }
+  return threads;
 }
 
 }  // namespace npyfast

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "core/array.h"
+#include "core/buffer_pool.h"
+#include "core/cast.h"
 #include "core/copy.h"
 #include "core/layout.h"
 
@@ -17,14 +19,18 @@ namespace npyfast {
 // REQUIRES: out.size() == rows.size(). Throws IndexError naming the first that is out of range.
 void ResolveRows(std::span<const int64_t> rows, int64_t array_rows, std::span<int64_t> out);
 
-// Copies rows of one array into dense columns of native byte order. Immutable and thread-safe.
+// Copies rows of one array into dense columns of native byte order, cast on the way if asked to.
+// Immutable and thread-safe.
 class Gather {
  public:
   // What one more thread must have to copy: waking it costs some 5 to 20 us, and one thread copies
   // this much in about 30.
   static constexpr int64_t kBytesPerThread = 256 << 10;
 
-  Gather(std::shared_ptr<const Array> array, Fields fields);
+  // REQUIRES: a cast is one from the array's dtype and rows of its size, and fields are kTogether
+  // or there are none.
+  Gather(std::shared_ptr<const Array> array, Fields fields,
+         std::shared_ptr<const Cast> cast = nullptr);
 
   const std::shared_ptr<const Array>& array() const { return array_; }
   size_t columns() const { return row_bytes_.size(); }
@@ -51,12 +57,26 @@ class Gather {
   void RowsParallel(std::span<const int64_t> rows, std::byte* const* out, int threads) const;
 
  private:
+  class Copier;
+
+  void AddLayout(std::span<const int64_t> strides);
+  // Whether a row comes out as one run of the bytes from its beginning on.
+  bool IsOneRun(size_t layout) const;
+  void RowsOfShards(std::span<const int64_t> rows, Copier* copier) const;
+  void RowsOfFiles(std::span<const int64_t> rows, Copier* copier) const;
+
   std::shared_ptr<const Array> array_;
-  std::vector<std::vector<Column>> layouts_;
+  std::shared_ptr<const Cast> cast_;
+  Fields fields_;
+  std::vector<std::vector<Column>> layouts_;  // of files of one row: in C's, in Fortran's order
   std::vector<size_t> layout_of_shard_;
   std::vector<int64_t> row_bytes_;
   int64_t total_row_bytes_ = 0;
 };
+
+// How many threads should copy rows of these where nobody says: as many as there are CPUs that the
+// process may use; more where rows are files, which are waited for.
+int UsualThreads(std::span<const std::shared_ptr<const Gather>> leaves);
 
 }  // namespace npyfast
 

@@ -1,5 +1,7 @@
 #include "core/layout.h"
 
+#include <algorithm>
+
 namespace npyfast {
 namespace {
 
@@ -105,6 +107,18 @@ class Maker {
 };
 
 }  // namespace
+
+std::vector<int64_t> DenseStrides(std::span<const int64_t> shape, int64_t itemsize,
+                                  bool fortran_order) {
+  std::vector<int64_t> strides(shape.size());
+  int64_t stride = itemsize;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    const size_t axis = fortran_order ? i : shape.size() - 1 - i;
+    strides[axis] = stride;
+    stride *= std::max<int64_t>(shape[axis], 1);
+  }
+  return strides;
+}
 
 std::vector<Column> MakeColumns(const Dtype& dtype, std::span<const int64_t> shape,
                                 std::span<const int64_t> strides, Fields fields) {

@@ -5,11 +5,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "core/cast.h"
+#include "core/header.h"
 #include "python/dtype.h"
 #include "python/gil.h"
 #include "python/register.h"
@@ -26,9 +31,27 @@ std::span<const int64_t> Span(const RowNumbers& rows) {
 }
 
 std::unique_ptr<PyArrayRows> OpenFiles(const std::vector<py::bytes>& paths) {
-  std::vector<std::string> names(paths.begin(), paths.end());
+  const std::vector<std::string> names(paths.begin(), paths.end());
   const GilReleased released;  // opening may wait for a disk or a network
   return std::make_unique<PyArrayRows>(PyArrayRows{Array::Open(names), {}});
+}
+
+// Files of any kind: what lies in each from which byte on, as the header of a .npy file.
+std::unique_ptr<PyArrayRows> OpenExtents(
+    const std::vector<std::tuple<py::bytes, py::bytes, int64_t>>& extents) {
+  std::vector<Extent> files;
+  for (const auto& [path, header, data_offset] : extents) {
+    files.push_back({path, ParseHeader(std::string_view(header))});
+    files.back().header->data_offset = data_offset;
+  }
+  const GilReleased released;
+  return std::make_unique<PyArrayRows>(PyArrayRows{Array::Open(files), {}});
+}
+
+std::unique_ptr<PyArrayRows> OpenRowFiles(const std::vector<py::bytes>& paths) {
+  const std::vector<std::string> names(paths.begin(), paths.end());
+  const GilReleased released;
+  return std::make_unique<PyArrayRows>(PyArrayRows{Array::OpenRowFiles(names), {}});
 }
 
 std::unique_ptr<PyArrayRows> ViewMemory(const py::array& memory) {
@@ -51,8 +74,10 @@ py::list Stamps(const PyArrayRows& self) {
 
 std::unique_ptr<PyGather> MakeGather(
     const PyArrayRows& source, bool apart,
-    const std::vector<std::pair<py::dtype, std::vector<int64_t>>>& columns) {
-  auto gather = std::make_shared<Gather>(source.array, apart ? Fields::kApart : Fields::kTogether);
+    const std::vector<std::pair<py::dtype, std::vector<int64_t>>>& columns,
+    std::shared_ptr<Cast> cast) {
+  auto gather = std::make_shared<Gather>(source.array, apart ? Fields::kApart : Fields::kTogether,
+                                         std::move(cast));
   auto made = std::make_unique<PyGather>();
   for (const auto& [dtype, shape] : columns) made->columns.push_back({dtype, shape});
   bool fits = made->columns.size() == gather->columns();
@@ -62,6 +87,28 @@ std::unique_ptr<PyGather> MakeGather(
   made->gather = std::move(gather);
   made->owner = source.owner;
   return made;
+}
+
+// 0: as many as suit.
+int ThreadsFor(const PyGather& self, int threads) {
+  return threads > 0 ? threads : UsualThreads({&self.gather, 1});
+}
+
+std::optional<Operand> OperandOf(const std::optional<py::array>& array) {
+  if (!array) return std::nullopt;
+  const auto* items = static_cast<const std::byte*>(array->data());
+  return Operand{{array->shape(), array->shape() + array->ndim()},
+                 {items, items + array->nbytes()}};
+}
+
+// From an array's rows, of the shape in which they come out. REQUIRES: scale and shift are dense,
+// in native byte order and of the dtype `to`.
+std::shared_ptr<Cast> MakeCast(const PyArrayRows& source, const py::dtype& to,
+                               const std::vector<int64_t>& row_shape,
+                               const std::optional<py::array>& scale,
+                               const std::optional<py::array>& shift) {
+  return std::make_shared<Cast>(source.array->dtype(), FromNumpy(to), row_shape, OperandOf(scale),
+                                OperandOf(shift));
 }
 
 // The listed rows as fresh arrays, one for each column.
@@ -78,7 +125,7 @@ py::list Take(const PyGather& self, const RowNumbers& rows, int threads) {
           AcquireBuffer(static_cast<size_t>(self.gather->row_bytes(c)) * resolved.size()));
       out.push_back(buffers.back().get());
     }
-    self.gather->RowsParallel(resolved, out.data(), threads);
+    self.gather->RowsParallel(resolved, out.data(), ThreadsFor(self, threads));
   }
   const auto count = static_cast<int64_t>(resolved.size());
   py::list arrays;
@@ -99,7 +146,7 @@ void TakeInto(const PyGather& self, const RowNumbers& rows, py::array& out, int 
   const GilReleased released;
   std::vector<int64_t> resolved(wanted.size());
   ResolveRows(wanted, self.gather->array()->rows(), resolved);
-  self.gather->RowsParallel(resolved, &data, threads);
+  self.gather->RowsParallel(resolved, &data, ThreadsFor(self, threads));
 }
 
 }  // namespace
@@ -107,6 +154,8 @@ void TakeInto(const PyGather& self, const RowNumbers& rows, py::array& out, int 
 void RegisterArray(py::module_& m) {
   py::class_<PyArrayRows>(m, "Array", "Rows of .npy files or of an array in memory.")
       .def_static("open", &OpenFiles, py::arg("paths"))
+      .def_static("open_extents", &OpenExtents, py::arg("extents"))
+      .def_static("open_row_files", &OpenRowFiles, py::arg("paths"))
       .def_static("view", &ViewMemory, py::arg("memory"))
       .def_property_readonly("rows", [](const PyArrayRows& self) { return self.array->rows(); })
       .def_property_readonly("file_bytes",
@@ -122,8 +171,13 @@ void RegisterArray(py::module_& m) {
       .def_property_readonly("shards",
                              [](const PyArrayRows& self) { return self.array->shards().size(); });
 
+  py::class_<Cast, std::shared_ptr<Cast>>(m, "Cast", "How rows of one number type become another.")
+      .def(py::init(&MakeCast), py::arg("array"), py::arg("to"), py::arg("row_shape"),
+           py::arg("scale"), py::arg("shift"));
+
   py::class_<PyGather>(m, "Gather", "Copies listed rows of an Array into dense columns.")
-      .def(py::init(&MakeGather), py::arg("array"), py::arg("apart"), py::arg("columns"))
+      .def(py::init(&MakeGather), py::arg("array"), py::arg("apart"), py::arg("columns"),
+           py::arg("cast").none(true))
       .def("take", &Take, py::arg("rows").noconvert(), py::arg("threads"))
       .def("take_into", &TakeInto, py::arg("rows").noconvert(), py::arg("out").noconvert(),
            py::arg("threads"));

@@ -15,6 +15,7 @@ from npyfast._fields import AnyArray
 from npyfast._plan import Plan, RowNumbers, Run
 
 if TYPE_CHECKING:
+    from npyfast._cast import Cast
     from npyfast._header import Header
 
 VARIABLE = "NPYFAST_BACKEND"
@@ -36,6 +37,9 @@ class Rows(Protocol):
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         """The same into `out`, which has the right shape and dtype and is C-contiguous."""
+
+    def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Rows:
+        """The same rows in another shape, of as many items, then cast."""
 
 
 class Stream(Iterator[Any], Protocol):
@@ -62,11 +66,18 @@ class Backend(Protocol):
 
     def read_header(self, path: str) -> Header: ...
 
-    def open(self, files: Sequence[str]) -> Rows:
-        """Opens the shards of one array."""
+    def open(self, files: Sequence[str], headers: Sequence[Header] | None = None) -> Rows:
+        """Opens the shards of one array: `.npy` files; or, with `headers`, files of any kind that
+        hold what these say, from byte `data_offset` on."""
+
+    def open_row_files(self, files: Sequence[str]) -> Rows:
+        """The rows of `.npy` files that hold one each; they are opened when a row is taken."""
 
     def view(self, memory: AnyArray) -> Rows:
         """Rows of an array in memory."""
+
+    def can_read(self, rows: Rows) -> bool:
+        """Whether it makes batches of these rows, whoever has opened them."""
 
     def statistics(self) -> Counters:
         """New counters, for streams of this backend."""
@@ -82,11 +93,12 @@ class Backend(Protocol):
         readahead: str,
         statistics: Counters,
         pack: Callable[..., Any] | None,
+        records: bool = False,
     ) -> Stream:
         """The batches of a run. `pack` makes an element of the flat columns of all leaves; None:
         the only column itself, or the tuple of them. With `group` larger than one,
         an item is up to that many full batches in arrays of shape (batches, batch_size, ...); the
-        first items are smaller."""
+        first items are smaller. With `records` a structured dtype stays one column."""
 
 
 @functools.cache
@@ -133,3 +145,12 @@ def backend() -> Backend:
 def backend_reason() -> str:
     """Why it is this one."""
     return _chosen()[1]
+
+
+def backend_for(leaves: Sequence[Rows]) -> Backend:
+    """The backend that makes batches of these rows: NumPy's, where some are read by Python."""
+    chosen = backend()
+    if all(chosen.can_read(rows) for rows in leaves):
+        return chosen
+    made_by_numpy: Backend = importlib.import_module("npyfast._backends.numpy")
+    return made_by_numpy

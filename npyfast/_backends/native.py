@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from npyfast import _core
+from npyfast._cast import Cast
 from npyfast._fields import AnyArray, columns, native
-from npyfast._header import Header, read_header_native
+from npyfast._header import Header, header_bytes, read_header_native
 from npyfast._nest import leaves
 from npyfast._plan import Plan, RowNumbers, Run
 
-NAME = "native"
+if TYPE_CHECKING:
+    from npyfast._backends import Rows as AnyRows
 
-# Asking reads some files of /proc and /sys: once is enough.
-usable_cpus = functools.cache(_core.usable_cpus)
+NAME = "native"
 
 
 def read_header(path: str) -> Header:
@@ -26,30 +27,52 @@ def read_header(path: str) -> Header:
     return read_header_native(path)
 
 
+@dataclass(frozen=True)
+class Files:
+    """Where an array was opened from, for whoever has to open it again."""
+
+    paths: tuple[bytes, ...] = ()
+    extents: tuple[tuple[bytes, int], ...] = ()  # of each: the header of its data, and its place
+    one_row_each: bool = False
+
+
 class Rows:
-    """Rows that the core has mapped or views."""
+    """Rows that the core has mapped, reads or views."""
 
     def __init__(
-        self, array: _core.Array, dtype: np.dtype[np.generic], files: Sequence[str] = ()
+        self,
+        array: _core.Array,
+        dtype: np.dtype[np.generic],
+        files: Files,
+        cast: Cast | None = None,
+        row_shape: tuple[int, ...] | None = None,
     ) -> None:
         self._array = array
+        self._stored = dtype
         self.files = files
-        self.dtype = native(dtype)
-        self.row_shape = array.row_shape
-        self._records = _core.Gather(array, False, [(self.dtype, self.row_shape)])
+        self.cast = cast
+        self.dtype = native(dtype) if cast is None else cast.dtype
+        self.row_shape: tuple[int, ...] = array.row_shape if row_shape is None else row_shape
+        self._cast = None
+        if cast is not None:
+            self._cast = _core.Cast(array, cast.dtype, self.row_shape, cast.scale, cast.shift)
+        self._records = _core.Gather(array, False, [(self.dtype, self.row_shape)], self._cast)
 
     def __len__(self) -> int:
         return self._array.rows
 
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
-        return self._records.take(rows, threads or usable_cpus())[0]
+        return self._records.take(rows, threads or 0)[0]
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
-        self._records.take_into(rows, out, threads or usable_cpus())
+        self._records.take_into(rows, out, threads or 0)
+
+    def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Rows:
+        return Rows(self._array, self._stored, self.files, cast, row_shape)
 
     @property
     def file_bytes(self) -> int:
-        """Bytes of all files together; 0 for memory."""
+        """Bytes of all files together; 0 for memory, and for files of one row each."""
         return self._array.file_bytes
 
     @property
@@ -59,24 +82,46 @@ class Rows:
 
     @property
     def row_type(self) -> str:
-        """Dtype and shape of a row, in words."""
+        """Dtype and shape of a row as it is stored, in words."""
         return self._array.row_type
 
     def columns(self) -> _core.Gather:
         """Copies rows into one array for each field."""
         specs = [(c.dtype, c.shape) for c in leaves(columns(self.dtype, self.row_shape))]
-        return _core.Gather(self._array, True, specs)
+        return _core.Gather(self._array, True, specs, self._cast)
+
+    def records(self) -> _core.Gather:
+        """Copies rows into one array, whatever fields they have."""
+        return self._records
 
 
-def open(files: Sequence[str]) -> Rows:
+def open(files: Sequence[str], headers: Sequence[Header] | None = None) -> Rows:
     """Maps the shards of one array."""
-    array = _core.Array.open([os.fsencode(path) for path in files])
-    return Rows(array, array.dtype, files)
+    paths = tuple(os.fsencode(path) for path in files)
+    if headers is None:
+        array = _core.Array.open(paths)
+        return Rows(array, array.dtype, Files(paths))
+    extents = tuple((header_bytes(header), header.data_offset) for header in headers)
+    array = _core.Array.open_extents([(path, *at) for path, at in zip(paths, extents, strict=True)])
+    # Not the array's dtype, which knows no types of other packages, such as bfloat16.
+    return Rows(array, headers[0].dtype, Files(paths, extents))
+
+
+def open_row_files(files: Sequence[str]) -> Rows:
+    """The rows of files that hold one each."""
+    paths = tuple(os.fsencode(path) for path in files)
+    array = _core.Array.open_row_files(paths)
+    return Rows(array, array.dtype, Files(paths, one_row_each=True))
 
 
 def view(memory: AnyArray) -> Rows:
     """Rows of an array in memory."""
-    return Rows(_core.Array.view(memory), memory.dtype)
+    return Rows(_core.Array.view(memory), memory.dtype, Files())
+
+
+def can_read(rows: AnyRows) -> bool:
+    """Only what the core has opened: Python has no part in making batches."""
+    return isinstance(rows, Rows)
 
 
 def statistics() -> _core.Statistics:
@@ -94,16 +139,18 @@ def stream(
     readahead: str,
     statistics: _core.Statistics,
     pack: Callable[..., Any] | None,
+    records: bool = False,
 ) -> _core.Stream:
     """The batches of a run; see npyfast._backends.Backend."""
     selection = plan.selection
     return _core.Stream(
-        leaves=[leaf.columns() for leaf in leaf_rows],
+        leaves=[leaf.records() if records else leaf.columns() for leaf in leaf_rows],
         plan=_core.Plan(
             start=selection.start,
             step=selection.step,
             size=selection.size,
             list=selection.list,
+            order=selection.order,
             batch_size=plan.batch_size,
             seed=plan.seed,
             blocks=plan.blocks,
@@ -115,7 +162,7 @@ def stream(
         start_batch=run.start_batch,
         epochs=run.epochs,
         group=group,
-        threads=threads or usable_cpus(),
+        threads=threads or 0,
         readahead=readahead,
         statistics=statistics,
         pack=pack,

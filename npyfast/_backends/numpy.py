@@ -8,15 +8,21 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from npyfast._backends.converted import Converted
+from npyfast._cast import Cast
 from npyfast._errors import NpyFormatError
 from npyfast._fields import AnyArray, native, split, to_native
 from npyfast._header import Header, read_header_numpy
 from npyfast._nest import leaves
 from npyfast._plan import Plan, RowNumbers, Run, resolve_rows
+
+if TYPE_CHECKING:
+    from npyfast._backends import Rows as AnyRows
 
 NAME = "numpy"
 
@@ -114,33 +120,86 @@ class Rows:
             array = self._mapped(array)
         return to_native(array[rows])
 
+    def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Converted:
+        return Converted(self, cast, row_shape)
 
-def open(files: Sequence[str]) -> Rows:
+
+class RowFiles:
+    """The rows of files that hold one each, opened when a row is taken."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._files = files
+        self._first = read_header(files[0])
+        _refuse_objects(files[0], self._first.dtype)
+        self.dtype = native(self._first.dtype)
+        self.row_shape = self._first.shape
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
+        out: AnyArray = np.ndarray((len(rows), *self.row_shape), self.dtype)
+        self.take_into(rows, out, threads)
+        return out
+
+    def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
+        for i, row in enumerate(resolve_rows(rows, len(self))):
+            path = self._files[row]
+            header = read_header(path)
+            _refuse_objects(path, header.dtype)
+            _check_alike("files", "shape", self._files[0], self._first, path, header)
+            if header.nbytes:  # np.load can't read items of no bytes
+                out[i] = to_native(np.load(path, allow_pickle=False))
+
+    def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Converted:
+        return Converted(self, cast, row_shape)
+
+
+def open(files: Sequence[str], headers: Sequence[Header] | None = None) -> Rows:
     """Maps the shards of one array."""
-    headers = [read_header(path) for path in files]
+    if headers is None:
+        headers = [read_header(path) for path in files]
     for path, header in zip(files, headers, strict=True):
         _check_shard(files[0], headers[0], path, header)
     shards = [File(path, header) for path, header in zip(files, headers, strict=True)]
     return Rows(headers[0].dtype, headers[0].shape[1:], shards)
 
 
-def _check_shard(first: str, expected: Header, path: str, header: Header) -> None:
-    if header.dtype.hasobject:
+def open_row_files(files: Sequence[str]) -> RowFiles:
+    """The rows of files that hold one each."""
+    return RowFiles(files)
+
+
+def _refuse_objects(path: str, dtype: np.dtype[Any]) -> None:
+    if dtype.hasobject:
         raise TypeError(
             f"{path}: holds Python objects (dtype object), which npyfast never unpickles; "
             "save the array with a numeric or fixed-length string dtype"
         )
+
+
+def _check_shard(first: str, expected: Header, path: str, header: Header) -> None:
+    _refuse_objects(path, header.dtype)
     if header.shape == ():
         raise ValueError(f"{path}: holds a 0-dimensional array, which has no rows")
+    rows_apart = replace(expected, shape=expected.shape[1:])
+    _check_alike(
+        "shards", "row shape", first, rows_apart, path, replace(header, shape=header.shape[1:])
+    )
+
+
+def _check_alike(
+    what: str, shape: str, first: str, expected: Header, path: str, header: Header
+) -> None:
     if header.dtype != expected.dtype:
         raise ValueError(
-            f"the shards of one array must have one dtype: {first} has {expected.dtype}, "
+            f"the {what} of one array must have one dtype: {first} has {expected.dtype}, "
             f"{path} has {header.dtype}"
         )
-    if header.shape[1:] != expected.shape[1:]:
+    if header.shape != expected.shape:
         raise ValueError(
-            f"the shards of one array must have one row shape: {first} has {expected.shape[1:]}, "
-            f"{path} has {header.shape[1:]}"
+            f"the {what} of one array must have one {shape}: {first} has {expected.shape}, "
+            f"{path} has {header.shape}"
         )
 
 
@@ -157,22 +216,33 @@ def view(memory: AnyArray) -> Rows:
     return Rows(array.dtype, array.shape[1:], [array])
 
 
+def can_read(rows: AnyRows) -> bool:
+    """Whatever has rows to take."""
+    return True
+
+
 class Statistics:
     """What streams count together."""
 
     def __init__(self) -> None:
-        self._counting = threading.Lock()
+        self._lock, self._process = threading.Lock(), os.getpid()
         self._batches = self._rows = self._bytes = self._waits = self._wait_ns = 0
 
+    def _counting(self) -> threading.Lock:
+        if self._process != os.getpid():
+            # A forked child: a thread of the parent may have held it.
+            self._lock, self._process = threading.Lock(), os.getpid()
+        return self._lock
+
     def counters(self) -> tuple[int, ...]:
-        with self._counting:
+        with self._counting():
             counted = (self._batches, self._rows, self._bytes, self._waits, self._wait_ns)
         # Nothing is made ahead, and nothing read but by the copy itself.
         return *counted, 0, 0, 0
 
     def count(self, item: Item, wait_ns: int) -> None:
         """Counts an item for which its reader has waited so long."""
-        with self._counting:
+        with self._counting():
             self._batches += item.batches
             self._rows += item.rows
             self._bytes += item.bytes
@@ -219,7 +289,7 @@ class Stream:
 
 
 def stream(
-    leaf_rows: Sequence[Rows],
+    leaf_rows: Sequence[AnyRows],
     plan: Plan,
     run: Run,
     *,
@@ -228,11 +298,13 @@ def stream(
     readahead: str,
     statistics: Statistics,
     pack: Callable[..., Any] | None,
+    records: bool = False,
 ) -> Stream:
     """The batches of a run; see npyfast._backends.Backend."""
 
     def item(rows: RowNumbers, batches: int) -> Item:
-        flat = [column for leaf in leaf_rows for column in leaves(split(leaf.take(rows, threads)))]
+        taken = [leaf.take(rows, threads) for leaf in leaf_rows]
+        flat = taken if records else [column for leaf in taken for column in leaves(split(leaf))]
         if group > 1:
             shape = (batches, len(rows) // batches)
             flat = [column.reshape(*shape, *column.shape[1:]) for column in flat]

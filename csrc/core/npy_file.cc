@@ -1,0 +1,65 @@
+#include "core/npy_file.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "core/dtype_name.h"
+#include "core/errors.h"
+
+namespace npyfast {
+namespace {
+
+// Headers are rarely longer, and nothing shorter than a page is read anyway.
+constexpr size_t kUsualHeaderBytes = 4096;
+
+}  // namespace
+
+std::string ShapeText(std::span<const int64_t> shape) {
+  std::string text = "(";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+Header ReadHeader(const OpenFile& file) {
+  try {
+    std::string bytes = file.Start(kUsualHeaderBytes);
+    const auto wanted =
+        static_cast<size_t>(HeaderBytes(std::string_view(bytes).substr(0, kPrefixBytes)));
+    if (wanted > kUsualHeaderBytes) bytes = file.Start(wanted);
+    return ParseHeader(std::string_view(bytes).substr(0, wanted));
+  } catch (const FormatError& e) {
+    throw FormatError(file.path() + ": not a readable .npy file: " + e.what());
+  }
+}
+
+void RefuseObjects(const std::string& name, const Dtype& dtype) {
+  if (!dtype.has_objects()) return;
+  throw ObjectDtypeError(name +
+                         ": holds Python objects (dtype object), which npyfast never unpickles; "
+                         "save the array with a numeric or fixed-length string dtype");
+}
+
+void CheckData(const OpenFile& file, const Header& header) {
+  RefuseObjects(file.path(), header.dtype);
+  const int64_t held = std::max<int64_t>(file.stamp().size - header.data_offset, 0);
+  if (held >= header.data_bytes()) return;
+  throw FormatError(file.path() + ": holds " + Grouped(held) +
+                    " bytes of data, its header promises " + Grouped(header.data_bytes()) + " " +
+                    ShapeText(header.shape) + " " + DtypeName(header.dtype) +
+                    ": the file is truncated; copy it again");
+}
+
+void CheckAlike(const Alike& names, const std::string& first_path, const Dtype& first_dtype,
+                std::span<const int64_t> first_shape, const std::string& path, const Dtype& dtype,
+                std::span<const int64_t> shape) {
+  const auto refuse = [&](const std::string& what, const std::string& first,
+                          const std::string& other) {
+    throw Error(std::string("the ") + names.files + " of one array must have one " + what + ": " +
+                first_path + " has " + first + ", " + path + " has " + other);
+  };
+  if (!SameDtype(dtype, first_dtype)) refuse("dtype", DtypeName(first_dtype), DtypeName(dtype));
+  if (!std::equal(shape.begin(), shape.end(), first_shape.begin(), first_shape.end()))
+    refuse(names.shape_name, ShapeText(first_shape), ShapeText(shape));
+}
+
+}  // namespace npyfast

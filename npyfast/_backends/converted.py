@@ -1,0 +1,35 @@
+"""Rows that are reshaped and cast when they are taken: by NumPy, the specification."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from npyfast._cast import Cast
+from npyfast._fields import AnyArray
+from npyfast._plan import RowNumbers
+
+if TYPE_CHECKING:
+    from npyfast._backends import Rows
+
+
+class Converted:
+    """The rows of another Rows, in another shape, dtype or both."""
+
+    def __init__(self, rows: Rows, cast: Cast | None, row_shape: tuple[int, ...] | None) -> None:
+        self._rows = rows
+        self._cast = cast
+        self.dtype = rows.dtype if cast is None else cast.dtype
+        self.row_shape = rows.row_shape if row_shape is None else row_shape
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
+        taken = self._rows.take(rows, threads).reshape(len(rows), *self.row_shape)
+        return taken if self._cast is None else self._cast(taken)
+
+    def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
+        out[...] = self.take(rows, threads)
+
+    def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Converted:
+        return Converted(self, cast, row_shape)
