@@ -11,14 +11,21 @@ from collections.abc import Iterable
 Path = str | os.PathLike[str]
 
 
-def natural_key(path: str) -> list[tuple[int, int, str]]:
+_NUMBER = re.compile(r"\d+")
+
+
+def natural_key(path: str) -> str:
     """A sort key under which "part-2" comes before "part-10"."""
-    # Digits sort before text at the same place; equal numbers ("7", "07") by their text.
-    return [
-        (0, int(part), part) if part.isdecimal() else (1, 0, part)
-        for part in re.split(r"(\d+)", path)
-        if part
-    ]
+    # One text, because a million tuples take many times as long to make and to compare.
+    return _NUMBER.sub(_number_key, path)
+
+
+def _number_key(match: re.Match[str]) -> str:
+    """A number as text that sorts by its length, then by its digits, and before any other text;
+    equal ones ("7", "07") by how they are written."""
+    written = match.group()
+    digits = written.lstrip("0") if written.isascii() else str(int(written))
+    return f"\0{chr(1 + len(digits))}{digits}{written}\0"
 
 
 def expand(path: Path) -> list[str]:
@@ -34,10 +41,11 @@ def expand(path: Path) -> list[str]:
         raise ValueError(f"{name!r}: a path has no null characters")
     if os.path.isdir(name):
         with os.scandir(name) as entries:
-            found = [entry.path for entry in entries if entry.name.endswith(".npy")]
+            found = [entry.name for entry in entries if entry.name.endswith(".npy")]
         if not found:
-            raise FileNotFoundError(errno.ENOENT, "the directory has no .npy files", name)
-        return sorted(found, key=natural_key)
+            nothing = "the directory has no .npy files; a pattern finds others, as 'folder/*.npz'"
+            raise FileNotFoundError(errno.ENOENT, nothing, name)
+        return [os.path.join(name, file) for file in sorted(found, key=natural_key)]
     if not os.path.lexists(name) and glob.has_magic(name):
         found = glob.glob(name, recursive=True)
         if not found:
@@ -46,6 +54,15 @@ def expand(path: Path) -> list[str]:
     return [name]
 
 
-def expand_all(paths: Iterable[Path]) -> list[str]:
-    """The files that the paths mean, in the order of the paths."""
-    return [name for path in paths for name in expand(path)]
+def expand_all(paths: Iterable[Path], npy_are_files: bool = False) -> list[str]:
+    """The files that the paths mean, in the order of the paths.
+
+    With `npy_are_files`, "*.npy" without magic characters is a file without a look at it: looking
+    at a million files takes longer than all else.
+    """
+    found = []
+    for path in paths:
+        name = os.fsdecode(os.fspath(path))
+        is_file = npy_are_files and name.endswith(".npy") and not glob.has_magic(name)
+        found += [name] if is_file and "\0" not in name else expand(path)
+    return found

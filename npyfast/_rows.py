@@ -179,7 +179,8 @@ def open_rows(source: Any) -> Rows:
 
     Args:
         source: a `.npy` file, a glob pattern, a directory, a list of files (the shards of one
-            array), an array in memory, or what `npyfast.source` returns.
+            array), an `.npz` or HDF5 file of one array, an array in memory, or what
+            `npyfast.source` returns.
 
     Returns:
         `Rows`, with the shape of all shards together.

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from npyfast._backends import Rows as BackendRows
 from npyfast._backends import backend
+from npyfast._cast import Cast
+from npyfast._errors import NpyFormatError
 from npyfast._fields import AnyArray
+from npyfast._formats import HDF5, NPY, NPZ, format_of, hdf5, list_keys, make_shape, member_name
+from npyfast._formats import npz as _npz
+from npyfast._formats.raw import Layout, locate
 from npyfast._nest import Nest, leaves, map_nest
 from npyfast._paths import Path, expand_all
 
@@ -20,15 +28,38 @@ LEAVES = (
 )
 
 
+@dataclass(frozen=True)
+class _Options:
+    """How a leaf is read, and what becomes of its rows."""
+
+    per_file: str | None = None
+    key: str | None = None
+    layout: Layout | None = None  # of raw binary data
+    cast: Any = None
+    scale: Any = None
+    shift: Any = None
+    row_shape: tuple[int, ...] | None = None
+
+    @property
+    def casts(self) -> bool:
+        return any(option is not None for option in (self.cast, self.scale, self.shift))
+
+
 class Source:
     """A leaf of `npyfast.dataset`: the files of one array, or an array in memory.
 
     Made by `npyfast.source`; everything that takes a path takes a Source as well.
     """
 
-    def __init__(self, files: tuple[str, ...], memory: AnyArray | None = None) -> None:
+    def __init__(
+        self,
+        files: tuple[str, ...],
+        memory: AnyArray | None = None,
+        options: _Options = _Options(),
+    ) -> None:
         self._files = files
         self._memory = memory
+        self._options = options
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -40,47 +71,266 @@ class Source:
         """What error messages call it."""
         if self._memory is not None:
             return f"the array of shape {self._memory.shape} in memory"
+        key = self._options.key
+        first = self._files[0] if key is None else member_name(self._files[0], key)
         if len(self._files) == 1:
-            return self._files[0]
-        return f"{self._files[0]} and {len(self._files) - 1} more files"
+            return first
+        return f"{first} and {len(self._files) - 1} more files"
 
     def open(self) -> BackendRows:
         """The rows, by the backend that copies them."""
+        rows = self._open()
+        options = self._options
+        shape = None
+        if options.row_shape is not None:
+            shape = _new_shape(self.name, rows.row_shape, options.row_shape)
+        cast = None
+        if options.casts:
+            row_shape = rows.row_shape if shape is None else shape
+            try:
+                cast = Cast.make(rows.dtype, row_shape, options.cast, options.scale, options.shift)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{self.name}: {error}") from None
+        return rows if cast is None and shape is None else rows.converted(cast, shape)
+
+    def _open(self) -> BackendRows:
+        """The rows as they are in the files, or in memory."""
         if self._memory is not None:
             return backend().view(self._memory)
-        return backend().open(self._files)
+        files, options = self._files, self._options
+        if options.per_file is not None:
+            return backend().open_row_files(files)
+        if options.layout is not None:
+            layout = options.layout
+            return backend().open(files, [locate(path, layout) for path in files])
+        found = format_of(files[0])
+        if found in (NPZ, HDF5):
+            key = options.key
+            if key is None:
+                key = _only_key(files[0], self.keys())
+            if found == HDF5:
+                return hdf5.open(files, key)
+            headers = [_npz.locate(path, key) for path in files]
+            for path, header in zip(files, headers, strict=True):
+                if header.shape == ():
+                    raise ValueError(
+                        f"{member_name(path, key)}: holds a 0-dimensional array, which has no rows"
+                    )
+            return backend().open(files, headers)
+        if options.key is not None:
+            _refuse_key(files[0], options.key, found)
+        return backend().open(files)
+
+    def keys(self) -> list[str] | None:
+        """The names of the arrays that its `.npz` or HDF5 files hold; None for other files.
+
+        Raises ValueError naming two files that hold different ones.
+        """
+        if not self._files or self._options.layout or self._options.per_file:
+            return None
+        found = format_of(self._files[0])
+        if found not in (NPZ, HDF5):
+            return None
+        list_of = _npz.keys if found == NPZ else hdf5.keys
+        first = list_of(self._files[0])
+        for path in self._files[1:]:
+            others = list_of(path)
+            if set(others) != set(first):
+                raise ValueError(
+                    "the files of one source must hold the same arrays: "
+                    f"{self._files[0]} has {list_keys(first)}, {path} has {list_keys(others)}; "
+                    "npyfast.source(..., key=...) chooses one"
+                )
+        return first
+
+    def of_key(self, key: str) -> Source:
+        """One array of its `.npz` or HDF5 files."""
+        return Source(self._files, options=replace(self._options, key=key))
+
+    def extracted(self, folder: str, create: Callable[[str, int], Any] | None = None) -> Source:
+        """The same rows, with compressed members of `.npz` archives, which can't be opened, written
+        to `.npy` files in a folder; `create(path, size)` opens each of them for so many bytes."""
+        if self._memory is not None or self._options.layout or self._options.per_file:
+            return self
+        if format_of(self._files[0]) != NPZ:
+            return self
+        key = self._options.key
+        if key is None:
+            key = _only_key(self._files[0], self.keys())
+        if not any(_npz.is_compressed(path, key) for path in self._files):
+            return self
+        written = []
+        for number, path in enumerate(self._files):
+            written.append(os.path.join(folder, f"{number}.npy"))
+            size = _npz.unpacked_bytes(path, key)
+            with create(written[-1], size) if create else open(written[-1], "wb") as file:
+                _npz.extract(path, key, file)
+        return Source(tuple(written), options=replace(self._options, key=None))
+
+    def is_chunked(self) -> bool:
+        """Whether h5py has to read it, which takes a whole chunk for each row in random order."""
+        if self._memory is not None or self._options.layout or self._options.per_file:
+            return False
+        return format_of(self._files[0]) == HDF5 and isinstance(self._open(), hdf5.Rows)
 
     def __repr__(self) -> str:
         return f"npyfast.Source({self.name})"
 
 
-def source(path: Path | Sequence[Path]) -> Source:
-    """A leaf with options, for `npyfast.dataset`, `npyfast.batches` and `npyfast.open`.
+def _only_key(path: str, keys: list[str] | None) -> str:
+    if keys is not None and len(keys) == 1:
+        return keys[0]
+    raise ValueError(
+        f"{path}: holds {len(keys or [])} arrays: choose one by npyfast.source(path, key=...), of "
+        f"{list_keys(keys or [])}"
+        if keys
+        else f"{path}: holds no arrays"
+    )
+
+
+def _refuse_key(path: str, key: str, found: str) -> NoReturn:
+    os.stat(path)  # that it is missing says more
+    if found == NPY:
+        raise ValueError(f"{path}: is a .npy file, which holds one array: leave key={key!r} out")
+    raise NpyFormatError(
+        f"{path}: is neither a .npz archive nor an HDF5 file, which key={key!r} is for"
+    )
+
+
+def _new_shape(name: str, old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
+    """The option row_shape, with the -1 in it worked out."""
+    items, known = math.prod(old), math.prod(n for n in new if n >= 0)
+    if -1 in new and known and items % known == 0:
+        return tuple(items // known if n < 0 else n for n in new)
+    if -1 in new or items != known:
+        raise ValueError(
+            f"{name}: rows of shape {old}, {items:,} items, can't be reshaped to row_shape={new}"
+        )
+    return new
+
+
+def source(
+    path: Path | Sequence[Path] | AnyArray,
+    *,
+    per_file: str | None = None,
+    key: str | None = None,
+    dtype: npt.DTypeLike | None = None,
+    shape: int | Sequence[int] | None = None,
+    offset: int = 0,
+    cast: npt.DTypeLike | None = None,
+    scale: npt.ArrayLike | None = None,
+    shift: npt.ArrayLike | None = None,
+    row_shape: int | Sequence[int] | None = None,
+) -> Source:
+    """One array with options, for `npyfast.dataset`, `npyfast.batches` and `npyfast.open`.
 
     Args:
-        path: a `.npy` file, a glob pattern, a directory (its `*.npy` in natural order: `part-2`
-            before `part-10`), or a list of them. Several files are the shards of one array,
-            concatenated along axis 0.
+        path: a `.npy`, `.npz` or HDF5 file, or one of raw binary data; a glob pattern; a directory
+            (its `*.npy` in natural order: `part-2` before `part-10`); a list of them; or an array
+            in memory. Several files are the shards of one array, concatenated along axis 0.
+        per_file: "row": each `.npy` file is one row, and all have the same dtype and shape. They
+            are opened when their row is needed, so that a million of them can be used.
+        key: which array of `.npz` or HDF5 files (a dataset's path, as "train/images"). Needed where
+            they hold several.
+        dtype: makes the files raw binary data of this dtype: items in C order, and no header.
+        shape: of the array in each raw file, rows first; -1 rows are as many as the file holds. By
+            default (-1,).
+        offset: the byte where the data of each raw file begins.
+        cast: the dtype of the rows that come out: float16, bfloat16, float32 or float64 from any
+            bool, integer or float; an integer type from bools and integers, where a value that does
+            not fit wraps around, as by NumPy's `astype`.
+        scale, shift: rows are multiplied by `scale`, then `shift` is added, in the dtype of the
+            result, which must be a float type. Numbers, or arrays that broadcast over a row (such
+            as one number for each channel).
+        row_shape: the shape of each row that comes out, before `cast`, `scale` and `shift`. An int
+            or a tuple; one -1 in it is worked out.
 
     Returns:
         A `Source`. The files are looked up now, and opened when it is used.
 
     Raises:
         FileNotFoundError: a pattern or directory without files.
+        ValueError: an option's value; options that don't go together. When it is used: an option
+            that doesn't fit the files; a key that does not exist; a compressed member of an `.npz`;
+            a raw file whose size does not divide; a `row_shape` of another size.
+        TypeError: not a path, a list of paths or an array. When it is used: Python objects, or a
+            dtype that can't be cast.
+        ImportError: when it is used: an HDF5 file without h5py (`pip install 'npyfast[hdf5]'`).
 
     Example:
+        Shards, and one file a row:
+
         >>> import numpy as np, npyfast
         >>> np.save("part-0.npy", np.zeros((4, 2))); np.save("part-1.npy", np.ones((3, 2)))
         >>> npyfast.open(npyfast.source("part-*.npy")).shape
         (7, 2)
+        >>> np.save("a.npy", np.zeros((4, 2))); np.save("b.npy", np.ones((4, 2)))
+        >>> npyfast.open(npyfast.source(["a.npy", "b.npy"], per_file="row")).shape
+        (2, 4, 2)
+
+        One array of an archive, and raw binary data:
+
+        >>> np.savez("archive.npz", images=np.zeros((9, 784), np.uint8), labels=np.arange(9))
+        >>> npyfast.open(npyfast.source("archive.npz", key="labels")).shape
+        (9,)
+        >>> np.arange(12, dtype="float32").tofile("data.bin")
+        >>> npyfast.open(npyfast.source("data.bin", dtype="float32", shape=(-1, 4)))[2]
+        array([ 8.,  9., 10., 11.], dtype=float32)
+
+        Rows in another shape and dtype:
+
+        >>> images = npyfast.source("archive.npz", key="images", row_shape=(28, 28, 1))
+        >>> npyfast.open(images).shape
+        (9, 28, 28, 1)
+        >>> npyfast.open(npyfast.source(np.arange(3), cast="float32", scale=0.5, shift=1))[:]
+        array([1. , 1.5, 2. ], dtype=float32)
     """
-    if isinstance(path, (str, os.PathLike)):
-        return Source(tuple(expand_all([path])))
-    if isinstance(path, list) and path:
-        if not all(isinstance(item, (str, os.PathLike)) for item in path):
-            raise TypeError(f"a list of paths holds something else: {path!r}")
-        return Source(tuple(expand_all(path)))
-    raise TypeError(f"a path or a list of paths is needed, not {path!r}")
+    if per_file not in (None, "row"):
+        raise ValueError(f"per_file must be None or 'row', got {per_file!r}")
+    if key is not None and not isinstance(key, str):
+        raise ValueError(f"key must be None or a str, got {key!r}")
+    raw = [name for name, given in (("shape", shape is not None), ("offset", offset != 0)) if given]
+    if dtype is None and raw:
+        raise ValueError(f"{raw[0]} is for raw binary data: give its dtype as well")
+    if dtype is not None:
+        raw.insert(0, "dtype")
+    chosen = ["per_file"] * (per_file is not None) + ["key"] * (key is not None) + raw[:1]
+    if len(chosen) > 1:
+        raise ValueError(
+            f"{chosen[0]} and {chosen[1]} don't go together: per_file is for .npy files of one row "
+            "each, key for .npz and HDF5 files, dtype (with shape and offset) for raw binary data"
+        )
+    options = _Options(
+        per_file=per_file,
+        key=key,
+        layout=None if dtype is None else Layout.make(dtype, shape, offset),
+        cast=cast,
+        scale=scale,
+        shift=shift,
+        row_shape=None if row_shape is None else make_shape("row_shape", row_shape),
+    )
+    if isinstance(path, np.ndarray):
+        if chosen:
+            raise ValueError(f"{chosen[0]} is for files, not for an array in memory")
+        return Source((), path, options)
+    return Source(_files(path, options), options=options)
+
+
+def _files(path: Any, options: _Options) -> tuple[str, ...]:
+    """The files that a leaf means."""
+    paths = path if isinstance(path, list) else [path]
+    if not paths or not all(isinstance(item, (str, os.PathLike)) for item in paths):
+        if isinstance(path, list) and paths:
+            raise TypeError(f"a list of paths holds something else: {path!r:.200}")
+        raise TypeError(f"a path, a list of paths or an array is needed, not {path!r:.200}")
+    if options.layout is not None:
+        for item in paths:
+            if os.path.isdir(item):
+                raise ValueError(
+                    f"{os.fspath(item)}: is a directory, of which any file could be raw data: "
+                    f"write a pattern, such as '{os.path.join(os.fspath(item), '*.bin')}'"
+                )
+    return tuple(expand_all(paths, npy_are_files=options.per_file is not None))
 
 
 def as_source(leaf: Any) -> Source:
@@ -97,15 +347,25 @@ def as_source(leaf: Any) -> Source:
     raise TypeError(f"a source is {LEAVES}, or a tuple or dict of them; got {leaf!r:.200}{hint}")
 
 
+def as_sources(leaf: Any) -> Nest:
+    """The Source that a leaf of a nest means; the dict of those of all its arrays, where it is the
+    path of `.npz` or HDF5 files."""
+    made = as_source(leaf)
+    keys = None if leaf is made else made.keys()
+    return made if keys is None else {key: made.of_key(key) for key in keys}
+
+
 def open_nest(nest: Nest) -> tuple[Nest, list[BackendRows]]:
     """Opens every leaf of a nest of sources; returns the nest of opened leaves, and them in order.
 
     Raises ValueError naming two leaves that differ in their number of rows.
     """
-    sources = map_nest(as_source, nest)
+    sources = map_nest(as_sources, nest)
     opened = map_nest(lambda leaf: leaf.open(), sources)
     flat = list(leaves(opened))
     if not flat:
+        if list(leaves(nest)):
+            raise ValueError(f"{next(leaves(nest))!r} holds no arrays")
         raise ValueError(f"an empty {type(nest).__name__} has no rows; a source is {LEAVES}")
     names = [leaf.name for leaf in leaves(sources)]
     for name, rows in zip(names, flat, strict=True):

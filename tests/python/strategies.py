@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import expected
 import numpy as np
 from hypothesis import strategies as st
-from samples import in_order, random_array
+from hypothesis.extra import numpy as hnp
+from samples import dtypes, in_order, random_array
 
 import npyfast
 
@@ -21,6 +22,37 @@ Leaf = tuple[Any, Any]
 class Pair(NamedTuple):
     first: Any
     second: Any
+
+
+@st.composite
+def padded_dtypes(draw: Draw, fields: st.SearchStrategy[np.dtype[Any]]) -> np.dtype[Any]:
+    """Structures with gaps between their fields and behind them, or aligned as C has them."""
+    formats = draw(st.lists(fields, min_size=1, max_size=3))
+    names = [f"f{i}" for i in range(len(formats))]
+    if draw(st.booleans()):
+        return np.dtype({"names": names, "formats": formats}, align=True)
+    offsets, end = [], 0
+    for each in formats:
+        offsets.append(end + draw(st.integers(0, 5)))
+        end = offsets[-1] + each.itemsize
+    itemsize = end + draw(st.integers(0, 5))
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": itemsize})
+
+
+def file_dtypes() -> st.SearchStrategy[np.dtype[Any]]:
+    """Every dtype that a file can have, nested structures and sub-arrays among them."""
+    plain = st.one_of(
+        # NumPy itself can't load what takes no bytes, unless it is a field.
+        st.sampled_from([dtype for dtype in dtypes() if dtype.itemsize]),
+        hnp.scalar_dtypes(),
+        hnp.byte_string_dtypes(max_len=9),
+        hnp.unicode_string_dtypes(max_len=9),
+        st.integers(1, 9).map(lambda size: np.dtype(f"V{size}")),
+    )
+    nested = hnp.nested_dtypes(plain, max_leaves=5, max_itemsize=400)
+    made = st.one_of(plain, nested, padded_dtypes(plain), padded_dtypes(nested))
+    # A whole array of sub-arrays has their dimensions in its shape.
+    return made.filter(lambda dtype: dtype.subdtype is None and dtype.itemsize > 0)
 
 
 @st.composite
@@ -66,7 +98,7 @@ def nests(
 @st.composite
 def subsets(draw: Draw, rows: int) -> Any:
     """A value of the option `rows`."""
-    kind = draw(st.sampled_from(["all", "all", "slice", "list", "mask", "range"]))
+    kind = draw(st.sampled_from(["all", "all", "slice", "list", "mask", "range", "split"]))
     if kind == "slice":
         return draw(st.slices(rows))
     if kind == "list" and rows:
@@ -76,6 +108,12 @@ def subsets(draw: Draw, rows: int) -> Any:
         return np.array(draw(st.lists(st.booleans(), min_size=rows, max_size=rows)), bool)
     if kind == "range":
         return range(*draw(st.slices(rows)).indices(rows)) if rows else range(0)
+    if kind == "split":
+        parts = npyfast.split(
+            np.empty(rows), draw(st.floats(0, 1)), seed=draw(st.integers(0, 2**64 - 1))
+        )
+        part = parts[draw(st.integers(0, 1))]
+        return draw(st.just(part) | st.slices(len(part)).map(part.__getitem__))
     return None
 
 
@@ -93,7 +131,7 @@ def options(draw: Draw, rows: int) -> dict[str, Any]:
         made["shard"] = (draw(st.integers(0, count - 1)), count)
     if draw(st.booleans()):
         made["seed"] = draw(st.integers(0, 2**64 - 1))
-        if draw(st.booleans()):
+        if not isinstance(made["rows"], npyfast.RowSelection) and draw(st.booleans()):
             made["blocks"] = draw(st.tuples(st.integers(1, 20), st.integers(1, 100)))
     epochs = draw(st.none() | st.integers(1, 3) | st.just(-1))
     made["epochs"] = epochs

@@ -16,11 +16,12 @@ def has_tensor_type(dtype: np.dtype[Any]) -> bool:
         return has_tensor_type(dtype.subdtype[0])
     if dtype.names is not None:
         return all(has_tensor_type(dtype[name]) for name in dtype.names)
-    return dtype.char not in "VgG"
+    return dtype.char not in "gG" and (dtype.char != "V" or dtype.itemsize == 2)
 
 
 def as_tensor_has_it(array: Array) -> Array:
-    """What TensorFlow makes of an array: text is UTF-8, times are their int64."""
+    """What TensorFlow makes of an array: text is UTF-8, times are their int64, two bytes of
+    no type a bfloat16."""
     if array.dtype.kind == "U" and array.size == 0:
         return array.astype(object)  # NumPy 1 encodes nothing as floats, and forgets the shape
     if array.dtype.kind == "U":
@@ -29,6 +30,8 @@ def as_tensor_has_it(array: Array) -> Array:
         return array.astype(object)
     if array.dtype.kind in "mM":
         return array.view(np.int64)
+    if array.dtype == np.dtype("V2"):
+        return array.view(tf.bfloat16.as_numpy_dtype)
     return array
 
 

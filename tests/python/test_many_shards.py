@@ -47,6 +47,24 @@ def test_batches_with_few_descriptors(folder: Path, backend: str) -> None:
     assert processes.run(script, folder, SHARDS * ROWS, backend=backend) == ""
 
 
+def test_files_of_one_row_with_few_descriptors(folder: Path, backend: str) -> None:
+    script = """
+    import os, resource, sys
+    import numpy as np
+    import npyfast
+    source = npyfast.source(sys.argv[1], per_file="row")
+    batches = npyfast.batches(source, 100, True, seed=7)
+    before = len(os.listdir("/proc/self/fd"))
+    # Sixteen threads open one each.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before + 20, before + 20))
+    x = np.repeat(np.arange(int(sys.argv[2])), 2).reshape(len(batches) * 100, -1, 2)
+    for batch, expected in zip(batches, npyfast.batches(x, 100, True, seed=7), strict=True):
+        assert np.array_equal(batch, expected)
+    assert len(os.listdir("/proc/self/fd")) == before
+    """
+    assert processes.run(script, folder, SHARDS * ROWS, backend=backend) == ""
+
+
 @pytest.mark.usefixtures("backend")
 def test_the_first_bad_shard_is_named(folder: Path, tmp_path: Path) -> None:
     paths = [str(path) for path in sorted(folder.iterdir())[:1000]]

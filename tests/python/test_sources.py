@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from expected import assert_same, assert_same_batches
 from samples import Save, in_order
 
 import npyfast
+from npyfast._paths import natural_key
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -273,3 +275,101 @@ def test_read_header(save: Save) -> None:
         assert header.dtype == np.dtype(">i4")
         assert header.fortran_order
         assert header.data_offset + header.nbytes == os.path.getsize(path)
+
+
+def test_an_array_in_memory_with_options() -> None:
+    leaf = npyfast.source(X, row_shape=(2, 1), cast="float32", scale=2)
+    assert repr(leaf) == "npyfast.Source(the array of shape (12, 2) in memory)"
+    assert leaf.files == ()
+    assert_same(read(leaf), (X.astype("f4") * 2).reshape(12, 2, 1))
+    assert_same(read(npyfast.source(X)), X)
+
+
+def sharded(save: Save, array: Any, cuts: list[int], folder: str) -> str:
+    for number, part in enumerate(np.split(array, cuts)):
+        save(in_order(part, "CF"[number % 2]), f"{folder}/part-{number}.npy")
+    return os.path.dirname(save(array[:0], f"{folder}/part-none.npy"))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_nests_of_shards_of_different_lengths(save: Save, shuffle: bool) -> None:
+    count = 200
+    images = np.arange(count * 6, dtype="u1").reshape(count, 3, 2)
+    labels = np.arange(count)
+    weights = np.linspace(0, 1, count)
+    nest = {
+        "x": (
+            sharded(save, images, [1, 7, 150, 151], "images"),
+            [save(weights[:90]), save(weights[90:])],
+        ),
+        "y": f"{sharded(save, labels, list(range(0, count, 13)), 'labels')}/*.npy",
+        "z": (labels[::-1], npyfast.source(save(images), row_shape=-1)),
+    }
+    whole = {"x": (images, weights), "y": labels, "z": (labels[::-1], images.reshape(count, 6))}
+    seed = 3 if shuffle else None
+    made = npyfast.batches(nest, 32, shuffle, seed=seed, epochs=2)
+    wanted = expected.iteration(count, batch_size=32, seed=seed, epochs=2)
+    assert_same_batches(made, whole, wanted)
+
+
+def test_natural_order_is_what_it_is_of_the_numbers() -> None:
+    def key(name: str) -> Any:
+        parts = [part for part in re.split(r"(\d+)", name) if part]
+        return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts]
+
+    random = np.random.default_rng(0)
+    letters = list("0012379ab-._ \u0663é")
+    names = ["".join(random.choice(letters, random.integers(0, 9))) for _ in range(3000)]
+    assert sorted(names, key=natural_key) == sorted(names, key=key)
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "per_file of files": ({"per_file": "file"}, "per_file must be None or 'row', got 'file'"),
+    "per_file True": ({"per_file": True}, "per_file must be None or 'row', got True"),
+    "key of bytes": ({"key": b"x"}, "key must be None or a str, got b'x'"),
+    "key 0": ({"key": 0}, "key must be None or a str, got 0"),
+    "per_file and key": ({"per_file": "row", "key": "x"}, "per_file and key don't go together"),
+    "per_file and dtype": ({"per_file": "row", "dtype": "f4"}, "per_file and dtype don't go"),
+    "key and dtype": ({"key": "x", "dtype": "f4"}, "key and dtype don't go together: per_file is"),
+    "shape alone": ({"shape": (-1, 2)}, "shape is for raw binary data: give its dtype as well"),
+    "offset alone": ({"offset": 8}, "offset is for raw binary data: give its dtype as well"),
+    "key and shape": ({"key": "x", "shape": 3}, "shape is for raw binary data: give its dtype"),
+}
+
+
+@pytest.mark.parametrize(("options", "text"), WRONG.values(), ids=WRONG)
+def test_wrong_options(save: Save, options: dict[str, Any], text: str) -> None:
+    for what in (save(X), X):
+        with pytest.raises(ValueError) as caught:
+            npyfast.source(what, **options)
+        assert text in str(caught.value)
+
+
+def test_a_cast_that_there_is_not_names_the_file(save: Save) -> None:
+    path = save(np.array(["a", "b"]))
+    with pytest.raises(TypeError, match=re.escape(path)):
+        npyfast.batches((X[:2], npyfast.source(path, cast="float32")))
+    path = save(X)
+    with pytest.raises(ValueError, match=re.escape(path)):
+        npyfast.batches(npyfast.source(path, scale=2))
+
+
+@pytest.mark.parametrize("options", [{"per_file": "row"}, {"key": "x"}, {"dtype": "i4"}], ids=str)
+def test_options_of_files_alone(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="is for files, not for an array in memory"):
+        npyfast.source(X, **options)
+
+
+def test_a_key_for_what_holds_one_array(save: Save, tmp_path: Path) -> None:
+    path = save(X)
+    with pytest.raises(ValueError) as caught:
+        npyfast.batches(npyfast.source(path, key="x"))
+    assert str(caught.value) == (
+        f"{path}: is a .npy file, which holds one array: leave key='x' out"
+    )
+    (tmp_path / "notes").write_text("no array")
+    with pytest.raises(npyfast.NpyFormatError, match="is neither a .npz archive nor an HDF5 file"):
+        npyfast.batches(npyfast.source(tmp_path / "notes", key="x"))
+    with pytest.raises(FileNotFoundError) as missing:
+        npyfast.batches(npyfast.source(tmp_path / "missing", key="x"))
+    assert missing.value.filename == str(tmp_path / "missing")

@@ -1,0 +1,122 @@
+"""Files that hold arrays in other ways than `.npy`: what they are, and where their data lies.
+
+What lies in a file uncompressed becomes a `Header` with an absolute `data_offset`, which the
+backends map as they map a `.npy` file. The modules of this package find it.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import shlex
+import stat
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from npyfast._backends import backend
+from npyfast._header import Header, header_bytes, parse_header_numpy
+
+NPY, NPZ, HDF5, UNKNOWN = "a .npy file", "an .npz archive", "an HDF5 file", "no file of arrays"
+
+_SIGNATURES = {
+    b"\x93NUMPY": NPY,
+    b"PK\x03\x04": NPZ,
+    b"PK\x05\x06": NPZ,  # an archive of nothing
+}
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+_LISTED_KEYS = 40
+
+
+def format_of(path: str) -> str:
+    """Which of these a file is, by its first bytes.
+
+    What can't be read is UNKNOWN: whoever opens it finds out why.
+    """
+    try:
+        # Neither waiting for the writer of a pipe, nor reading what it wrote.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return UNKNOWN
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return UNKNOWN
+        start = os.pread(descriptor, 8, 0)
+        for signature, found in _SIGNATURES.items():
+            if start.startswith(signature):
+                return found
+        offset = 0  # where it stands, behind a user block of 512 bytes or a power of two more
+        while offset < status.st_size:
+            if os.pread(descriptor, 8, offset) == _HDF5_SIGNATURE:
+                return HDF5
+            offset = 2 * offset or 512
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+    return UNKNOWN
+
+
+def parse_header(data: bytes) -> Header:
+    """The header that these bytes begin with, by the backend's parser, so that all formats have the
+    same refusals. Raises NpyFormatError, which names no file."""
+    if backend().NAME == "native":
+        from npyfast import _core
+
+        return Header(*_core.parse_header(data))
+    return Header(*parse_header_numpy(data))
+
+
+def has_header(dtype: np.dtype[Any]) -> bool:
+    """Whether the header of a `.npy` file can say the dtype, as it can't where fields overlap."""
+    try:
+        header_bytes(Header((3, 0), (0,), dtype, False, 0))
+    except ValueError:
+        return False
+    return True
+
+
+def refuse_objects(name: str, dtype: np.dtype[Any]) -> None:
+    """Raises TypeError for a dtype that holds Python objects."""
+    if dtype.hasobject:
+        raise TypeError(
+            f"{name}: holds Python objects (dtype object), which npyfast never unpickles; "
+            "save the array with a numeric or fixed-length string dtype"
+        )
+
+
+def member_name(path: str, key: str) -> str:
+    """What error messages call one array of several in a file."""
+    return f"{path}[{key!r}]"
+
+
+def pack_command(path: str, key: str) -> str:
+    """The command that writes one array of a file into a `.npy` file."""
+    output = f"{key.strip('/').replace('/', '-')}.npy"
+    return shlex.join(["npyfast", "pack", path, "--key", key, "-o", output])
+
+
+def list_keys(keys: Sequence[str]) -> str:
+    """The keys of a file, for an error message."""
+    listed = ", ".join(map(repr, keys[:_LISTED_KEYS])) or "none"
+    more = len(keys) - _LISTED_KEYS
+    return f"{listed} and {more:,} more" if more > 0 else listed
+
+
+def make_shape(name: str, shape: Any) -> tuple[int, ...]:
+    """An option that is a shape, or a single int, as a tuple; -1 may stand once."""
+    parts = shape if isinstance(shape, (tuple, list)) else (shape,)
+    try:
+        if any(isinstance(n, (bool, np.bool_)) for n in parts):
+            raise TypeError
+        made = tuple(operator.index(n) for n in parts)
+    except TypeError:
+        made = (-2,)
+    if min(made, default=0) < -1 or made.count(-1) > 1 or max(made, default=0) >= 2**63:
+        raise ValueError(
+            f"{name} must be an int or a tuple of ints, -1 at most once, got {shape!r}"
+        )
+    return made

@@ -1,0 +1,97 @@
+"""Raw binary files: items one after the other, and nothing that says what they are."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from npyfast._errors import NpyFormatError
+from npyfast._formats import UNKNOWN, format_of, has_header, make_shape
+from npyfast._header import Header
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a raw file holds, as the options of `npyfast.source` describe it."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]  # -1 rows: as many as there are
+    offset: int
+
+    @staticmethod
+    def make(dtype: Any, shape: Any, offset: Any) -> Layout:
+        """Checks the options."""
+        if isinstance(dtype, str) and dtype == "bfloat16":
+            made = np.dtype("V2")  # as NumPy saves it; the name takes ml_dtypes
+        else:
+            try:
+                made = np.dtype(dtype)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"dtype must be what np.dtype takes, got {dtype!r}") from error
+        if made.hasobject:
+            raise TypeError(f"dtype {made} holds Python objects, which no file of raw data can")
+        if not has_header(made):
+            raise ValueError(
+                f"dtype {made} has fields that overlap, or are not in the order of their offsets: "
+                "list those that you need in that order"
+            )
+        if made.name == "bfloat16":
+            made = np.dtype("V2")
+        dims = make_shape("shape", (-1,) if shape is None else shape)
+        if not dims or -1 in dims[1:]:
+            raise ValueError(
+                f"shape may have -1 in the first place only, for the rows, got {shape!r}"
+            )
+        made, dims = made.base, dims + made.shape
+        items = math.prod(n for n in dims if n > 0)
+        if items * max(made.itemsize, 1) >= 2**63:
+            raise ValueError(f"shape {dims} of {made} is larger than any file")
+        if dims[0] < 0 and math.prod(dims[1:]) * made.itemsize == 0:
+            raise ValueError(f"a row of {made} {dims[1:]} takes no bytes: write the number of rows")
+        try:
+            start = -1 if isinstance(offset, bool) else operator.index(offset)
+        except TypeError:
+            start = -1
+        if not 0 <= start < 2**63:
+            raise ValueError(f"offset must be an int of at least 0, in bytes, got {offset!r}")
+        return Layout(made, dims, start)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
+
+def locate(path: str, layout: Layout) -> Header:
+    """The header of the array that a raw file holds.
+
+    Raises ValueError where its size does not divide into rows, or where it is no raw file;
+    NpyFormatError where it is too short for a given number of rows.
+    """
+    size = os.stat(path).st_size
+    found = format_of(path)
+    if found != UNKNOWN:
+        raise ValueError(f"{path}: is {found}: leave dtype, shape and offset out")
+    held = max(0, size - layout.offset)
+    row = f"rows of {layout.row_bytes:,} bytes, {layout.shape[1:]} {layout.dtype}"
+    rows = layout.shape[0]
+    if rows < 0:
+        rows, rest = divmod(held, layout.row_bytes)
+        if rest or layout.offset > size:
+            raise ValueError(
+                f"{path}: has {size:,} bytes, from offset {layout.offset:,} on {held:,}, which is "
+                f"no whole number of {row}: {rest:,} are left over"
+                if layout.offset <= size
+                else f"{path}: has {size:,} bytes, fewer than offset={layout.offset:,}"
+            )
+    elif rows * layout.row_bytes > held:
+        raise NpyFormatError(
+            f"{path}: has {size:,} bytes, from offset {layout.offset:,} on {held:,}, but "
+            f"{rows:,} {row} take {rows * layout.row_bytes:,}"
+        )
+    return Header((0, 0), (rows, *layout.shape[1:]), layout.dtype, False, layout.offset)
