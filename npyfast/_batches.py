@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from npyfast import _plan
-from npyfast._backends import Counters, Rows, Stream, backend
+from npyfast._backends import Backend, Counters, Rows, Stream, backend_for
 from npyfast._fields import columns
 from npyfast._memory import memory_limit
 from npyfast._nest import Nest, map_nest, packer
@@ -16,8 +16,13 @@ from npyfast._plan import Plan, Run
 from npyfast._shuffle import BlockShuffle, Shuffle, block_sizes, check_shuffle
 from npyfast._source import open_nest
 from npyfast._statistics import Statistics, of_counters
-
-Transform = Callable[[Any], Any]
+from npyfast._transform import (
+    DeliveredCounters,
+    Progress,
+    Transform,
+    Transformed,
+    TransformedByThreads,
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class Batching:
     """What `dataset` and `batches` have in common: opened leaves, and the plan of their batches."""
 
     leaves: list[Rows]
+    backend: Backend  # that makes batches of them
     structure: Nest  # of the elements, with a Column for each array
     plan: Plan
     run: Run  # of the first iteration
@@ -32,6 +38,7 @@ class Batching:
     threads: int | None
     readahead: str
     transform: Transform | None
+    transform_threads: int
     statistics: Counters  # of all streams
 
     def run_of(self, iteration: int) -> Run:
@@ -42,45 +49,29 @@ class Batching:
 
     def stream(self, run: Run, *, group: int = 1, transformed: bool = True) -> Stream:
         """The elements of one iteration."""
-        stream = backend().stream(
+        counters = self.statistics
+        if self.transform is None or not transformed:
+            return self._stream(run, group, counters)
+        if not isinstance(counters, DeliveredCounters):
+            return Transformed(self._stream(run, group, counters), self.transform)
+        taken = counters.taken
+
+        def begin(position: int) -> Stream:
+            return self._stream(run.after(self.plan, position), group, taken)
+
+        return TransformedByThreads(begin, self.transform, self.transform_threads, counters)
+
+    def _stream(self, run: Run, group: int, counters: Counters) -> Stream:
+        return self.backend.stream(
             self.leaves,
             self.plan,
             run,
             group=group,
             threads=self.threads,
             readahead=self.readahead,
-            statistics=self.statistics,
+            statistics=counters,
             pack=packer(self.structure),
         )
-        if self.transform is None or not transformed:
-            return stream
-        return Transformed(stream, self.transform)
-
-
-class Transformed:
-    """A stream of elements that a Python function has gone over."""
-
-    def __init__(self, stream: Stream, transform: Transform) -> None:
-        self._stream = stream
-        self._transform = transform
-
-    def __iter__(self) -> Transformed:
-        return self
-
-    def __next__(self) -> Any:
-        element = next(self._stream)
-        try:
-            return self._transform(element)
-        except StopIteration as error:
-            # It would end the iteration without a word, and lose every row behind.
-            raise RuntimeError("the transform raised StopIteration") from error
-
-    @property
-    def position(self) -> int:
-        return self._stream.position
-
-    def close(self) -> None:
-        self._stream.close()
 
 
 def make_batching(
@@ -98,12 +89,19 @@ def make_batching(
     start_batch: Any,
     threads: Any,
     readahead: Any,
+    transform_threads: Any = 1,
 ) -> Batching:
     """Checks every option, opens every leaf."""
     workers = _plan.make_threads(threads)
     _plan.check_readahead(readahead)
     if transform is not None and not callable(transform):
         raise ValueError(f"transform must be None or a function, got {transform!r}")
+    transformers = _plan.integer("transform_threads", transform_threads, 1, 2**15)
+    if transformers > 1 and transform is None:
+        raise ValueError(
+            f"transform_threads={transform_threads} needs a transform; npyfast's own threads are "
+            "the option threads"
+        )
     shuffle = check_shuffle(shuffle)
     opened, flat = open_nest(source)
     blocks = None
@@ -119,8 +117,11 @@ def make_batching(
         rows=rows,
         blocks=blocks,
     )
+    made_by = backend_for(flat)
+    counters = made_by.statistics()
     return Batching(
         leaves=flat,
+        backend=made_by,
         structure=map_nest(lambda leaf: columns(leaf.dtype, leaf.row_shape), opened),
         plan=plan,
         run=_plan.make_run(plan, epochs=epochs, start_epoch=start_epoch, start_batch=start_batch),
@@ -128,7 +129,8 @@ def make_batching(
         threads=workers,
         readahead=readahead,
         transform=transform,
-        statistics=backend().statistics(),
+        transform_threads=transformers,
+        statistics=counters if transformers == 1 else DeliveredCounters(counters),
     )
 
 
@@ -147,13 +149,15 @@ class Batches:
         self._batching = batching
         self._iterations = 0
         self._run = batching.run
-        self._stream: Stream | None = None
+        self._delivered: Stream | Progress = Progress()  # in the newest iteration
 
     def __iter__(self) -> Iterator[Any]:
         self._run = self._batching.run_of(self._iterations)
         self._iterations += 1
-        self._stream = self._batching.stream(self._run)
-        return self._stream
+        stream = self._batching.stream(self._run)
+        # An iterator that the caller lets go of must not live on here, threads and all.
+        self._delivered = stream.progress if isinstance(stream, TransformedByThreads) else stream
+        return stream
 
     def __len__(self) -> int:
         """Batches of one iteration. Raises TypeError for an endless one."""
@@ -169,8 +173,7 @@ class Batches:
         Given as `start_epoch` and `start_batch` (with the same seed, and an explicit `epochs`) they
         go on exactly there.
         """
-        delivered = 0 if self._stream is None else self._stream.position
-        return self._run.place(self._batching.plan, delivered)
+        return self._run.place(self._batching.plan, self._delivered.position)
 
     @property
     def statistics(self) -> Statistics:
@@ -185,7 +188,8 @@ class Batches:
 
     def __repr__(self) -> str:
         plan = self._batching.plan
-        shuffled = "in file order" if plan.seed is None else f"shuffled with seed {plan.seed}"
+        unshuffled = "in file order" if plan.selection.order is None else "in the split's order"
+        shuffled = unshuffled if plan.seed is None else f"shuffled with seed {plan.seed}"
         if plan.blocks is not None:
             shuffled += (
                 f" in blocks of {plan.blocks.block_rows:,} and windows of "
@@ -217,6 +221,7 @@ def batches(
     shard: Any = None,
     rows: Any = None,
     transform: Transform | None = None,
+    transform_threads: int = 1,
     start_epoch: int = 0,
     start_batch: int = 0,
     threads: int | None = None,
@@ -227,7 +232,8 @@ def batches(
     Args:
         source: a leaf, or a nest (tuples and dicts) of leaves with the same number of rows. A leaf
             is a path, a glob pattern, a directory, a list of paths, an array in memory, or what
-            `npyfast.source` returns; several files are the shards of one array.
+            `npyfast.source` returns; several files are the shards of one array. The path of `.npz`
+            or HDF5 files stands for a dict of their arrays.
         batch_size: rows of a batch.
         shuffle: False for the order of the files; True for a full, uniform shuffle, another one
             each epoch. "block": blocks of consecutive rows come in random order, and rows are mixed
@@ -244,9 +250,16 @@ def batches(
             count * batch_size rows, of which this worker gets the index-th part; the global order
             does not depend on count. Every worker has the same number of batches; the parts of a
             last, short one are as even as they can be, and may be empty.
-        rows: which rows take part: a slice, an integer array of row numbers, or a boolean mask.
+        rows: which rows take part: a slice, an integer array of row numbers, a boolean mask, or a
+            part that `npyfast.split` makes.
         transform: a function of one element (the same nest of arrays); what it returns is yielded
-            in its place.
+            in its place. What it raises is raised in its place.
+        transform_threads: how many threads run the function, each on another element; results come
+            in order nevertheless. 1: the reader runs it, when it asks for the element. More: up to
+            two elements for each thread are made ahead of the reader; the function must then bear
+            to be called by several threads at once. It is worth it where a call takes half a
+            millisecond or more outside of Python, as of NumPy, OpenCV and decoders, which let go
+            of the GIL; shorter ones get slower.
         start_epoch, start_batch: where to begin; `start_batch` goes with an explicit `epochs`.
         threads: how many make batches at once, the reader's among them; by default the CPUs that
             this process may use.
@@ -286,6 +299,7 @@ def batches(
             shard=shard,
             rows=rows,
             transform=transform,
+            transform_threads=transform_threads,
             start_epoch=start_epoch,
             start_batch=start_batch,
             threads=threads,

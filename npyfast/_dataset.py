@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from npyfast._batches import Transform, make_batching
+from npyfast._batches import make_batching
 from npyfast._engines import check_engine, choose
 from npyfast._engines.tensors import import_tensorflow
 from npyfast._nest import Nest
 from npyfast._plan import integer
 from npyfast._shuffle import Shuffle
+from npyfast._transform import Transform
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -26,6 +27,7 @@ def dataset(
     shard: Any = None,
     rows: Any = None,
     transform: Transform | None = None,
+    transform_threads: int = 1,
     start_epoch: int = 0,
     start_batch: int = 0,
     prefetch: int | None = None,
@@ -47,7 +49,9 @@ def dataset(
         transform: a function of one batch (the same nest of NumPy arrays), for what TensorFlow's
             ops can't do. What it returns may be any nest of arrays; dtypes and shapes are found
             from the first batch, for which it is called once more. Its first dimension is the
-            batch's.
+            batch's. What it raises for the first batch is raised here; for a later one,
+            TensorFlow's error has its text and traceback.
+        transform_threads: how many threads run it, in order nevertheless; as for `npyfast.batches`.
         prefetch: batches that TensorFlow keeps ready; 0: none, -1: tf.data.AUTOTUNE. The default
             needs no tuning: npyfast's own threads make batches ahead.
         engine: how batches reach tf.data. "graph": by an operation of TensorFlow's graph, with no
@@ -60,7 +64,7 @@ def dataset(
         A `tf.data.Dataset` of known cardinality. Each element has the nest of `source`, each tensor
         the shape `(batch, *row_shape)`; the batch dimension is static where all batches have the
         same size. A structured dtype gives a dict of its fields, strings (`S`, `U`) are tf.string,
-        dates and times their int64.
+        dates and times their int64, and `V2`, as which NumPy saves bfloat16, is tf.bfloat16.
 
     Raises:
         ImportError: TensorFlow is not installed; engine="graph" where its library can't be loaded.
@@ -87,6 +91,7 @@ def dataset(
             shard=shard,
             rows=rows,
             transform=transform,
+            transform_threads=transform_threads,
             start_epoch=start_epoch,
             start_batch=start_batch,
             threads=threads,

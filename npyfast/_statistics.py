@@ -114,6 +114,9 @@ def statistics(made: Any) -> Statistics:
           they are an upper limit of what the training waited, and all that it waited for npyfast
           is among them.
 
+        With `transform_threads` above 1, a batch is ready when it has been transformed, and waits
+        are for that; otherwise the reader runs the `transform` itself, and this is no waiting.
+
         With the NumPy backend every batch is made when it is asked for, so that each is waited
         for, none lies ready, and what is read from the disk is not known. A dataset that was sent
         to tf.data service is counted by the processes that run it, not by this one.

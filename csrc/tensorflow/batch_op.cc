@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "core/array.h"
-#include "core/cpus.h"
 #include "core/gather.h"
 #include "core/indexed_batches.h"
 #include "core/plan.h"
 #include "core/readahead.h"
 #include "core/statistics.h"
 #include "tensorflow/kernel.h"
+#include "tensorflow/leaf_spec.h"
 #include "tensorflow/open_arrays.h"
 #include "tensorflow/open_statistics.h"
 
@@ -31,7 +31,7 @@ struct Output {
 struct Spec {
   explicit Spec(const Attributes& attributes);
 
-  std::vector<ArrayFiles> leaves;
+  std::vector<LeafSpec> leaves;
   std::string machine;
   std::vector<Output> outputs;
   bool listed;  // the rows come as an input
@@ -43,34 +43,6 @@ struct Spec {
   ReadaheadMode readahead;
   std::shared_ptr<Statistics> statistics;
 };
-
-[[noreturn]] void Malformed(const std::string& what) {
-  throw StatusError(TF_INVALID_ARGUMENT, "NpyfastBatch: malformed attributes: " + what);
-}
-
-std::vector<ArrayFiles> ReadLeaves(const Attributes& attributes) {
-  const std::vector<std::string> paths = attributes.Strings("files");
-  const std::vector<int64_t> shards = attributes.Ints("shards");
-  const std::vector<int64_t> stamps = attributes.Ints("stamps");
-  const std::vector<std::string> row_types = attributes.Strings("row_types");
-  if (stamps.size() != 3 * paths.size() || row_types.size() != shards.size() || shards.empty())
-    Malformed("files");
-  std::vector<ArrayFiles> leaves;
-  size_t next = 0;
-  for (size_t i = 0; i < shards.size(); ++i) {
-    if (shards[i] < 1 || static_cast<size_t>(shards[i]) > paths.size() - next) Malformed("shards");
-    ArrayFiles leaf;
-    leaf.row_type = row_types[i];
-    leaf.rows = attributes.Int("rows_of_leaf");
-    for (int64_t k = 0; k < shards[i]; ++k, ++next) {
-      leaf.paths.push_back(paths[next]);
-      leaf.stamps.push_back(
-          {static_cast<uint64_t>(stamps[3 * next]), stamps[3 * next + 1], stamps[3 * next + 2]});
-    }
-    leaves.push_back(std::move(leaf));
-  }
-  return leaves;
-}
 
 // TensorFlow aborts over shapes that it can't have.
 void CheckShape(const std::vector<int64_t>& row_shape) {
@@ -106,7 +78,7 @@ std::vector<Output> ReadOutputs(const Attributes& attributes) {
 }
 
 Spec::Spec(const Attributes& attributes)
-    : leaves(ReadLeaves(attributes)),
+    : leaves(ReadLeafSpecs(attributes)),
       machine(attributes.String("machine")),
       outputs(ReadOutputs(attributes)),
       listed(attributes.Int("lists") > 0),
@@ -119,6 +91,14 @@ Spec::Spec(const Attributes& attributes)
   const std::vector<int64_t> selected = attributes.Ints("selection");
   if (selected.size() != 3) Malformed("selection");
   selection = {selected[0], selected[1], selected[2], nullptr};
+  const std::vector<int64_t> order = attributes.Ints("selection_order");
+  if (!order.empty()) {
+    // The most that an order can have; CheckRows() wants what the files hold.
+    if (order.size() != 2 || order[0] < 0 || order[0] > int64_t{1} << 62 || listed)
+      Malformed("selection_order");
+    selection.order.emplace(static_cast<uint64_t>(order[0]), static_cast<uint64_t>(order[1]),
+                            kSplitEpoch);
+  }
   plan.batch_size = attributes.Int("batch_size");
   plan.shuffle = attributes.Bool("shuffle");
   plan.seed = static_cast<uint64_t>(attributes.Int("seed"));
@@ -147,6 +127,8 @@ void CheckRows(const Selection& selection, int64_t rows) {
   const auto check = [rows](__int128 row) {
     if (row < 0 || row >= rows) Malformed("a row is out of range");
   };
+  if (selection.order && selection.order->rows() != static_cast<uint64_t>(rows))
+    Malformed("selection_order is of another number of rows");
   if (selection.size == 0) return;
   if (selection.list == nullptr) {
     check(selection.start);
@@ -169,7 +151,7 @@ class BatchKernel {
     if (place % spec_.stride != 0) {
       throw StatusError(
           TF_FAILED_PRECONDITION,
-          spec_.leaves[0].paths[0] +
+          spec_.leaves[0].name() +
               ": the iterator was restored from a checkpoint of another dataset: its "
               "files, batch_size, shuffle, seed, rows, shard or start differ (without "
               "a seed, each dataset draws its own: pass seed to resume)");
@@ -228,23 +210,22 @@ class BatchKernel {
       selection.list = static_cast<const int64_t*>(Api().TF_TensorData(list.get()));
     }
     const bool same_machine = !spec_.machine.empty() && spec_.machine == MachineId();
-    std::vector<std::shared_ptr<const Array>> arrays;
-    for (const ArrayFiles& leaf : spec_.leaves) {
-      arrays.push_back(OpenShared(leaf, same_machine));
-    }
-    CheckRows(selection, arrays[0]->rows());
     std::vector<std::shared_ptr<const Gather>> gathers;
-    for (size_t i = 0; i < arrays.size(); ++i) {
-      gathers.push_back(std::make_shared<Gather>(arrays[i], Fields::kApart));
+    for (const LeafSpec& leaf : spec_.leaves) {
+      std::shared_ptr<const Array> array = OpenShared(leaf.files, same_machine);
+      const size_t output = run->widths.size();
+      if (output >= spec_.outputs.size()) Malformed("columns");
+      gathers.push_back(leaf.MakeGather(std::move(array), spec_.outputs[output].row_shape));
       for (size_t c = 0; c < gathers.back()->columns(); ++c) {
         run->widths.push_back(ItemBytes(run->widths.size(), gathers.back()->row_bytes(c)));
-        run->names.push_back(spec_.leaves[i].paths[0]);
+        run->names.push_back(leaf.name());
       }
     }
+    CheckRows(selection, gathers[0]->array()->rows());
     if (run->widths.size() != spec_.outputs.size()) Malformed("columns");
     const Plan plan(selection, spec_.plan);
     if (spec_.run.start_batch > plan.batches()) Malformed("start_batch");
-    const int threads = spec_.threads > 0 ? static_cast<int>(spec_.threads) : UsableCpus();
+    const int threads = spec_.threads > 0 ? static_cast<int>(spec_.threads) : UsualThreads(gathers);
     run->batches = std::make_unique<IndexedBatches>(
         std::move(gathers), plan, spec_.run,
         BatchStream::Options{
@@ -276,43 +257,56 @@ class BatchKernel {
 }  // namespace
 
 void RegisterBatchOp() {
-  RegisterOp({.name = "NpyfastBatch",
-              .inputs = {"index: int64", "rows: lists * int64"},
-              .outputs = {"columns: types"},
-              .attributes =
-                  {
-                      "files: list(string)",      // of all leaves
-                      "shards: list(int)",        // how many of them are each leaf's
-                      "stamps: list(int)",        // inode, size and time of change of each file
-                      "machine: string",          // the machine on which the stamps hold
-                      "row_types: list(string)",  // of each leaf
-                      "rows_of_leaf: int",        // of every leaf
-                      "types: list(type) >= 1",   // of the outputs
-                      "texts: list(string)",      // "S" or "U" for an output that is text
-                      "ranks: list(int)",         // of a row of each output
-                      "dims: list(int)",          // of a row of each output, one after the other
-                      "lists: int >= 0",          // 1: the rows that take part are an input
-                      "selection: list(int)",     // start, step, size; or 0, 1, size of the list
-                      "batch_size: int",          //
-                      "shuffle: bool",            //
-                      "seed: int",                // 64 bits without a sign
-                      "block_rows: int = 0",      // 0: shuffled in full
-                      "window_rows: int = 0",     //
-                      "shard_index: int",         //
-                      "shard_count: int",         //
-                      "drop_remainder: bool",     //
-                      "start_epoch: int",         //
-                      "start_batch: int",         //
-                      "epochs: int",              // -1: endless
-                      "single_passes: bool",      // each iteration is one epoch
-                      "stride: int",              // from one batch's index to the next one's
-                      "threads: int",             // 0: as many as the process may use
-                      "readahead: string",        //
-                      "statistics: int = 0",      // the number of the dataset's counters
-                  },
-              .create = CreateKernel<BatchKernel>,
-              .compute = ComputeKernel<BatchKernel>,
-              .destroy = DestroyKernel<BatchKernel>});
+  RegisterOp(
+      {.name = "NpyfastBatch",
+       .inputs = {"index: int64", "rows: lists * int64"},
+       .outputs = {"columns: types"},
+       .attributes =
+           {
+               "files: list(string)",    // of all leaves, several in an entry with zeros between
+               "shards: list(int)",      // how many of them are each leaf's
+               "kinds: list(int) = []",  // of each leaf: ArraySource::Kind
+               // Of each file that is an extent, a .npy header and the place of its data.
+               "headers: list(string) = []",
+               "offsets: list(int) = []",
+               // Inode, size and time of change of each file that does not hold one row.
+               "stamps: list(int)",
+               "machine: string",          // the machine on which the stamps hold
+               "row_types: list(string)",  // of each leaf
+               "rows_of_leaf: int",        // of every leaf
+               // Of each leaf that is cast, a .npy header of the type it becomes, and .npy
+               // files of what it is multiplied by and what is added; else "".
+               "casts: list(string) = []",
+               "scales: list(string) = []",
+               "shifts: list(string) = []",
+               "types: list(type) >= 1",  // of the outputs
+               "texts: list(string)",     // "S" or "U" for an output that is text
+               "ranks: list(int)",        // of a row of each output
+               "dims: list(int)",         // of a row of each output, one after the other
+               "lists: int >= 0",         // 1: the rows that take part are an input
+               "selection: list(int)",    // start, step, size; or 0, 1, size of the list
+               "batch_size: int",         //
+               "shuffle: bool",           //
+               "seed: int",               // 64 bits without a sign
+               "block_rows: int = 0",     // 0: shuffled in full
+               "window_rows: int = 0",    //
+               "shard_index: int",        //
+               "shard_count: int",        //
+               "drop_remainder: bool",    //
+               "start_epoch: int",        //
+               "start_batch: int",        //
+               "epochs: int",             // -1: endless
+               "single_passes: bool",     // each iteration is one epoch
+               "stride: int",             // from one batch's index to the next one's
+               "threads: int",            // 0: as many as the process may use
+               "readahead: string",       //
+               "statistics: int = 0",     // the number of the dataset's counters
+               // Rows and seed of the order of a split, where the selection is a part of it.
+               "selection_order: list(int) = []",
+           },
+       .create = CreateKernel<BatchKernel>,
+       .compute = ComputeKernel<BatchKernel>,
+       .destroy = DestroyKernel<BatchKernel>});
 }
 
 }  // namespace npyfast::tf

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <utility>
 
+#include "core/header.h"
 #include "tensorflow/status.h"
 
 namespace npyfast::tf {
@@ -15,9 +16,20 @@ namespace {
 constexpr size_t kUnusedArrays = 8;
 
 struct OpenArray {
-  std::vector<std::string> paths;
+  ArraySource source;
   std::shared_ptr<const Array> array;
 };
+
+std::shared_ptr<const Array> Open(const ArraySource& source) {
+  if (source.kind == ArraySource::Kind::kShards) return Array::Open(source.paths);
+  if (source.kind == ArraySource::Kind::kRowFiles) return Array::OpenRowFiles(source.paths);
+  std::vector<Extent> extents;
+  for (size_t i = 0; i < source.paths.size(); ++i) {
+    extents.push_back({source.paths[i], ParseHeader(source.headers[i])});
+    extents.back().header->data_offset = source.offsets[i];
+  }
+  return Array::Open(extents);
+}
 
 class OpenArrays {
  public:
@@ -27,20 +39,19 @@ class OpenArrays {
   }
 
   // The array of these files as they are now.
-  std::shared_ptr<const Array> Get(const std::vector<std::string>& paths,
-                                   const std::vector<FileStamp>& now) {
+  std::shared_ptr<const Array> Get(const ArraySource& source, const std::vector<FileStamp>& now) {
     std::shared_ptr<const Array> array;
     std::list<OpenArray> closed;  // unmapped when the lock has been let go
     const std::lock_guard lock(mutex_);
     const auto found = std::find_if(arrays_.begin(), arrays_.end(),
-                                    [&](const OpenArray& open) { return open.paths == paths; });
+                                    [&](const OpenArray& open) { return open.source == source; });
     if (found != arrays_.end()) {
       arrays_.splice(arrays_.begin(), arrays_, found);
       if (found->array->stamps() == now) return found->array;
       closed.splice(closed.begin(), arrays_, found);
     }
-    array = Array::Open(paths);
-    arrays_.push_front({paths, array});
+    array = Open(source);
+    arrays_.push_front({source, array});
     size_t unused = 0;
     for (auto open = arrays_.begin(); open != arrays_.end();) {
       const auto next = std::next(open);
@@ -65,27 +76,33 @@ std::string MachineId() {
 }
 
 std::shared_ptr<const Array> OpenShared(const ArrayFiles& files, bool same_machine) {
-  std::vector<FileStamp> now(files.paths.size());
-  ForEachFile(now.size(), [&](size_t i) { now[i] = StampOf(files.paths[i]); });
+  const std::vector<std::string>& paths = files.source.paths;
+  std::vector<FileStamp> now(files.stamps.size());
+  ForEachFile(now.size(), [&](size_t i) { now[i] = StampOf(paths[i]); });
+  // What lies somewhere in a file is there in a copy of it, and not in a file of another size.
+  const bool same_size = files.source.kind == ArraySource::Kind::kExtents;
   const auto check = [&](const std::vector<FileStamp>& stamps) {
-    for (size_t i = 0; same_machine && i < stamps.size(); ++i) {
-      if (stamps[i] == files.stamps[i]) continue;
+    for (size_t i = 0; i < stamps.size(); ++i) {
+      const FileStamp& then = files.stamps[i];
+      const bool fine =
+          same_machine ? stamps[i] == then : !same_size || stamps[i].size == then.size;
+      if (fine) continue;
       throw StatusError(TF_FAILED_PRECONDITION,
-                        files.paths[i] +
+                        paths[i] +
                             ": was changed or replaced after the dataset was made of it; make the "
                             "dataset again");
     }
   };
   check(now);
-  std::shared_ptr<const Array> array = OpenArrays::Shared().Get(files.paths, now);
+  std::shared_ptr<const Array> array = OpenArrays::Shared().Get(files.source, now);
   check(array->stamps());  // a file may have been replaced before it was opened
   const auto described = [](int64_t rows, const std::string& row_type) {
     return std::to_string(rows) + " rows of " + row_type;
   };
   if (array->rows() != files.rows || array->row_type() != files.row_type) {
-    const bool one = files.paths.size() == 1;
+    const bool one = paths.size() == 1;
     throw StatusError(TF_FAILED_PRECONDITION,
-                      files.paths[0] + (one ? ": holds " : " and the other shards: hold ") +
+                      paths[0] + (one ? ": holds " : " and the other shards: hold ") +
                           described(array->rows(), array->row_type()) +
                           ", but the dataset was made of " + described(files.rows, files.row_type));
   }

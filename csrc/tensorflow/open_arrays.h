@@ -11,11 +11,27 @@
 
 namespace npyfast::tf {
 
+// The files that an array is opened from.
+struct ArraySource {
+  enum class Kind {
+    kShards,    // .npy files
+    kExtents,   // files of any kind
+    kRowFiles,  // .npy files that hold one row each
+  };
+  Kind kind = Kind::kShards;
+  std::vector<std::string> paths;
+  // Of each extent: the header of a .npy file that says what it is, and its place in the file.
+  std::vector<std::string> headers;
+  std::vector<int64_t> offsets;
+
+  bool operator==(const ArraySource&) const = default;
+};
+
 // What a dataset knows of the files of one of its arrays, from when it was made.
 struct ArrayFiles {
-  std::vector<std::string> paths;
-  std::vector<FileStamp> stamps;
-  std::string row_type;  // Array::row_type()
+  ArraySource source;
+  std::vector<FileStamp> stamps;  // none of files that hold one row each
+  std::string row_type;           // Array::row_type()
   int64_t rows = 0;
 };
 
@@ -23,7 +39,8 @@ struct ArrayFiles {
 // it: kept as long as somebody has it, and a few arrays longer.
 //
 // With `same_machine` the files must be the very ones that the dataset was made of; elsewhere a
-// copy of the same row type and length will do. Thread-safe. Throws what Array::Open() throws, and
+// copy of the same row type and length will do. Files of one row each are held to the first of them
+// whenever they are read, and may change. Thread-safe. Throws what Array::Open() throws, and
 // StatusError where a file has been changed, replaced, or is another one than expected.
 std::shared_ptr<const Array> OpenShared(const ArrayFiles& files, bool same_machine);
 

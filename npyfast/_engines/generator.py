@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npyfast._backends import backend
 from npyfast._batches import Batching
 from npyfast._engines.tensors import (
     cardinality,
     counted,
     finished,
     import_tensorflow,
+    is_bfloat16,
     signature,
     static_rows,
     tensor_type,
@@ -24,6 +24,7 @@ from npyfast._engines.tensors import (
 from npyfast._fields import AnyArray
 from npyfast._nest import Nest, leaves, map_nest
 from npyfast._plan import Run
+from npyfast._transform import apply
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -37,20 +38,25 @@ GROUPED_BATCH_BYTES = 1 << 20
 
 
 def to_tensor_array(array: AnyArray) -> AnyArray:
-    """What TensorFlow makes a tensor of: dates and times are their int64."""
-    return array.view(np.int64) if array.dtype.kind in "mM" else array
+    """What TensorFlow makes a tensor of: dates and times are their int64, and NumPy's plain two
+    bytes a bfloat16."""
+    if array.dtype.kind in "mM":
+        return array.view(np.int64)
+    return (
+        array.view(tensor_type(array.dtype).as_numpy_dtype) if is_bfloat16(array.dtype) else array
+    )
 
 
 def _transformed_signature(batching: Batching) -> Nest:
     """The element_spec of transformed batches, found from the first batch."""
     tf = import_tensorflow()
     rows = static_rows(batching)
-    uncounted = replace(batching, statistics=backend().statistics())
-    first = next(iter(uncounted.stream(Run(batching.run.start_epoch))), None)
+    alone = replace(batching, transform_threads=1, statistics=batching.backend.statistics())
+    first = next(iter(alone.stream(Run(batching.run.start_epoch))), None)
     if first is None:
         empty = map_nest(lambda c: np.empty((0, *c.shape), c.dtype), batching.structure)
         assert batching.transform is not None
-        first = batching.transform(empty)
+        first = apply(batching.transform, empty)
 
     def spec(value: Any) -> Any:
         array = np.asarray(value)
@@ -84,13 +90,14 @@ def _grouped(spec: Any) -> Any:
 def _generator(batching: Batching, group: int, signature: Nest) -> Callable[[], Iterator[Any]]:
     """What from_generator calls at the start of each iteration."""
     iterations = itertools.count()
-    times = any(column.dtype.kind in "mM" for column in leaves(batching.structure))
+    dtypes = [column.dtype for column in leaves(batching.structure)]
+    viewed = any(dtype.kind in "mM" or is_bfloat16(dtype) for dtype in dtypes)
 
     def begin() -> Iterator[Any]:
         stream = batching.stream(batching.run_of(next(iterations)), group=group)
         if batching.transform is not None:
             return map(functools.partial(_checked, signature), stream)
-        return map(_tensor_arrays, stream) if times else stream
+        return map(_tensor_arrays, stream) if viewed else stream
 
     return begin
 

@@ -15,6 +15,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from npyfast._backends import backend
 from npyfast._batches import Batching
 from npyfast._engines.tensors import (
@@ -25,6 +27,8 @@ from npyfast._engines.tensors import (
     signature,
     tensor_type,
 )
+from npyfast._fields import AnyArray
+from npyfast._header import Header, header_bytes
 from npyfast._nest import leaves, pack
 from npyfast._plan import Selection
 
@@ -49,7 +53,9 @@ def obstacle(batching: Batching) -> str | None:
         return f"it needs the native backend, and {backend().NAME} is in use"
     if batching.transform is not None:
         return "transform is a Python function"
-    if not all(leaf.files for leaf in _leaves(batching)):
+    if batching.backend is not backend():
+        return "a source is read by Python (a compressed or chunked HDF5 dataset; npyfast pack)"
+    if not all(leaf.files.paths for leaf in _leaves(batching)):
         return "an array in memory can't be part of a graph"
     tf = import_tensorflow()
     legacy = not (tf.executing_eagerly() or tf.inside_function())
@@ -209,6 +215,7 @@ def _stride(batching: Batching, count: int, tag_bits: int) -> int:
         [leaf.row_type for leaf in _leaves(batching)],
         len(batching.leaves[0]),
         (selection.start, selection.step, selection.size, _sample(selection)),
+        tuple(selection.order or ()),
         (plan.batch_size, plan.seed, plan.shard_index, plan.shard_count, plan.drop_remainder),
         *(plan.blocks or ()),
         (run.start_epoch, run.start_batch),
@@ -286,20 +293,30 @@ def _attributes(batching: Batching, stride: int) -> dict[str, Any]:
     plan, run, selection = batching.plan, batching.run, batching.plan.selection
     columns = list(leaves(batching.structure))
     opened = _leaves(batching)
+    folder = os.getcwdb()
     stamps = [number for leaf in opened for stamp in leaf.stamps for number in stamp]
     return {
         # Absolute: another process may have another working directory.
-        "files": [os.fsencode(os.path.abspath(path)) for leaf in opened for path in leaf.files],
-        "shards": [len(leaf.files) for leaf in opened],
+        "files": [
+            b"\0".join(os.path.join(folder, path) for path in leaf.files.paths) for leaf in opened
+        ],
+        "shards": [len(leaf.files.paths) for leaf in opened],
+        "kinds": [_kind(leaf.files) for leaf in opened],
+        "headers": [header for leaf in opened for header, _ in leaf.files.extents],
+        "offsets": [offset for leaf in opened for _, offset in leaf.files.extents],
         "stamps": [_signed(number) for number in stamps],
         "machine": _library_text("npyfast_machine_id"),
         "row_types": [leaf.row_type for leaf in opened],
         "rows_of_leaf": len(opened[0]),
+        "casts": [_npy(np.empty(0, leaf.dtype)) if leaf.cast else b"" for leaf in opened],
+        "scales": [_npy(leaf.cast.scale if leaf.cast else None) for leaf in opened],
+        "shifts": [_npy(leaf.cast.shift if leaf.cast else None) for leaf in opened],
         "types": [tensor_type(column.dtype) for column in columns],
         "texts": [column.dtype.kind if column.dtype.kind in "SU" else "" for column in columns],
         "ranks": [len(column.shape) for column in columns],
         "dims": [size for column in columns for size in column.shape],
         "selection": [selection.start, selection.step, selection.size],
+        "selection_order": [_signed(number) for number in selection.order or ()],
         "batch_size": plan.batch_size,
         "shuffle": plan.seed is not None,
         "seed": _signed(plan.seed or 0),
@@ -317,6 +334,20 @@ def _attributes(batching: Batching, stride: int) -> dict[str, Any]:
         "threads": batching.threads or 0,
         "readahead": batching.readahead,
     }
+
+
+def _kind(files: native.Files) -> int:
+    """ArraySource::Kind of csrc/tensorflow/open_arrays.h."""
+    if files.one_row_each:
+        return 2
+    return 1 if files.extents else 0
+
+
+def _npy(array: AnyArray | None) -> bytes:
+    """An array as a .npy file, or nothing."""
+    if array is None:
+        return b""
+    return header_bytes(Header((3, 0), array.shape, array.dtype, False, 0)) + array.tobytes()
 
 
 def _signed(number: int) -> int:

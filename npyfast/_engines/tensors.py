@@ -28,6 +28,11 @@ def import_tensorflow() -> Any:
     return tensorflow
 
 
+def is_bfloat16(dtype: np.dtype[np.generic]) -> bool:
+    """Whether it is what NumPy saves a bfloat16 as: two bytes of no type."""
+    return dtype.char == "V" and dtype.itemsize == 2 and dtype.names is None
+
+
 def tensor_type(dtype: np.dtype[np.generic]) -> tf.DType:
     """The TensorFlow type that holds items of a NumPy dtype; TypeError where there is none."""
     tf = import_tensorflow()
@@ -35,6 +40,8 @@ def tensor_type(dtype: np.dtype[np.generic]) -> tf.DType:
         return tf.string
     if dtype.kind in "mM":
         return tf.int64
+    if is_bfloat16(dtype):
+        return tf.bfloat16
     try:
         return tf.as_dtype(dtype)
     except TypeError:

@@ -45,7 +45,6 @@ NOT_NPY = {
     "empty": b"",
     "one byte": b"\x93",
     "other text": b"col_a,col_b\n1,2\n" * 20,
-    "zip": b"PK\x03\x04" + bytes(100),
     "pickle": pickle.dumps(X),
     "magic only": b"\x93NUMPY",
     "no length": b"\x93NUMPY\x01\x00",
@@ -327,7 +326,7 @@ def test_an_empty_nest(nest: Any) -> None:
 
 
 def test_source_takes_paths_only() -> None:
-    for wrong in (None, 3, [], ["a", 3], X, ("a", "b")):
+    for wrong in (None, 3, [], ["a", 3], [X], ("a", "b")):
         with pytest.raises(TypeError, match="path"):
             npyfast.source(wrong)  # type: ignore[arg-type]
 
@@ -346,13 +345,18 @@ WRONG_OPTIONS: dict[str, tuple[list[Any], str]] = {
     "threads": ([0, -1, 1.5, True, "2"], r"threads must be an int in \[1, 32768"),
     "readahead": (["on", None, 1, True], "readahead must be one of 'auto', 'off', 'whole', 'rows'"),
     "transform": ([3, "f"], "transform must be None or a function"),
+    "transform_threads": (
+        [0, -1, 1.5, True, "2", None, 2**15],
+        r"transform_threads must be an int in \[1, 32768",
+    ),
     "shard": (
         [0, (0,), (0, 1, 2), [0, 1], "01", (1, 1), (-1, 2), (0, 0), (0, 1.5), ("0", 1)],
         "shard must be|index of shard must be|count of shard must be",
     ),
     "rows": (
         [3, "a", 1.5, [1.5], ["a"], [[1, 2]], np.zeros((12, 1), bool), {1: 2}],
-        "rows must be None, a slice, an integer array of row numbers or a boolean mask",
+        "rows must be None, a slice, an integer array of row numbers, a boolean mask or a part "
+        "that npyfast.split makes",
     ),
 }
 

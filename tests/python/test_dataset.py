@@ -259,7 +259,7 @@ def test_bytes_with_zeros(dataset: Dataset, save: Save) -> None:
     assert batch.numpy().tolist() == words.tolist()
 
 
-@pytest.mark.parametrize("dtype", ["g", "G", "V3", [("a", "f4"), ("b", "V2")]], ids=str)
+@pytest.mark.parametrize("dtype", ["g", "G", "V1", "V3", [("a", "f4"), ("b", "V4")]], ids=str)
 def test_a_dtype_that_tensorflow_does_not_have(dataset: Dataset, save: Save, dtype: Any) -> None:
     array = np.zeros((5, 2), dtype)
     with pytest.raises(TypeError) as caught:

@@ -20,10 +20,14 @@ from tensors import engine_of, rows_of
 import npyfast
 from npyfast._batches import Batching
 from npyfast._engines import graph as engine
+from npyfast._header import Header, header_bytes
 
 pytestmark = pytest.mark.usefixtures("native")
 
 Y = np.arange(103)
+
+# Of two numbers, which take 16 bytes.
+HEADER = header_bytes(Header((3, 0), (2,), np.dtype("f8"), False, 0))
 
 
 def graph(source: Any, *arguments: Any, **options: Any) -> Any:
@@ -272,6 +276,21 @@ class TestTheOp:
             {"files": ["", ""]},
             {"stamps": []},
             {"stamps": [1, 2, 3]},
+            {"kinds": [0]},
+            {"kinds": [0, 3]},
+            {"kinds": [0, -1]},
+            {"kinds": [0, 1]},
+            {"kinds": [0, 2]},
+            {"kinds": [0, 1], "headers": [HEADER]},
+            {"kinds": [0, 1], "headers": [HEADER], "offsets": [-1]},
+            {"kinds": [0, 1], "headers": ["no header"], "offsets": [0]},
+            {"kinds": [0, 1], "headers": [HEADER] * 2, "offsets": [0, 0]},
+            {"headers": [HEADER], "offsets": [0]},
+            {"casts": [""]},
+            {"casts": ["", "no header"]},
+            {"casts": ["", HEADER], "scales": ["", "no header"]},
+            {"casts": ["", HEADER], "shifts": ["", HEADER]},
+            {"casts": ["", HEADER], "scales": ["", HEADER + bytes(17)]},
             {"row_types": ["<f4"]},
             {"row_types": ["", ""]},
             {"rows_of_leaf": -1},
@@ -307,6 +326,13 @@ class TestTheOp:
             {"selection": [0, 1, -1]},
             {"selection": [0, 1 << 62, 103]},
             {"selection": [0, 1, (1 << 63) - 1]},
+            {"selection_order": [103]},
+            {"selection_order": [103, 0, 0]},
+            {"selection_order": [104, 0]},
+            {"selection_order": [-103, 0]},
+            {"selection_order": [(1 << 62) + 1, 0]},
+            {"selection_order": [103, 0], "selection": [1, 1, 103]},
+            {"selection_order": [103, 0], "selection": [0, -1, 2]},
             {"batch_size": 0},
             {"batch_size": -1},
             {"batch_size": 1 << 31},
@@ -374,6 +400,11 @@ class TestTheOp:
         assert self.batch(index, listed, [tf.constant([5, 0, 102], tf.int64)])
         with pytest.raises(tf.errors.InvalidArgumentError, match="malformed attributes: .*row"):
             self.batch(index, listed, [tf.constant(rows, tf.int64)])
+
+    def test_a_list_of_rows_of_a_split(self, attributes: dict[str, Any]) -> None:
+        both = {**attributes, "selection": [0, 1, 3], "selection_order": [103, 0]}
+        with pytest.raises(tf.errors.InvalidArgumentError, match="attributes: selection_order"):
+            self.batch(tf.constant(0, tf.int64), both, [tf.constant([5, 0, 102], tf.int64)])
 
     def test_numbers_of_no_iteration(self) -> None:
         seed, seed2 = engine._ITERATION_SEEDS

@@ -165,8 +165,11 @@ def test_the_dataset_has_its_element_spec(running: Service, save: Save) -> None:
     assert running.distribute(made, "distributed_epoch").element_spec == made.element_spec
 
 
-@pytest.mark.parametrize("rows", [None, slice(3, 900, 2), np.arange(1002, 500, -3), Y % 5 == 0])
-def test_every_kind_of_row_travels(running: Service, save: Save, rows: Any) -> None:
+@pytest.mark.parametrize(
+    "rows",
+    [None, slice(3, 900, 2), np.arange(1002, 500, -3), Y % 5 == 0, npyfast.split(Y, seed=2**63)[1]],
+)
+def test_every_kind_of_row_travels(running: Service, save: Save, tmp_path: Path, rows: Any) -> None:
     structure = np.dtype([("box", ">f4", (2, 2)), ("name", "U5"), ("when", "M8[s]")])
     source = {
         "number": Y,
@@ -177,6 +180,26 @@ def test_every_kind_of_row_travels(running: Service, save: Save, rows: Any) -> N
     }
     paths: dict[str, Any] = {key: save(array) for key, array in source.items()}
     paths["text"] = [save(source["text"][:400]), save(source["text"][400:])]
+    small = np.arange(6 * 1003, dtype=">i2").reshape(1003, 6)
+    np.savez(tmp_path / "archive.npz", other=Y, small=small)
+    small.tofile(tmp_path / "small.bin")
+    (tmp_path / "files").mkdir()
+    for number, row in enumerate(small):
+        np.save(tmp_path / "files" / f"{number}.npy", row)
+    scale = np.arange(3) / 7
+    source["member"] = source["files"] = small
+    source["cast"] = small.reshape(1003, 2, 3).astype("f4") * scale.astype("f4") + np.float32(1)
+    paths["member"] = npyfast.source(tmp_path / "archive.npz", key="small")
+    paths["files"] = npyfast.source(tmp_path / "files", per_file="row")
+    paths["cast"] = npyfast.source(
+        tmp_path / "small.bin",
+        dtype=">i2",
+        shape=(-1, 6),
+        row_shape=(2, 3),
+        cast="float32",
+        scale=scale,
+        shift=1,
+    )
     made = running.distribute(
         graph(paths, 10, True, seed=1, rows=rows, epochs=1), "distributed_epoch"
     )

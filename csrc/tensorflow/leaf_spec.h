@@ -1,0 +1,44 @@
+#ifndef NPYFAST_TENSORFLOW_LEAF_SPEC_H_
+#define NPYFAST_TENSORFLOW_LEAF_SPEC_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/cast.h"
+#include "core/gather.h"
+#include "tensorflow/attributes.h"
+#include "tensorflow/open_arrays.h"
+
+namespace npyfast::tf {
+
+// What the attributes of NpyfastBatch say of one leaf.
+struct LeafSpec {
+  struct CastSpec {
+    Dtype to;
+    std::optional<Operand> scale;
+    std::optional<Operand> shift;
+  };
+
+  ArrayFiles files;
+  std::optional<CastSpec> cast;
+
+  // What an error calls it.
+  const std::string& name() const { return files.source.paths[0]; }
+
+  // Copies rows of the opened array, of the shape in which they come out. Throws Error.
+  std::shared_ptr<const Gather> MakeGather(std::shared_ptr<const Array> array,
+                                           std::span<const int64_t> row_shape) const;
+};
+
+// All leaves, at least one. Throws StatusError.
+std::vector<LeafSpec> ReadLeafSpecs(const Attributes& attributes);
+
+[[noreturn]] void Malformed(const std::string& what);
+
+}  // namespace npyfast::tf
+
+#endif  // NPYFAST_TENSORFLOW_LEAF_SPEC_H_
