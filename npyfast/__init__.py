@@ -16,10 +16,13 @@ from npyfast._batches import Batches, batches
 from npyfast._dataset import dataset
 from npyfast._errors import NpyFormatError
 from npyfast._header import Header
+from npyfast._pack import pack
+from npyfast._row_selection import RowSelection
 from npyfast._rows import Rows
 from npyfast._rows import open_rows as open
 from npyfast._shuffle import BlockShuffle
 from npyfast._source import Source, source
+from npyfast._split import split
 from npyfast._statistics import Statistics, statistics
 
 __version__ = "0.1.0"
@@ -29,6 +32,7 @@ __all__ = [
     "BlockShuffle",
     "Header",
     "NpyFormatError",
+    "RowSelection",
     "Rows",
     "Source",
     "Statistics",
@@ -37,8 +41,10 @@ __all__ = [
     "build_info",
     "dataset",
     "open",
+    "pack",
     "read_header",
     "source",
+    "split",
     "statistics",
 ]
 

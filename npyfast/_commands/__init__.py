@@ -1,0 +1,62 @@
+"""The command `npyfast`: `npyfast pack` and `npyfast info`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from npyfast import __version__
+from npyfast._commands import info, pack
+from npyfast._commands.errors import explain
+
+_DESCRIPTION = "Packs arrays into plain .npy files, and tells what npyfast does with a file."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line; returns the exit status: 1 for an error, which is one line on stderr,
+    and 2, by SystemExit, for wrong usage."""
+    parser = argparse.ArgumentParser(prog="npyfast", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"npyfast {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="pack|info")
+    pack.add_to(commands)
+    info.add_to(commands)
+    options = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("npyfast: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except (OSError, ValueError, TypeError, LookupError, ImportError, MemoryError) as error:
+        print(f"npyfast: error: {explain(error)}", file=sys.stderr)
+        return 1
+    return status
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """The arguments with "--rows -5:" as "--rows=-5:", which argparse takes for another option."""
+    joined: list[str] = []
+    options = True
+    for argument in arguments:
+        options = options and argument != "--"
+        before = joined[-1] if joined else ""
+        if options and re.match(r"-[\d.]", argument) and re.fullmatch(r"--[a-z-]+", before):
+            joined[-1] = f"{before}={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Ends the process as a signal does, but not before what is half done is cleaned up."""
+    raise SystemExit(128 + number)

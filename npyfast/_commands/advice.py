@@ -1,0 +1,107 @@
+"""What there is to fix about a file, for `npyfast info`: a code for programs, a text for people."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from npyfast._formats import NPY, UNKNOWN
+
+# A dict of code, level ("fix" or "note"), text, and the command that mends it, or None.
+Advice = dict[str, str | None]
+
+# Files from which on opening them all takes longer than it should.
+_MANY_FILES = 1000
+_PAGE = 4096
+
+
+def advise_files(path: str, found: str, files: Sequence[str]) -> list[Advice]:
+    """What to do about files whatever is in them."""
+    if found == UNKNOWN and os.path.isfile(files[0]):
+        return [
+            _advice(
+                "not-npy",
+                "fix",
+                "if it holds raw numbers, say which, as in "
+                "npyfast.source(path, dtype='float32', shape=(-1, 64), offset=0), or",
+                f"{_pack(path)} --dtype float32 --shape -1,64",
+            )
+        ]
+    if found == NPY and len(files) >= 2 and (os.path.isdir(path) or len(files) >= 100):
+        return [
+            _advice(
+                "row-per-file",
+                "note",
+                "the files are read as shards of one array; where each is one row (a sample), "
+                "use npyfast.source(path, per_file='row'), or",
+                f"{_pack(path)} --per-file row",
+            )
+        ]
+    return []
+
+
+def advise(
+    path: str, told: dict[str, Any], dtype: np.dtype[Any], files: Sequence[str]
+) -> list[Advice]:
+    """What to do about an array, the gravest first."""
+    advice = []
+    pack = _pack(path, told["key"])
+
+    def fix(code: str, text: str, command: str | None = None) -> None:
+        advice.append(_advice(code, "fix", text, command))
+
+    def note(code: str, text: str) -> None:
+        advice.append(_advice(code, "note", text))
+
+    if told["access"] == "none":
+        fix("compressed", f"it is compressed ({told['compression']}): no row can be read", pack)
+    if told["access"] == "h5py":
+        fix("chunked", "h5py reads it, many times slower than a plain file", pack)
+    if not _is_whole(told["tensorflow"]):
+        text = f"TensorFlow has no type for {dtype}: "
+        if dtype.char == "g":
+            text += "use npyfast.source(path, cast='float64'), or"
+            fix("no-tensorflow-type", text, f"{pack} --cast float64")
+        else:
+            text += "convert each batch by dataset(..., transform=...), or save it in another dtype"
+            fix("no-tensorflow-type", text)
+    if told["order"] in ("F", "mixed") and told["row_bytes"] > dtype.itemsize:
+        fix("fortran-order", "in Fortran order the items of a row lie all over the file", pack)
+    if len(files) >= _MANY_FILES:
+        text = f"{len(files):,} files take long to open"
+        fix("many-files", text, f"{pack} --shard-size 1GiB")
+    if told["fits_in_memory"] is False and told["row_bytes"] < _PAGE:
+        text = (
+            "its rows are smaller than a page (4 KiB), and it does not fit in memory: shuffled, "
+            "each row costs a page; use shuffle='block', or fix one random order for good"
+        )
+        fix("small-rows", text, f"{pack} --shuffle")
+    if told["native_byte_order"] is False:
+        note("byte-order", "its bytes are swapped as they are copied, which costs little")
+    if told["rows"] == 0:
+        note("no-rows", "it has no rows: its dataset is empty")
+    return advice
+
+
+def _advice(code: str, level: str, text: str, command: str | None = None) -> Advice:
+    return {"code": code, "level": level, "text": text, "command": command}
+
+
+def _is_whole(types: Any) -> bool:
+    return all(map(_is_whole, types.values())) if isinstance(types, dict) else types is not None
+
+
+def _pack(path: str, key: str | None = None) -> str:
+    """The command that makes a plain file of it."""
+    stem, end = os.path.splitext(os.path.basename(os.path.abspath(path)))
+    out = f"{stem}-packed" if end == ".npy" else stem
+    if key is not None:
+        out = key.strip("/").replace("/", "-")
+    if any(letter in out for letter in "*?["):
+        out = "packed"
+    words = ["npyfast", "pack", path, *([] if key is None else ["--key", key]), "-o", f"{out}.npy"]
+    return shlex.join(words)

@@ -1,0 +1,218 @@
+"""What a file is, what npyfast does with it, and what there is to fix: for `npyfast info`.
+
+docs/pack.md documents the keys of what describe() returns.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.lib.format as npy_format
+
+from npyfast._backends import backend, backend_reason
+from npyfast._cast import is_bfloat16
+from npyfast._commands.advice import advise, advise_files
+from npyfast._commands.errors import explain
+from npyfast._engines.graph import LIBRARY
+from npyfast._fields import native
+from npyfast._formats import HDF5, NPY, NPZ, format_of, hdf5, npz
+from npyfast._header import Header
+from npyfast._memory import memory_limit
+from npyfast._paths import expand
+from npyfast._source import Source, source
+
+FORMATS = {NPY: "npy", NPZ: "npz", HDF5: "hdf5"}
+
+# What is wrong with files, and with the installation.
+ERRORS = (OSError, ValueError, TypeError, ImportError, RuntimeError)
+
+# Files whose headers are looked at one by one; of more, the first says what all are.
+_LOOKED_AT = 1000
+
+# Of the memory that can be used, which csrc/core/leaf_reader.h calls kMostOfMemory.
+_MOST_OF_MEMORY = 0.85
+
+
+def describe(path: str) -> dict[str, Any]:
+    """What a path means: a file, the files of a pattern, or those of a directory."""
+    told: dict[str, Any] = {
+        "path": path,
+        "format": None,
+        "files": 0,
+        "bytes": 0,
+        "error": None,
+        "advice": [],
+        "arrays": [],
+    }
+    try:
+        files = expand(path)
+        told.update(files=len(files), bytes=sum(os.stat(file).st_size for file in files))
+        found = format_of(files[0])
+        told["format"] = FORMATS.get(found)
+        told["advice"] = advise_files(path, found, files)
+        leaf = source(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of slow sources: that is the advice
+            keys = leaf.keys()
+            told["arrays"] = [
+                _array(path, key, leaf if key is None else leaf.of_key(key), found, files)
+                for key in ([None] if keys is None else keys)
+            ]
+    except ERRORS as error:
+        told["error"] = explain(error)
+    else:
+        if found not in FORMATS or (found == NPY and told["arrays"][0]["dtype"] is None):
+            told["error"] = told.pop("arrays")[0]["error"]
+            told["arrays"] = []
+    return told
+
+
+def is_unreadable(told: dict[str, Any]) -> bool:
+    """Whether there is anything in it that npyfast can't read."""
+    return told["error"] is not None or any(array["error"] for array in told["arrays"])
+
+
+def _array(
+    path: str, key: str | None, leaf: Source, found: str, files: Sequence[str]
+) -> dict[str, Any]:
+    """What an array is."""
+    told: dict[str, Any] = dict.fromkeys(
+        (
+            *("key", "rows", "row_shape", "dtype", "row_bytes", "nbytes"),
+            *("version", "order", "native_byte_order", "data_offset", "chunks", "compression"),
+            *("access", "backend", "engine", "engine_reason", "tensorflow"),
+            *("usable_memory", "fits_in_memory", "read_as", "error"),
+        )
+    )
+    told.update(key=key, access="none", advice=[])
+    try:
+        headers = _headers(told, key, found, files if found == NPZ else files[:_LOOKED_AT])
+        dtype, shape = headers[0].dtype, headers[0].shape
+        told.update(dtype=_descr(dtype), native_byte_order=native(dtype) == dtype)
+        told["tensorflow"] = tensor_type(dtype)
+        if shape:
+            told.update(row_shape=list(shape[1:]), row_bytes=dtype.itemsize)
+            told["row_bytes"] *= int(np.prod(shape[1:], dtype=object))
+            told["rows"] = sum(header.shape[0] for header in headers if header.shape)
+        if found != NPZ or told["compression"] is None:
+            opened = leaf.open()
+            told["rows"] = len(opened)
+            mapped = found != HDF5 or not isinstance(opened, hdf5.Rows)
+            told["access"] = "mapped" if mapped else "h5py"
+    except ERRORS as error:
+        told["error"] = explain(error)
+        return told
+    told["nbytes"] = told["rows"] * told["row_bytes"]
+    if told["access"] != "none":
+        _reading(told)
+    told["advice"] = advise(path, told, dtype, files)
+    return told
+
+
+def _headers(
+    told: dict[str, Any], key: str | None, found: str, files: Sequence[str]
+) -> list[Header]:
+    """The headers of these files' parts of an array; notes how it lies in the first of them."""
+    if found == HDF5:
+        assert key is not None
+        datasets = [hdf5.look(file, key) for file in files]
+        chunks = datasets[0].chunks
+        told.update(
+            order="C",
+            chunks=None if chunks is None else list(chunks),
+            compression=datasets[0].compression,
+        )
+        if datasets[0].header is not None:
+            told["data_offset"] = datasets[0].header.data_offset
+        return [Header((0, 0), each.shape, each.dtype, False, 0) for each in datasets]
+    if found == NPZ:
+        assert key is not None
+        looked = [npz.look(file, key) for file in files]
+        headers = [header for header, _ in looked]
+        told["compression"] = next((method for _, method in looked if method), None)
+    else:
+        headers = [backend().read_header(file) for file in files]
+    first = headers[0]
+    orders = {"F" if header.fortran_order else "C" for header in headers if len(header.shape) > 1}
+    told.update(
+        version=list(first.version),
+        order="mixed" if len(orders) > 1 else next(iter(orders), "C"),
+        data_offset=None if told["compression"] else first.data_offset,
+    )
+    return headers
+
+
+def _descr(dtype: np.dtype[Any]) -> Any:
+    """A dtype as JSON has it: NumPy's text, or the list of a structure's fields."""
+    try:
+        return npy_format.dtype_to_descr(dtype)
+    except ValueError:  # fields out of order
+        return str(dtype)
+
+
+def tensor_type(dtype: np.dtype[Any]) -> Any:
+    """The name of the TensorFlow type that holds items of a dtype, a dict for a structure; None
+    where there is none. Without TensorFlow."""
+    if dtype.subdtype is not None:
+        return tensor_type(dtype.subdtype[0])
+    if dtype.names is not None:
+        return {name: tensor_type(dtype[name]) for name in dtype.names}
+    if dtype.kind in "SU":
+        return "string"
+    if dtype.kind in "mM":
+        return "int64"
+    if is_bfloat16(dtype):
+        return "bfloat16"
+    if dtype.kind in "biufc" and dtype.char not in "gG":
+        return native(dtype).name
+    return None
+
+
+def _reading(told: dict[str, Any]) -> None:
+    """How batches of the array are made, and how it is read."""
+    native_backend = backend().NAME == "native" and told["access"] == "mapped"
+    told["backend"] = "native" if native_backend else "numpy"
+    told["engine"], told["engine_reason"] = _engine(told)
+    usable = usable_memory()
+    told["usable_memory"] = usable
+    if usable is not None:
+        told["fits_in_memory"] = told["nbytes"] < _MOST_OF_MEMORY * usable
+    if not native_backend:
+        told["read_as"] = "on demand"
+    elif told["fits_in_memory"] or told["order"] == "F":
+        told["read_as"] = "whole" if told["fits_in_memory"] else "on demand"
+    else:
+        told["read_as"] = "rows"
+
+
+def _engine(told: dict[str, Any]) -> tuple[str | None, str]:
+    """The engine that `npyfast.dataset` takes, and why."""
+    if not _all_types(told["tensorflow"]):
+        return None, "TensorFlow has no type for it; npyfast.batches and npyfast.open read it"
+    if importlib.util.find_spec("tensorflow") is None:
+        return None, "TensorFlow is not installed; npyfast.batches and npyfast.open do without"
+    if backend().NAME != "native":
+        return "generator", f"the graph engine needs the native backend: {backend_reason()}"
+    if told["access"] != "mapped":
+        return "generator", "h5py reads it, in Python"
+    if not os.path.exists(LIBRARY):
+        return "generator", f"npyfast was installed without {os.path.basename(LIBRARY)}"
+    return "graph", "an op of TensorFlow's graph reads the files, without Python"
+
+
+def _all_types(types: Any) -> bool:
+    return all(map(_all_types, types.values())) if isinstance(types, dict) else types is not None
+
+
+def usable_memory() -> int | None:
+    """Bytes of memory that this process can use now; None where nothing is known."""
+    if backend().NAME != "native":
+        return memory_limit()
+    from npyfast import _core
+
+    return _core.usable_memory()

@@ -1,0 +1,218 @@
+"""`npyfast pack`: `npyfast.pack` from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from npyfast._backends import backend
+from npyfast._pack import Progress, pack
+from npyfast._sizes import format_bytes, parse_bytes
+from npyfast._source import source
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_DESCRIPTION = """\
+Writes one array, wherever it comes from, into one or several plain .npy files: many small files,
+a compressed member of an .npz, a chunked HDF5 dataset, raw numbers, a cast, a subset, or a random
+order that is fixed once and for all. All or nothing: no file has its final name before all are
+complete and on the disk."""
+
+
+def add_to(commands: Any) -> None:
+    """Adds the command and its options."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "pack", help="write anything npyfast reads as plain .npy files", description=_DESCRIPTION
+    )
+    parser.set_defaults(run=_run)
+    add = parser.add_argument
+    add(
+        "source",
+        nargs="+",
+        metavar="SOURCE",
+        help="a file (.npy, .npz, .h5, raw), a directory or a quoted pattern; several are the "
+        "shards of one array",
+    )
+    add("-o", "--out", required=True, metavar="OUT.npy", help="the file to write")
+
+    reading = parser.add_argument_group("what SOURCE is")
+    add = reading.add_argument
+    add("--per-file", choices=["row"], help="each file is one row")
+    add("--key", metavar="NAME", help="the array of an .npz or HDF5 file")
+    add("--dtype", metavar="TYPE", help="raw numbers: their type, such as float32 or '>i2'")
+    add(
+        "--shape", type=_shape, metavar="N,N,...", help="raw numbers: rows first; -1: all there are"
+    )
+    add("--offset", type=_offset, metavar="BYTES", help="raw numbers: bytes in front of them")
+
+    changing = parser.add_argument_group("what becomes of its rows")
+    add = changing.add_argument
+    add("--cast", metavar="TYPE", help="convert to this type, as NumPy's astype")
+    add("--scale", type=_numbers, metavar="X", help="then multiply by X, such as 1/255 or 1,2,3")
+    add("--shift", type=_numbers, metavar="X", help="then add X")
+    add("--row-shape", type=_shape, metavar="N,N,...", help="reshape each row")
+    add("--rows", type=_rows, metavar="A:B[:C]", help="write these rows only, as in X[A:B:C]")
+    add("--shuffle", action="store_true", help="write the rows in random order")
+    add("--seed", type=_seed, metavar="N", help="of that order (default: drawn, and reported)")
+
+    writing = parser.add_argument_group("how it is written")
+    add = writing.add_argument
+    add(
+        "--shard-size",
+        type=_size,
+        metavar="SIZE",
+        help="several files of at most so many bytes, such as 1GiB: OUT-00000-of-00012.npy, ...",
+    )
+    add("--verify", action="store_true", help="read the files again and compare before renaming")
+    add("--overwrite", action="store_true", help="replace files that exist")
+    add("--quiet", action="store_true", help="print nothing but errors")
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """28,28,1 or (28, 28, 1)."""
+    numbers = text.strip("() ").rstrip(", ")
+    if not re.fullmatch(r"-?\d+(\s*,\s*-?\d+)*", numbers, re.ASCII):
+        raise argparse.ArgumentTypeError(f"a shape is integers, such as 28,28,1, not {text!r}")
+    return tuple(int(number) for number in numbers.split(","))
+
+
+def _rows(text: str) -> slice:
+    """A slice as Python has it."""
+    match = re.fullmatch(r"(-?\d*):(-?\d*)(?::(-?\d*))?", text.replace(" ", ""), re.ASCII)
+    if match is None or "-" in match.groups() or match[3] in ("0", "-0"):
+        raise argparse.ArgumentTypeError(f"rows are A:B or A:B:C, as in X[A:B:C], not {text!r}")
+    return slice(*(int(part) if part else None for part in match.groups()))
+
+
+def _numbers(text: str) -> Any:
+    """A number, a fraction, or a list of them."""
+    values = []
+    for part in text.split(","):
+        above, _, below = part.partition("/")
+        try:
+            values.append(float(above) / float(below or 1))
+        except (ValueError, ZeroDivisionError):
+            raise argparse.ArgumentTypeError(
+                f"a number such as 0.5 or 1/255 is needed, or several of them (1,2,3), not {text!r}"
+            ) from None
+    return values[0] if len(values) == 1 else np.array(values)
+
+
+def _offset(text: str) -> int:
+    if not re.fullmatch(r"\d+", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"an offset is a number of bytes, not {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not re.fullmatch(r"\d+", text, re.ASCII) or int(text) >= 2**64:
+        raise argparse.ArgumentTypeError(f"a seed is an int in [0, 2**64), not {text!r}")
+    return int(text)
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_bytes("a size", text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+class _Bar:
+    """A progress bar on stderr, in bytes, for each stage one."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._stage = ""
+
+    def show(self, progress: Progress) -> None:
+        if progress.stage != self._stage:
+            from tqdm import tqdm
+
+            self.close()
+            self._stage = progress.stage
+            # tqdm shows nothing where a terminal tells no size, as that of a container may.
+            size = shutil.get_terminal_size()
+            self._bar = tqdm(
+                total=progress.total_bytes,
+                desc=progress.stage,
+                unit="B",
+                unit_scale=True,
+                unit_divisor=1024,
+                ncols=size.columns,
+                nrows=size.lines,
+                leave=False,
+            )
+        assert self._bar is not None
+        if progress.total_rows:
+            rows = f"{progress.rows:,}/{progress.total_rows:,} rows"
+            self._bar.set_postfix_str(rows, refresh=False)
+        self._bar.total = progress.total_bytes  # grows while several archives are unpacked
+        self._bar.update(progress.bytes - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.seed is not None and not options.shuffle:
+        raise ValueError("--seed is for --shuffle, which is missing")
+    bar = None if options.quiet or not sys.stderr.isatty() else _Bar()
+    last: Progress | None = None
+
+    def show(progress: Progress) -> None:
+        nonlocal last
+        last = progress
+        if bar is not None:
+            bar.show(progress)
+
+    begin = time.monotonic()
+    try:
+        written = pack(
+            _source(options),
+            options.out,
+            rows=options.rows,
+            shuffle=options.shuffle,
+            seed=options.seed,
+            shard_size=options.shard_size,
+            verify=options.verify,
+            overwrite=options.overwrite,
+            progress=show,
+        )
+    finally:
+        if bar is not None:
+            bar.close()
+    if not options.quiet and last is not None:
+        print(_summary(written, last, options.verify, time.monotonic() - begin))
+    return 0
+
+
+def _source(options: argparse.Namespace) -> Any:
+    """The source that the options mean."""
+    names = ("per_file", "key", "dtype", "shape", "offset", "cast", "scale", "shift", "row_shape")
+    chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    paths = options.source
+    return source(paths[0] if len(paths) == 1 else paths, **chosen)
+
+
+def _summary(written: list[str], done: Progress, verified: bool, seconds: float) -> str:
+    """What was done, in one line."""
+    where = written[0]
+    if len(written) > 1:
+        where = f"{len(written)} files, {written[0]} to {written[-1]},"
+    header = backend().read_header(written[0])
+    text = (
+        f"packed {done.total_rows:,} rows of {header.shape[1:]} {header.dtype}, "
+        f"{format_bytes(done.total_bytes)}, into {where}"
+    )
+    text += f" in {seconds:.1f} s"
+    if done.seed is not None:
+        text += f", shuffled with seed {done.seed}"
+    return text + (", verified" if verified else "")

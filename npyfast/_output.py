@@ -1,0 +1,260 @@
+"""Files that come into being together: written under temporary names, and renamed when all is done.
+
+The file NAME.partial beside an output NAME is locked (flock) as long as somebody writes it. An
+output of one file is written to just that. Of an output of several, each is written to a
+.partial of its own, and NAME.partial tells, while they are renamed, which ones they are: a process
+that is killed then leaves some of them under their final names, and the next one removes these.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+
+_SUFFIX = ".partial"
+
+# What flock() says where a filesystem has no locks; nobody else is then kept away.
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+_RENAMING = "npyfast pack: the files that are being renamed"
+
+
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Errors of the system inside name the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = path
+        raise
+
+
+def shard_names(path: str, count: int) -> list[str]:
+    """OUT-00000-of-00012.npy and so on, for OUT.npy."""
+    stem = path.removesuffix(".npy")
+    digits = max(5, len(str(count)))
+    return [f"{stem}-{i:0{digits}}-of-{count:0{digits}}.npy" for i in range(count)]
+
+
+class Output:
+    """The output `path`, locked until the end of a `with` block; what was not committed is removed,
+    and so is what a killed process has left of it.
+
+    Raises BlockingIOError where another process writes it.
+    """
+
+    def __init__(self, path: str, *, overwrite: bool) -> None:
+        self._path = path
+        self._folder = os.path.dirname(path) or "."
+        self._overwrite = overwrite
+        self._names: Sequence[str] = ()  # final ones
+        self._committed = False
+        if not os.path.isdir(self._folder):
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder", self._folder)
+        self._lock = _lock(path + _SUFFIX)
+
+    def __enter__(self) -> Output:
+        try:
+            self._roll_back()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._committed:
+            with contextlib.suppress(OSError):  # what remains, the next process removes
+                self._roll_back()
+                if _is(self._lock, partial(self._path)):
+                    os.unlink(partial(self._path))
+        os.close(self._lock)
+
+    @property
+    def scratch(self) -> str:
+        """A folder beside the output for temporary files, which is made when it is needed and
+        removed in any case."""
+        return f"{self._path}.unpacked{_SUFFIX}"
+
+    def check(self, names: Iterable[str], inputs: Iterable[str] = ()) -> None:
+        """Raises FileExistsError where a file exists that is not to be overwritten, and ValueError
+        where it is one of the inputs."""
+        existing: dict[tuple[int, int], str] = {}
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                found = os.stat(name, follow_symlinks=False)
+                if stat.S_ISDIR(found.st_mode):
+                    raise IsADirectoryError(errno.EISDIR, "the output is a directory", name)
+                existing[found.st_dev, found.st_ino] = name
+        for path in inputs if existing else ():
+            with contextlib.suppress(FileNotFoundError):
+                found = os.stat(path)
+                if (found.st_dev, found.st_ino) in existing:
+                    raise ValueError(f"{path}: the output is one of the inputs; choose another")
+        if existing and not self._overwrite:
+            name = next(iter(existing.values()))
+            raise FileExistsError(
+                errno.EEXIST, "exists already; overwrite=True (--overwrite) replaces it", name
+            )
+
+    def begin(self, names: Sequence[str], inputs: Iterable[str], size: int) -> None:
+        """Prepares for writing the files, of so many bytes together. Raises as `check` and
+        `require`."""
+        self.check(names, inputs)
+        if list(names) != [self._path]:
+            self._refuse_other_shards(names)
+        self._names = names
+        self.require(size)
+
+    def require(self, size: int) -> None:
+        """Raises OSError (ENOSPC) where the filesystem has not that many bytes."""
+        system = os.statvfs(self._folder)
+        free = system.f_bavail * system.f_frsize
+        if system.f_blocks and size > free:  # some filesystems tell nothing
+            raise OSError(
+                errno.ENOSPC, f"needs {size:,} bytes, and the disk has {free:,} left", self._path
+            )
+
+    def commit(self) -> None:
+        """Gives all files, which are complete and on the disk, their final names."""
+        if not self._overwrite:
+            self.check(self._names)  # somebody may have been quicker
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        several = list(self._names) != [self._path]
+        if several:
+            self._tell_renamed()
+        for name in self._names:
+            os.replace(partial(name), name)
+        self._sync_folder()
+        if several:
+            # Gone for good before anybody hears that all is done: the files it lists would be
+            # removed the next time.
+            os.unlink(partial(self._path))
+            self._sync_folder()
+        self._committed = True
+
+    def _tell_renamed(self) -> None:
+        """Writes down which files are about to be renamed."""
+        files = [(os.path.basename(name), *_identity(partial(name))) for name in self._names]
+        text = json.dumps({"what": _RENAMING, "files": files}).encode()
+        with naming(partial(self._path)):
+            os.ftruncate(self._lock, 0)
+            while text:
+                text = text[os.write(self._lock, text) :]
+            os.fsync(self._lock)
+        self._sync_folder()
+
+    def _roll_back(self) -> None:
+        """Removes what this process wrote, or one that was killed."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        for name in self._half_renamed():
+            os.unlink(name)
+        os.ftruncate(self._lock, 0)
+        for name in self._shards(_SUFFIX):
+            os.unlink(name)
+
+    def _half_renamed(self) -> list[str]:
+        """The files that a killed process renamed, if it did not come to the end of them."""
+        with open(self._lock, "rb", closefd=False) as file:
+            if file.read(1) != b"{":
+                return []
+            file.seek(0)
+            try:
+                told = json.loads(file.read())
+                files = told["files"] if told["what"] == _RENAMING else []
+            except (ValueError, KeyError, TypeError):
+                return []  # it came not even to the beginning
+        os.lseek(self._lock, 0, os.SEEK_SET)
+        found = []
+        for base, *identity in files:
+            name = os.path.join(self._folder, base)
+            with contextlib.suppress(FileNotFoundError):
+                if _identity(name) == tuple(identity):  # else it has become another file
+                    found.append(name)
+        return found
+
+    def _refuse_other_shards(self, names: Sequence[str]) -> None:
+        others = sorted(set(self._shards("")) - set(names))
+        if others:
+            raise FileExistsError(
+                errno.EEXIST,
+                f"is left of an output of another number of shards than {len(names)}, which "
+                "would be mixed up with this one; remove it first",
+                others[0],
+            )
+
+    def _shards(self, suffix: str) -> list[str]:
+        """The files in the folder that are shards of this output by their names."""
+        stem = os.path.basename(self._path).removesuffix(".npy")
+        pattern = re.compile(re.escape(stem) + r"-\d{5,}-of-\d{5,}\.npy" + re.escape(suffix))
+        with os.scandir(self._folder) as entries:
+            found = [entry.name for entry in entries if pattern.fullmatch(entry.name)]
+        # As shard_names() has it: of "OUT.npy" they are "OUT-...", not "./OUT-...".
+        folder = os.path.dirname(self._path)
+        return [os.path.join(folder, name) for name in found]
+
+    def _sync_folder(self) -> None:
+        with naming(self._folder):
+            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def partial(name: str) -> str:
+    """The temporary name of a file."""
+    return name + _SUFFIX
+
+
+def _identity(path: str) -> tuple[int, int, int]:
+    """What a file keeps when it is renamed, and shares with no other."""
+    found = os.stat(path, follow_symlinks=False)
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _is(descriptor: int, path: str) -> bool:
+    """Whether an open file still has this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def _lock(path: str) -> int:
+    """Opens a file, which is made if there is none, for this process alone."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "is in the way of a temporary file", path)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BlockingIOError(
+                    errno.EWOULDBLOCK, "another pack is writing this output", path
+                ) from None
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+            # The one who had it locked may have renamed it meanwhile: then it is that one's output.
+            if _is(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)

@@ -1,0 +1,488 @@
+"""`npyfast.pack`: anything that npyfast reads, as plain .npy files."""
+
+from __future__ import annotations
+
+import errno
+import io
+import itertools
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.lib.format as npy_format
+
+from npyfast._backends import Rows, backend, backend_for
+from npyfast._fields import AnyArray
+from npyfast._formats import NPY, format_of
+from npyfast._memory import memory_limit
+from npyfast._output import Output, naming, partial, shard_names
+from npyfast._paths import Path
+from npyfast._plan import Plan, Run, boolean, make_plan
+from npyfast._sizes import parse_bytes
+from npyfast._source import Source, as_source
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# Rows that are copied at once: enough that Python's share does not show, and little memory.
+_CHUNK_BYTES = 4 << 20
+_SCATTERED_BYTES = 64 << 20
+
+# Data that is on its way to the disk takes twice as much at the most.
+_FLUSH_BYTES = 128 << 20
+
+
+class Progress(NamedTuple):
+    """How far `npyfast.pack` has come."""
+
+    stage: str  # "unpacking", "writing" or "verifying"
+    rows: int  # of the stage that are done, and all of them
+    total_rows: int
+    bytes: int
+    total_bytes: int
+    seed: int | None  # of the order, drawn if none was given; None without shuffling
+
+
+def pack(
+    source: Any,
+    out: Path,
+    *,
+    rows: Any = None,
+    shuffle: bool = False,
+    seed: int | None = None,
+    shard_size: int | str | None = None,
+    verify: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[Progress], object] | None = None,
+) -> list[str]:
+    """Writes one array, wherever it comes from, into one or several plain `.npy` files.
+
+    A million small files, a compressed member of an `.npz`, a chunked HDF5 dataset, a cast, a
+    subset or a shuffled order become what npyfast reads fastest: rows that lie one after the other,
+    in C order and this machine's byte order. Memory stays small whatever the number of rows.
+
+    All or nothing: the files are written under temporary names (`NAME.partial`, in the same
+    folder), brought to the disk, and renamed once all of them are complete. After an error nothing
+    is left; a killed process leaves `.partial` files, which the next pack of the same output
+    removes.
+
+    Args:
+        source: a leaf as `npyfast.batches` takes it: a path, a glob pattern, a directory, a list of
+            paths, an array in memory, or what `npyfast.source` returns, with a `cast` and so on.
+        out: the file to write, which ends in `.npy`. With `shard_size`, `OUT.npy` stands for
+            `OUT-00000-of-00012.npy` and so on.
+        rows: which rows are written: a slice, an integer array of row numbers, a boolean mask, or
+            what `npyfast.split` returns. None: all.
+        shuffle: writes them in random order: that of the first epoch of
+            `npyfast.batches(source, shuffle=True, seed=seed, rows=rows)`.
+        seed: makes that order the same on every run and machine, an int in [0, 2**64). None draws
+            one, which `progress` is told.
+        shard_size: bytes of a file at the most, header included, as an int or a text such as
+            "500MB" or "1GiB"; each file holds whole rows, and at least one. The rows are spread
+            evenly. None: one file.
+        verify: reads the files again, from the disk as far as the system lets go of what it holds
+            in memory, and compares them bit for bit with the source (of a compressed archive, and
+            of chunked HDF5 that is shuffled: with what was unpacked) before they are renamed.
+        overwrite: replaces files that exist.
+        progress: a function that is called with a `Progress` (stage, rows, total_rows, bytes,
+            total_bytes, seed) now and then, about every 4 MiB.
+
+    Returns:
+        The paths of the files, in the order of their rows.
+
+    Raises:
+        TypeError: the source is a nest (pack each array by itself) or none at all; its dtype can't
+            be saved.
+        ValueError: an option's value; the output is one of the inputs; and as `npyfast.batches`.
+        FileExistsError: a file exists, and `overwrite` is False.
+        BlockingIOError: another process is packing into the same output.
+        OSError: reading or writing fails; `ENOSPC` before anything is written where the disk has
+            too little room; `EIO` where verifying finds a difference, with the file and the row.
+
+    Example:
+        >>> import numpy as np, npyfast
+        >>> for i in range(3):
+        ...     np.save(f"image-{i}.npy", np.full((2, 2), i, np.uint8))
+        >>> npyfast.pack("image-*.npy", "images.npy", rows=slice(0, 4), verify=True)
+        ['images.npy']
+        >>> np.load("images.npy").shape
+        (4, 2)
+    """
+    boolean("verify", verify)
+    boolean("overwrite", overwrite)
+    path = os.fsdecode(os.fspath(out))
+    if not path.endswith(".npy"):
+        raise ValueError(f"out must be a path that ends in .npy, got {path!r}")
+    most = None if shard_size is None else parse_bytes("shard_size", shard_size)
+    leaf = _one_array(source)
+    with Output(path, overwrite=overwrite) as output, ThreadPoolExecutor(1) as flusher:
+        if most is None:
+            output.check([path], leaf.files)  # soon, because unpacking may take long
+        spool = _Spool(output, flusher, progress)
+        work = spool.work(leaf, rows, boolean("shuffle", shuffle), seed)
+        counts = [work.count] if most is None else work.shards(most)
+        names = [path] if most is None else shard_names(path, len(counts))
+        sizes = [len(work.header(count)) + count * work.row_bytes for count in counts]
+        output.begin(names, leaf.files, sum(sizes))
+        _write(work, [partial(name) for name in names], counts, flusher)
+        if verify:
+            _verify(work, names, counts)
+        output.commit()
+    return names
+
+
+def _one_array(source: Any) -> Source:
+    if isinstance(source, (tuple, dict)):
+        raise TypeError(
+            f"npyfast.pack writes one array, and a {type(source).__name__} stands for several: "
+            "pack each array by itself"
+        )
+    return as_source(source)
+
+
+class _Spool:
+    """Temporary files beside the output, of what can't be read in any order as it is."""
+
+    def __init__(
+        self,
+        output: Output,
+        flusher: ThreadPoolExecutor,
+        progress: Callable[[Progress], object] | None,
+    ) -> None:
+        self._output = output
+        self._flusher = flusher
+        self._progress = progress
+        self._done = self._total = 0
+
+    def work(self, leaf: Source, rows: Any, shuffle: bool, seed: Any) -> _Work:
+        """The rows to be written."""
+        leaf = leaf.extracted(self._output.scratch, self._create)
+        with warnings.catch_warnings():
+            # What npyfast says of a slow source is to pack it.
+            warnings.filterwarnings("ignore", message=".*npyfast pack", category=RuntimeWarning)
+            opened = leaf.open()
+            in_any_order = not shuffle or not leaf.is_chunked()
+        chunk = _chunk_bytes(leaf)
+        work = _Work(opened, rows, shuffle, seed, chunk, self._progress)
+        if in_any_order:
+            return work
+        # In random order each row would take a chunk. The order of an epoch knows the number of
+        # rows only, not which ones they are.
+        in_order = _Work(opened, rows, False, None, chunk, None)
+        size = in_order.count * in_order.row_bytes
+        with self._create(os.path.join(self._output.scratch, "rows.npy"), size) as file:
+            file.write(in_order.header(in_order.count))
+            for piece in in_order.chunks():
+                file.write(piece.reshape(-1).data)
+        unpacked = backend().open([file.path])
+        return _Work(unpacked, None, shuffle, work.seed, chunk, self._progress)
+
+    def _create(self, path: str, size: int) -> _Unpacked:
+        """A temporary file for so many bytes."""
+        self._output.require(size)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self._total += size
+        return _Unpacked(path, self._flusher, self._tell)
+
+    def _tell(self, written: int) -> None:
+        self._done += written
+        if self._progress is not None:
+            done = min(self._done, self._total)  # without headers
+            self._progress(Progress("unpacking", 0, 0, done, self._total, None))
+
+
+def _chunk_bytes(leaf: Source) -> int:
+    """How much is copied at once. Of rows in Fortran order, which lie scattered, the more the
+    better: each page has a bit of all of them."""
+    if not leaf.files or format_of(leaf.files[0]) != NPY:
+        return _CHUNK_BYTES
+    header = backend().read_header(leaf.files[0])
+    if not header.fortran_order or len(header.shape) < 2:
+        return _CHUNK_BYTES
+    limit = memory_limit()
+    return _SCATTERED_BYTES if limit is None else min(_SCATTERED_BYTES, limit // 16)
+
+
+class _Work:
+    """The rows to be written, in their order."""
+
+    def __init__(
+        self,
+        opened: Rows,
+        rows: Any,
+        shuffle: bool,
+        seed: Any,
+        chunk_bytes: int,
+        progress: Callable[[Progress], object] | None,
+    ) -> None:
+        self._rows = opened
+        self._progress = progress
+        self._descr = _descr(opened.dtype)
+        self.row_bytes = math.prod(opened.row_shape) * opened.dtype.itemsize
+        self._holes = _holes(opened.dtype)
+        self._plan: Plan = make_plan(
+            len(opened),
+            batch_size=max(1, chunk_bytes // max(1, self.row_bytes)),
+            shuffle=shuffle,
+            seed=seed,
+            drop_remainder=False,
+            shard=None,
+            rows=rows,
+        )
+        self.count = self._plan.selection.size
+        self.seed = self._plan.seed
+
+    def shards(self, most: int) -> list[int]:
+        """The rows of each file, so that none takes more bytes than `most` if it can."""
+        if not self.row_bytes:
+            return [self.count]
+        # Headers are padded for any number of rows: they are no longer for fewer.
+        room = (most - len(self.header(self.count))) // self.row_bytes
+        shards = max(1, -(-self.count // max(1, room)))
+        bounds = [i * self.count // shards for i in range(shards + 1)]
+        return [last - first for first, last in itertools.pairwise(bounds)]
+
+    def header(self, count: int) -> bytes:
+        """The header of a file of so many rows, as NumPy writes it."""
+        buffer = io.BytesIO()
+        with warnings.catch_warnings():
+            # That NumPy before 1.17 can't read it, where names of fields are no Latin 1.
+            warnings.simplefilter("ignore", UserWarning)
+            _numpy_writer()(
+                buffer,
+                {
+                    "descr": self._descr,
+                    "fortran_order": False,
+                    "shape": (count, *self._rows.row_shape),
+                },
+            )
+        return buffer.getvalue()
+
+    def chunks(self) -> Iterator[AnyArray]:
+        """The bytes of all rows, some MiB at a time: arrays of shape (rows, row_bytes)."""
+        if not self.count or not self.row_bytes:
+            return
+        made_by = backend_for([self._rows])
+        stream = made_by.stream(
+            [self._rows],
+            self._plan,
+            Run(),
+            group=1,
+            threads=None,
+            readahead="auto",
+            statistics=made_by.statistics(),
+            pack=None,
+            records=True,
+        )
+        try:
+            for chunk in stream:
+                items = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
+                for hole in self._holes:
+                    items.reshape(-1, chunk.dtype.itemsize)[:, hole] = 0
+                yield items.reshape(len(chunk), self.row_bytes)
+        finally:
+            stream.close()
+
+    def pieces(self, counts: Sequence[int]) -> Iterator[tuple[int, int, AnyArray]]:
+        """The chunks, cut where a file ends: its number, the first row in it, and the bytes."""
+        shard = first = 0
+        for chunk in self.chunks():
+            while len(chunk):
+                while first == counts[shard]:
+                    shard, first = shard + 1, 0
+                piece = chunk[: counts[shard] - first]
+                yield shard, first, piece
+                first += len(piece)
+                chunk = chunk[len(piece) :]
+
+    def report(self, stage: str, rows: int) -> None:
+        """Tells how far a stage has come."""
+        if self._progress is not None:
+            size = self.row_bytes
+            self._progress(
+                Progress(stage, rows, self.count, rows * size, self.count * size, self.seed)
+            )
+
+
+def _descr(dtype: np.dtype[Any]) -> Any:
+    """What a header has for a dtype. Raises TypeError for the few that NumPy can't save."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that metadata is not saved
+            return npy_format.dtype_to_descr(dtype)
+    except ValueError as error:
+        raise TypeError(
+            f"a .npy file can't hold the dtype {dtype} ({error}); convert the array, for example "
+            "with numpy.lib.recfunctions.repack_fields"
+        ) from None
+
+
+def _numpy_writer() -> Any:
+    """NumPy's writer of headers that chooses the version; the public ones are told it."""
+    try:
+        from numpy.lib import _format_impl
+    except ImportError:  # before NumPy 2.3
+        return npy_format._write_array_header  # type: ignore[attr-defined]
+    return _format_impl._write_array_header  # type: ignore[attr-defined]
+
+
+def _holes(dtype: np.dtype[Any]) -> list[slice]:
+    """The bytes of an item that belong to no field: whatever is in them says nothing, and files of
+    the same rows are to be the same."""
+    used = np.zeros(dtype.itemsize + 2, bool)
+    used[1:-1] = _used(dtype)
+    used[[0, -1]] = True
+    edges = np.flatnonzero(np.diff(used)).tolist()
+    return [slice(*edge) for edge in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _used(dtype: np.dtype[Any]) -> AnyArray:
+    """For each byte of an item, whether a field has it."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return np.tile(_used(base), math.prod(shape))
+    used = np.full(dtype.itemsize, dtype.names is None)
+    for name in dtype.names or ():
+        field, offset = dtype.fields[name][:2]  # type: ignore[index]
+        used[offset : offset + field.itemsize] |= _used(field)
+    return used
+
+
+def _write(
+    work: _Work, paths: Sequence[str], counts: Sequence[int], flusher: ThreadPoolExecutor
+) -> None:
+    """Writes all files, and brings them to the disk."""
+    done = 0
+    work.report("writing", done)
+    pieces = work.pieces(counts)
+    piece = next(pieces, None)
+    for shard, (path, count) in enumerate(zip(paths, counts, strict=True)):
+        with _File(path, flusher) as file:
+            file.write(work.header(count))
+            while piece is not None and piece[0] == shard:
+                file.write(piece[2].reshape(-1).data)
+                done += len(piece[2])
+                work.report("writing", done)
+                piece = next(pieces, None)
+            file.sync()
+
+
+class _File:
+    """A file that is written from its beginning to its end, and takes little of the page cache."""
+
+    def __init__(self, path: str, flusher: ThreadPoolExecutor) -> None:
+        self.path = path
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        self._descriptor = os.open(path, flags, 0o666)
+        self._flusher = flusher
+        self._flushing: Future[None] | None = None
+        self._written = self._flushed = 0
+        limit = memory_limit()
+        self._most = _FLUSH_BYTES if limit is None else min(_FLUSH_BYTES, limit // 32)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._await()
+        finally:
+            os.close(self._descriptor)
+
+    def write(self, data: bytes | memoryview) -> None:
+        left = memoryview(data)
+        with naming(self.path):
+            while left:
+                written = os.write(self._descriptor, left)
+                left = left[written:]
+                self._written += written
+        if self._written - self._flushed >= self._most:
+            self._await()
+            self._flushed = self._written
+            self._flushing = self._flusher.submit(self._flush)
+
+    def _await(self) -> None:
+        flushing, self._flushing = self._flushing, None
+        if flushing is not None:
+            flushing.result()
+
+    def _flush(self) -> None:
+        """Brings what was written to the disk, and lets go of its pages."""
+        with naming(self.path):
+            os.fdatasync(self._descriptor)
+            # Pages that were written meanwhile stay until the next time.
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def sync(self) -> None:
+        """Brings all of it to the disk."""
+        self._await()
+        with naming(self.path):
+            os.fsync(self._descriptor)
+            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+class _Unpacked(_File):
+    """A temporary file, which tells what is written to it."""
+
+    def __init__(self, path: str, flusher: ThreadPoolExecutor, tell: Callable[[int], None]) -> None:
+        super().__init__(path, flusher)
+        self._tell = tell
+
+    def write(self, data: bytes | memoryview) -> None:
+        super().write(data)
+        self._tell(len(data))
+
+
+def _verify(work: _Work, names: Sequence[str], counts: Sequence[int]) -> None:
+    """Compares the files with the source. Raises OSError naming the first row that differs."""
+    done = 0
+    work.report("verifying", done)
+    pieces = work.pieces(counts)
+    piece = next(pieces, None)
+    for shard, (name, count) in enumerate(zip(names, counts, strict=True)):
+        with naming(name), open(partial(name), "rb", buffering=0) as file:
+            # What is in memory would say nothing of the disk.
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            header = work.header(count)
+            if _read(file, len(header)).tobytes() != header:
+                raise OSError(errno.EIO, "the header is not what was written", name)
+            while piece is not None and piece[0] == shard:
+                _, first, expected = piece
+                _compare(name, first, expected, _read(file, expected.size))
+                done += len(expected)
+                work.report("verifying", done)
+                piece = next(pieces, None)
+            if file.read(1):
+                raise OSError(errno.EIO, "the file is longer than what was written", name)
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _read(file: io.FileIO, size: int) -> AnyArray:
+    """The next bytes of a file, fewer at its end."""
+    read = np.empty(size, np.uint8)
+    held = 0
+    while held < size:
+        got = file.readinto(read[held:].data)
+        if not got:
+            break
+        held += got
+    return read[:held]
+
+
+def _compare(name: str, first: int, expected: AnyArray, found: AnyArray) -> None:
+    """Raises OSError unless the bytes are those of these rows, of which `first` is the first."""
+    wanted = expected.reshape(-1)
+    if np.array_equal(wanted, found):
+        return
+    same = wanted[: found.size] == found
+    place = found.size if same.all() else int(np.argmin(same))
+    raise OSError(
+        errno.EIO,
+        f"row {first + place // expected.shape[1]:,} is not what the source has for it: the disk "
+        "failed, or the source was changed meanwhile",
+        name,
+    )

@@ -1,0 +1,340 @@
+"""`npyfast info`: what it says of files of all kinds, good and bad."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import processes
+import pytest
+from samples import Save, dtypes
+
+import npyfast
+from npyfast._commands import describe as describing
+from npyfast._commands import main
+from npyfast._commands.describe import describe, is_unreadable, tensor_type
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+TENSORFLOW = os.environ.get("NPYFAST_TEST_TENSORFLOW", "1") != "0"
+
+X = np.arange(24, dtype="i4").reshape(12, 2)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def the_array(path: str) -> dict[str, Any]:
+    """What is said of a readable file of one array."""
+    told = describe(path)
+    assert not is_unreadable(told)
+    (array,) = told["arrays"]
+    assert isinstance(array, dict)
+    return array
+
+
+def codes(told: dict[str, Any]) -> list[str]:
+    return [advice["code"] for advice in told["advice"]]
+
+
+def test_a_plain_file(save: Save) -> None:
+    save(X, "x.npy")
+    told = describe("x.npy")
+    assert {key: told[key] for key in ("path", "format", "files", "bytes", "error", "advice")} == {
+        "path": "x.npy",
+        "format": "npy",
+        "files": 1,
+        "bytes": 128 + 96,
+        "error": None,
+        "advice": [],
+    }
+    array = the_array("x.npy")
+    native = npyfast.backend == "native"
+    usable = array.pop("usable_memory")
+    assert usable > 1 << 20
+    reason = array.pop("engine_reason")
+    if TENSORFLOW:
+        assert array.pop("engine") == ("graph" if native else "generator")
+        assert reason.startswith("an op of" if native else "the graph engine needs the native")
+    else:
+        array.pop("engine")
+    assert array == {
+        "key": None,
+        "rows": 12,
+        "row_shape": [2],
+        "dtype": "<i4",
+        "row_bytes": 8,
+        "nbytes": 96,
+        "version": [1, 0],
+        "order": "C",
+        "native_byte_order": True,
+        "data_offset": 128,
+        "chunks": None,
+        "compression": None,
+        "access": "mapped",
+        "backend": npyfast.backend,
+        "tensorflow": "int32",
+        "fits_in_memory": True,
+        "read_as": "whole" if native else "on demand",
+        "advice": [],
+        "error": None,
+    }
+
+
+@pytest.mark.skipif(not TENSORFLOW, reason="NPYFAST_TEST_TENSORFLOW leaves TensorFlow out")
+def test_the_types_are_tensorflows() -> None:
+    from npyfast._engines import tensors
+
+    def of_tensorflow(dtype: np.dtype[Any]) -> Any:
+        if dtype.subdtype is not None:
+            return of_tensorflow(dtype.subdtype[0])
+        if dtype.names is not None:
+            return {name: of_tensorflow(dtype[name]) for name in dtype.names}
+        try:
+            return tensors.tensor_type(dtype.newbyteorder("=")).name
+        except TypeError:
+            return None
+
+    for dtype in [*dtypes(), np.dtype("V2")]:
+        assert tensor_type(dtype) == of_tensorflow(dtype), dtype
+
+
+def test_tensorflow_is_not_imported(save: Save) -> None:
+    script = "import sys\nfrom npyfast._commands import main\nmain(['info', sys.argv[1]])\n"
+    script += "assert 'tensorflow' not in sys.modules"
+    out, err = processes.finish(processes.start(script, save(X, "x.npy"), backend=npyfast.backend))
+    assert "12 of shape (2,), int32" in out
+    assert err == ""
+
+
+def test_shards(save: Save) -> None:
+    save(X, "in/x-0.npy")
+    save(np.asfortranarray(X), "in/x-1.npy")
+    for path in ("in", "in/*.npy"):
+        array = the_array(path)
+        assert (array["rows"], array["order"]) == (24, "mixed")
+        assert codes(array) == ["fortran-order"]
+    assert codes(describe("in")) == ["row-per-file"]
+    assert describe("in")["advice"][0]["command"] == "npyfast pack in -o in.npy --per-file row"
+    assert describe("in")["files"] == 2
+
+
+def test_many_files(save: Save) -> None:
+    data = Path(save(X, "in/0.npy")).read_bytes()
+    for i in range(1, 1001):
+        Path(f"in/{i}.npy").write_bytes(data)
+    array = the_array("in/*.npy")
+    assert array["rows"] == 12 * 1001
+    assert array["advice"] == [
+        {
+            "code": "many-files",
+            "level": "fix",
+            "text": "1,001 files take long to open",
+            "command": "npyfast pack 'in/*.npy' -o packed.npy --shard-size 1GiB",
+        }
+    ]
+
+
+def test_an_archive() -> None:
+    np.savez("stored.npz", x=np.asfortranarray(X), y=X[:, 0].astype(">i8"))
+    told = describe("stored.npz")
+    assert told["format"] == "npz"
+    x, y = told["arrays"]
+    assert (x["key"], x["access"], x["order"], x["compression"]) == ("x", "mapped", "F", None)
+    assert x["advice"][0]["command"] == "npyfast pack stored.npz --key x -o x.npy"
+    assert (y["native_byte_order"], y["dtype"], codes(y)) == (False, ">i8", ["byte-order"])
+    with open("stored.npz", "rb") as file:
+        file.seek(y["data_offset"])
+        assert (np.fromfile(file, ">i8", 12) == X[:, 0]).all()
+
+
+def test_a_compressed_archive() -> None:
+    np.savez_compressed("small.npz", x=X, o=np.array([None]))
+    told = describe("small.npz")
+    assert told["error"] is None
+    x, o = told["arrays"]
+    assert (x["access"], x["compression"], x["rows"], x["error"]) == ("none", "deflate", 12, None)
+    assert x["engine"] is None
+    assert codes(x) == ["compressed"]
+    assert "Python objects" in o["error"]
+    assert is_unreadable(told)
+    # The advice does what it says.
+    assert main([*x["advice"][0]["command"].split()[1:], "--quiet"]) == 0
+    assert (np.load("x.npy") == X).all()
+
+
+def test_hdf5() -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File("in.h5", "w") as file:
+        file["plain"] = X
+        file.create_dataset("a/chunked", data=X, chunks=(4, 1), compression="gzip")
+    told = describe("in.h5")
+    assert told["format"] == "hdf5"
+    arrays = {array["key"]: array for array in told["arrays"]}
+    plain, chunked = arrays["plain"], arrays["a/chunked"]
+    assert (plain["access"], plain["rows"], plain["advice"]) == ("mapped", 12, [])
+    assert plain["data_offset"] > 0
+    assert (chunked["access"], chunked["chunks"], chunked["compression"]) == (
+        "h5py",
+        [4, 1],
+        "gzip",
+    )
+    assert (chunked["backend"], chunked["read_as"]) == ("numpy", "on demand")
+    assert chunked["engine"] == ("generator" if TENSORFLOW else chunked["engine"])
+    assert chunked["advice"][0]["command"] == (
+        "npyfast pack in.h5 --key a/chunked -o a-chunked.npy"
+    )
+
+
+def test_larger_than_memory(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(X, "x.npy")
+    save(np.zeros((4, 4096), np.uint8), "wide.npy")
+    monkeypatch.setattr(describing, "usable_memory", lambda: 112)
+    array = the_array("x.npy")
+    assert array["fits_in_memory"] is False
+    assert array["read_as"] == ("rows" if npyfast.backend == "native" else "on demand")
+    assert codes(array) == ["small-rows"]
+    assert codes(the_array("wide.npy")) == []
+    monkeypatch.setattr(describing, "usable_memory", lambda: 113)
+    assert the_array("x.npy")["fits_in_memory"] is True
+
+
+def test_dtypes(save: Save) -> None:
+    save(np.zeros((3, 2), "g"), "long.npy")
+    array = the_array("long.npy")
+    assert (array["tensorflow"], array["engine"], codes(array)) == (
+        None,
+        None,
+        ["no-tensorflow-type"],
+    )
+    assert array["advice"][0]["command"].endswith("--cast float64")
+    save(np.zeros(3, [("a", "g"), ("b", ">f4", (2,)), ("c", [("d", "S3")])]), "fields.npy")
+    array = the_array("fields.npy")
+    assert array["tensorflow"] == {"a": None, "b": "float32", "c": {"d": "string"}}
+    assert codes(array) == ["no-tensorflow-type", "byte-order"]
+    assert array["advice"][0]["command"] is None
+    save(np.zeros((0, 3)), "empty.npy")
+    assert codes(the_array("empty.npy")) == ["no-rows"]
+
+
+# What can't be read
+
+
+def test_bad_files(save: Save, tmp_path: Path) -> None:
+    save(X, "x.npy")
+    Path("short.npy").write_bytes(Path("x.npy").read_bytes()[:-1])
+    Path("raw.bin").write_bytes(b"12345678")
+    Path("bad.npz").write_bytes(b"PK\x03\x04 and so on")
+    Path("empty.npy").write_bytes(b"")
+    os.mkdir("folder")
+    for path, message in {
+        "none.npy": "none.npy: No such file",
+        "*.none": "no file matches",
+        "folder": "has no .npy files",
+        "short.npy": "is truncated",
+        "raw.bin": "not a readable .npy file",
+        "empty.npy": "not a readable .npy file",
+        "bad.npz": "not a readable .npz archive",
+        "a\0b": "null characters",
+    }.items():
+        told = describe(path)
+        assert message in told["error"], path
+        assert told["arrays"] == []
+        assert is_unreadable(told)
+        assert codes(told) == (["not-npy"] if told["format"] is None and told["files"] else [])
+
+
+def test_arrays_that_have_no_rows_or_only_objects(save: Save) -> None:
+    save(np.float32(3), "scalar.npy")
+    save(np.array([None, 1]), "objects.npy")
+    save(X, "in/a.npy")
+    save(X.T.copy(), "in/b.npy")
+    for path, message, dtype in (
+        ("scalar.npy", "0-dimensional", "<f4"),
+        ("objects.npy", "Python objects", "|O"),
+        ("in", "must have one row shape", "<i4"),
+    ):
+        told = describe(path)
+        assert told["error"] is None
+        (array,) = told["arrays"]
+        assert message in array["error"]
+        assert (array["dtype"], array["access"]) == (dtype, "none")
+
+
+# The command
+
+
+def test_one_that_is_unreadable_does_not_stop_the_others(
+    save: Save, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(X, "x.npy")
+    assert main(["info", "x.npy"]) == 0
+    assert main(["info", "none.npy", "x.npy", "none-*"]) == 1
+    out, err = capsys.readouterr()
+    assert out.count("12 of shape (2,), int32") == 2
+    assert "  error    none.npy: No such file or directory\n" in out
+    assert err == ""
+
+
+def test_json(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    save(X, "x.npy")
+    np.savez("y.npz", x=np.zeros(3, [("a", ">f4", (2,)), ("b", [("c", "U3")])]))
+    assert main(["info", "x.npy", "none.npy", "y.npz", "--json"]) == 1
+    described = json.loads(capsys.readouterr().out)
+    assert described == [describe(path) for path in ("x.npy", "none.npy", "y.npz")] or (
+        # Memory is measured each time, and tuples are lists.
+        [told["path"] for told in described] == ["x.npy", "none.npy", "y.npz"]
+    )
+    assert len({tuple(told) for told in described}) == 1  # the same keys
+    assert described[2]["arrays"][0]["dtype"] == [["a", ">f4", [2]], ["b", [["c", "<U3"]]]]
+
+
+def test_text(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    save(np.asfortranarray(X.astype(">i4")), "two words.npy")
+    np.savez_compressed("y.npz", x=np.zeros(3, [("a", ">f4", (2,)), ("b", [("c", "U3")])]))
+    assert main(["info", "two words.npy", "y.npz"]) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert all(len(line) <= 100 for line in lines)
+    for expected_line in (
+        "two words.npy",
+        "  format   .npy 1.0, one file, 224 B",
+        "  rows     12 of shape (2,), >i4",
+        "  layout   8 B a row, 96 B in all, Fortran order, data from byte 128 on",
+        f"  npyfast  mapped in place, backend {npyfast.backend}",
+        "  tensor   tf.int32",
+        "           npyfast pack 'two words.npy' -o 'two words-packed.npy'",
+        "y.npz",
+        "  ['x']",
+        "    rows     3 of shape (), [('a', '>f4', (2,)), ('b', [('c', '<U3')])]",
+        "    tensor   a dict of a: tf.float32, b: a dict of c: tf.string",
+        "             npyfast pack y.npz --key x -o x.npy",
+    ):
+        assert expected_line in lines
+
+
+def test_a_name_that_is_no_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = os.fsdecode(b"\xff.npy")
+    with open(name, "wb") as file:
+        np.save(file, X)
+    assert main(["info", name]) == 0
+    assert "12 of shape" in capsys.readouterr().out
+    assert main(["info", name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["path"] == name
+
+
+def test_a_reader_that_has_seen_enough(save: Save) -> None:
+    paths = [save(X, "x.npy")] * 3000
+    process = processes.start_python("-m", "npyfast", "info", *paths)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(processes.TIMEOUT) == 1
+    assert err == ""

@@ -1,0 +1,184 @@
+"""npyfast.pack in processes that are killed, and in ones that have little memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cgroups
+import expected
+import numpy as np
+import processes
+import pytest
+from backends import BACKENDS
+from cached import evict
+
+import npyfast
+
+MIB = 1 << 20
+
+# Packs again and again, in children that are killed before the 1st, 2nd, ... of their calls that
+# change files, until one comes to its end.
+KILLED = """
+import itertools, json, os, shutil, signal, sys
+import numpy as np
+import npyfast
+
+folder, archives, options = sys.argv[1:]
+options = json.loads(options)
+compressed = options.pop("compressed")
+X = np.arange(24, dtype="i4").reshape(12, 2)
+out = os.path.join(folder, "out.npy")
+
+def end_at(number):
+    left = itertools.count(1)
+    def killing(function):
+        def call(*arguments, **keywords):
+            if next(left) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **keywords)
+        return call
+    for name in ("open", "write", "fsync", "fdatasync", "ftruncate", "replace", "unlink"):
+        setattr(os, name, killing(getattr(os, name)))
+
+def in_child(function, *arguments):
+    child = os.fork()
+    if child == 0:
+        try:
+            function(*arguments)
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+def pack(rows, number=0):
+    source = rows
+    if compressed:
+        source = os.path.join(archives, f"{rows[0, 0]}.npz")
+        np.savez_compressed(source, rows)
+    if number:
+        end_at(number)
+    npyfast.pack(source, out, **options)
+
+def finals():
+    return sorted(name for name in os.listdir(folder) if name.endswith(".npy"))
+
+def begin():
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+    if options["overwrite"]:
+        assert in_child(pack, X + 100) == 0
+
+begin()
+all_names = None
+kills = partly = 0
+for number in itertools.count(1):
+    begin()
+    before = finals()
+    status = in_child(pack, X, number)
+    whole = [np.load(os.path.join(folder, name)) for name in finals()]  # each can be read
+    if status == 0:
+        break
+    assert status == signal.SIGKILL, status
+    kills += 1
+    files = len(whole)
+    if files and sum(map(len, whole)) == len(X) and not options["overwrite"]:
+        rest = sorted(set(os.listdir(folder)) - set(finals()))
+        if not rest:  # nothing was left to do
+            continue
+    partly += 0 < files < 3
+    assert in_child(pack, X + 1) == 0
+    assert (np.concatenate([np.load(os.path.join(folder, n)) for n in finals()]) == X + 1).all()
+    assert len(os.listdir(folder)) == len(finals()), os.listdir(folder)
+print(json.dumps({"kills": kills, "partly": partly, "files": finals()}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("shard_size", "overwrite", "compressed"),
+    [(None, False, False), (None, True, True), (160, False, False), (160, True, False)],
+)
+def test_a_kill_at_any_point(
+    tmp_path: Path, shard_size: int | None, overwrite: bool, compressed: bool
+) -> None:
+    options = {
+        "shard_size": shard_size,
+        "overwrite": overwrite,
+        "compressed": compressed,
+        "verify": True,
+    }
+    folders = [tmp_path / "out", tmp_path / "archives"]
+    for folder in folders:
+        folder.mkdir()
+    out = processes.run(KILLED, *folders, json.dumps(options), backend="numpy")
+    found = json.loads(out)
+    if shard_size is None:
+        assert found["files"] == ["out.npy"]
+        assert found["kills"] > 5
+    else:
+        assert len(found["files"]) == 3
+        assert found["kills"] > 20
+        assert overwrite or found["partly"] == 2  # with one or two of them renamed
+
+
+# Joins the group once all is imported, so that the limit is for packing alone.
+SMALL = """
+import json, sys
+import numpy as np
+import npyfast
+
+procs, source, out, options = sys.argv[1:]
+
+def anonymous():
+    with open("/proc/self/status") as status:
+        return next(1024 * int(line.split()[1]) for line in status if line.startswith("RssAnon:"))
+
+before = anonymous()
+most = 0
+
+def look(progress):
+    global most
+    most = max(most, anonymous())
+
+with open(procs, "w") as group:
+    group.write("0")
+npyfast.pack(source, out, progress=look, **json.loads(options))
+print(most - before)
+"""
+
+
+def pack_in_group(limit: int, backend: str, source: Any, out: Path, **options: Any) -> int:
+    """Packs in a process that has so much memory, page cache and all; returns by how much it
+    grew."""
+    with cgroups.memory_cgroup(limit) as procs:
+        process = processes.start(SMALL, procs, source, out, json.dumps(options), backend=backend)
+        return int(processes.finish(process)[0])
+
+
+# Not shuffled by the NumPy backend: nothing is read ahead there, and each row is waited for.
+@pytest.mark.parametrize(
+    ("backend", "shuffle"),
+    [(b, s) for b, s in (("native", False), ("native", True), ("numpy", False)) if b in BACKENDS],
+)
+def test_more_than_there_is_memory(tmp_path: Path, backend: str, shuffle: bool) -> None:
+    rows, width = 21 * 1024, 12 * 1024
+    source, out = tmp_path / "in.npy", tmp_path / "out.npy"
+    array = np.lib.format.open_memmap(source, "w+", np.int64, (rows, width // 8))
+    for first in range(0, rows, 1024):
+        array[first : first + 1024] = np.arange(first, first + 1024)[:, None]
+    del array
+    evict(str(source))
+    grown = pack_in_group(
+        64 * MIB, backend, source, out, verify=True, shuffle=shuffle, seed=1, shard_size="150MB"
+    )
+    assert grown < 48 * MIB
+    with npyfast.open(tmp_path / "out-*.npy") as packed:
+        assert packed.shape == (rows, width // 8)
+        numbers = np.concatenate(
+            [packed[first : first + 1024][:, -1] for first in range(0, rows, 1024)]
+        )
+    assert (numbers == expected.epoch_rows(rows, seed=1 if shuffle else None)).all()
