@@ -12,7 +12,7 @@ from workloads import Case
 
 from contenders.base import Array, Contender, IteratorRun, Run, batches_of, load
 from contenders.npyfast_contenders import NpyfastBatches, NpyfastGraph
-from contenders.tensorflow_data import DatasetContender
+from contenders.tensorflow_data import DatasetContender, FromTensorSlices
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -99,6 +99,20 @@ class MappedDatasetAutotune(MappedDataset):
     autotune = True
 
 
+class FromTensorSlicesMapped(FromTensorSlices):
+    key = "from-tensor-slices-map"
+    label = "from_tensor_slices, in RAM, map"
+    does = (
+        "from_tensor_slices(np.load(path)).shuffle(n).batch(B).repeat()"
+        ".map(lambda x: tf.cast(x, tf.float32) / 255), turns of whole epochs"
+    )
+
+    def dataset(self, case: Case) -> tf.data.Dataset:
+        import tensorflow as tf
+
+        return super().dataset(case).map(lambda x: tf.cast(x, tf.float32) / 255)
+
+
 class NumpyCast(Contender):
     key = "numpy-cast"
     label = 'NumPy X[...].astype("float32") / 255, in RAM'
@@ -121,8 +135,9 @@ class AddedTraffic(Contender):
     key = "traffic"
     label = "writing the added bytes alone"
     does = (
-        "np.copyto(memory, 1) by one thread for each CPU, on 16 MiB or two batches together: the "
-        "time for the bytes that a batch of floats has more than one of bytes"
+        "np.copyto(memory, 1) by one thread for each CPU, on 16 MiB or four batches together, as "
+        "many as take turns (two ahead, one in the making, one at its reader): the time for the "
+        "bytes that a batch of floats has more than one of bytes"
     )
     has_rows = False
     loop = "threads"
@@ -134,7 +149,7 @@ class AddedTraffic(Contender):
 class _TrafficRun(Run):
     def __init__(self, case: Case, threads: int) -> None:
         self._added = _ADDED_BYTES * case.batch_bytes
-        size = max(_AHEAD_BYTES, 2 * 4 * case.batch_bytes) // threads
+        size = max(_AHEAD_BYTES, 4 * 4 * case.batch_bytes) // threads
         self._memory = [np.zeros(size, np.uint8) for _ in range(threads)]
 
     def warm_up(self, seconds: float) -> None:
@@ -175,4 +190,5 @@ CASTING: tuple[type[Contender], ...] = (
     CastDataset,
     MappedDataset,
     MappedDatasetAutotune,
+    FromTensorSlicesMapped,
 )
