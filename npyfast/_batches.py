@@ -263,9 +263,10 @@ def batches(
         start_epoch, start_batch: where to begin; `start_batch` goes with an explicit `epochs`.
         threads: how many make batches at once, the reader's among them; by default the CPUs that
             this process may use.
-        readahead: "auto": shuffled rows of files that are larger than the memory this process may
-            use are asked for together, a batch at a time, and everything else is left to the
-            kernel; "off": all is left to the kernel. Never changes results.
+        readahead: what is read before it is needed. "whole": the files, once, in the background;
+            "rows": the rows of the coming batches; "off": nothing, but what the kernel reads by
+            itself; "auto": as a whole what fits in the memory that this process may use, and the
+            rest by rows. Never changes results.
 
     Returns:
         `Batches`: iterable, with `len()`, `position` and `statistics`. Each element has the nest of
