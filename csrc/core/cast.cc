@@ -4,8 +4,10 @@
 #include <cstring>
 #include <string>
 
+#include "core/dtype_name.h"
 #include "core/errors.h"
 #include "core/float_environment.h"
+#include "core/prefetch.h"
 
 namespace npyfast {
 namespace {
@@ -23,32 +25,10 @@ constexpr int64_t kAlikeFrom = 64;
 constexpr int64_t kTogetherBelow = 1024;
 constexpr int64_t kTogether = 8192;
 
-// Of larger rows the next one's pages are asked for, as in copy.cc.
-constexpr int64_t kCacheLine = 64;
-constexpr int64_t kPage = 4096;
-constexpr int64_t kPagesAhead = 64;
-
-void PrefetchPages(const std::byte* source, int64_t bytes) {
-  bytes = std::min(bytes, kPagesAhead * kPage);
-  for (int64_t at = 0; at < bytes; at += kPage) {
-    __builtin_prefetch(source + at);
-    __builtin_prefetch(source + at + kCacheLine);
-  }
-}
-
 int64_t Product(std::span<const int64_t> shape) {
   int64_t product = 1;
   for (const int64_t n : shape) product *= n;
   return product;
-}
-
-std::string ShapeText(std::span<const int64_t> shape) {
-  std::string text = "(";
-  for (size_t i = 0; i < shape.size(); ++i) {
-    if (i > 0) text += ", ";
-    text += std::to_string(shape[i]);
-  }
-  return text + (shape.size() == 1 ? ",)" : ")");
 }
 
 // The position, in an operand that has 1 for some of a row's axes, of the number for an item.
@@ -206,7 +186,7 @@ void Cast::Rows(const std::byte* const* sources, size_t count, std::byte* out,
     }
   } else {
     for (size_t i = 0; i < count; ++i) {
-      if (i + 1 < count) PrefetchPages(sources[i + 1], source_row_.row_bytes);
+      PrefetchAt(sources, i, count, 0, source_row_.row_bytes);
       Run(sources[i], row_items_, out + static_cast<int64_t>(i) * row_bytes(), stores, &scratch);
     }
   }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/past_cache.h"
+#include "core/prefetch.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -14,17 +15,6 @@
 
 namespace npyfast {
 namespace {
-
-// Rows ahead whose cache lines are asked for while one is copied: shuffled rows defeat the
-// hardware's own prefetcher.
-constexpr size_t kPrefetchAhead = 8;
-constexpr int64_t kPrefetchBelow = 1024;
-constexpr int64_t kCacheLine = 64;
-
-// Larger rows keep the prefetcher busy by themselves, but it stops at every page's end: of the next
-// row, the beginning of each page is asked for, as far as the first-level cache has room for them.
-constexpr int64_t kPage = 4096;
-constexpr int64_t kPagesAhead = 64;
 
 template <typename Word>
 Word Reversed(Word word) {
@@ -64,15 +54,6 @@ void CopySwapped(const Swap& swap, const std::byte* source, std::byte* out) {
   }
 }
 
-void Prefetch(const std::byte* source, int64_t bytes) {
-  for (int64_t at = 0; at < bytes; at += kCacheLine) __builtin_prefetch(source + at);
-}
-
-void PrefetchPages(const std::byte* source, int64_t bytes) {
-  bytes = std::min(bytes, kPagesAhead * kPage);
-  for (int64_t at = 0; at < bytes; at += kPage) Prefetch(source + at, 2 * kCacheLine);
-}
-
 // Rows that are one run of a size known when this is compiled.
 template <size_t kBytes>
 void CopySmallRuns(const std::byte* const* sources, size_t count, int64_t offset, std::byte* out,
@@ -103,8 +84,7 @@ void CopyRuns(const std::byte* const* sources, size_t count, int64_t offset, int
   static const PastCacheCopy copy_past_cache = FindPastCacheCopy();
   const bool small = bytes < kPrefetchBelow;
   for (size_t i = 0; i < count; ++i) {
-    if (small && i + kPrefetchAhead < count) Prefetch(sources[i + kPrefetchAhead] + offset, bytes);
-    if (!small && i + 1 < count) PrefetchPages(sources[i + 1] + offset, bytes);
+    PrefetchAt(sources, i, count, offset, bytes);
     const std::byte* source = sources[i] + offset;
     std::byte* slot = out + static_cast<int64_t>(i) * out_stride;
     if (stores == Stores::kPastCache && !small) {

@@ -53,6 +53,12 @@ std::string DtypeName(const Dtype& dtype) {
   return "[" + text + "]";
 }
 
+std::string ShapeText(std::span<const int64_t> shape) {
+  std::string text = "(";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
 bool SameDtype(const Dtype& a, const Dtype& b) {
   if (a.kind != b.kind || a.itemsize != b.itemsize || a.swapped != b.swapped || a.unit != b.unit ||
       a.subarray_shape != b.subarray_shape || a.is_subarray() != b.is_subarray() ||

@@ -14,12 +14,6 @@ constexpr size_t kUsualHeaderBytes = 4096;
 
 }  // namespace
 
-std::string ShapeText(std::span<const int64_t> shape) {
-  std::string text = "(";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  return text + (shape.size() == 1 ? ",)" : ")");
-}
-
 Header ReadHeader(const OpenFile& file) {
   try {
     std::string bytes = file.Start(kUsualHeaderBytes);

@@ -31,9 +31,6 @@ void CheckAlike(const Alike& names, const std::string& first_path, const Dtype& 
                 std::span<const int64_t> first_shape, const std::string& path, const Dtype& dtype,
                 std::span<const int64_t> shape);
 
-// "(2, 3)", as Python has it.
-std::string ShapeText(std::span<const int64_t> shape);
-
 }  // namespace npyfast
 
 #endif  // NPYFAST_CORE_NPY_FILE_H_

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import threading
@@ -17,6 +16,7 @@ from npyfast._backends.converted import Converted
 from npyfast._cast import Cast
 from npyfast._errors import NpyFormatError
 from npyfast._fields import AnyArray, native, split, to_native
+from npyfast._file_status import check_unchanged
 from npyfast._header import Header, read_header_numpy
 from npyfast._nest import leaves
 from npyfast._plan import Plan, RowNumbers, Run, resolve_rows
@@ -45,14 +45,7 @@ class File:
 
     def map(self) -> AnyArray:
         """Maps it. Raises OSError where it is not the same any more."""
-        now, then = os.stat(self.path), self._status
-        if (now.st_ino, now.st_size, now.st_mtime_ns) != (
-            then.st_ino,
-            then.st_size,
-            then.st_mtime_ns,
-        ):
-            changed = "was changed or replaced after it was opened; make the dataset again"
-            raise OSError(errno.ESTALE, changed, self.path)
+        check_unchanged(self.path, self._status)
         header = self.header
         if 0 in header.shape or header.dtype.itemsize == 0:
             return np.ndarray(header.shape, header.dtype)  # not np.zeros, which makes "S1" of "S0"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import threading
@@ -20,6 +19,7 @@ from npyfast._backends.converted import Converted
 from npyfast._cast import Cast
 from npyfast._errors import NpyFormatError
 from npyfast._fields import AnyArray, native, to_native
+from npyfast._file_status import check_unchanged
 from npyfast._formats import has_header, list_keys, member_name, pack_command
 from npyfast._header import Header, check_size
 from npyfast._plan import RowNumbers, resolve_rows
@@ -150,7 +150,7 @@ class _Dataset:
         self.chunks: tuple[int, ...] | None = dataset.chunks
         self.chunk_rows: int | None = dataset.chunks[0] if dataset.chunks else None
         self.compression: str | None = dataset.compression
-        self._status = status
+        self.status = status
         self.obstacle = _obstacle(dataset)
         self.header: Header | None = None
         if self.obstacle is None:
@@ -170,17 +170,6 @@ class _Dataset:
             RuntimeWarning,
             stacklevel=_levels_to_caller(),
         )
-
-    def check_unchanged(self) -> None:
-        """Raises OSError where the file is another one by now."""
-        now, then = os.stat(self.path), self._status
-        if (now.st_ino, now.st_size, now.st_mtime_ns) != (
-            then.st_ino,
-            then.st_size,
-            then.st_mtime_ns,
-        ):
-            changed = "was changed or replaced after it was opened; make the dataset again"
-            raise OSError(errno.ESTALE, changed, self.path)
 
 
 _warned: set[tuple[str, str]] = set()
@@ -316,7 +305,7 @@ class Rows:
         opened = process.opened.pop(number, None)
         if opened is None:
             found = self._found[number]
-            found.check_unchanged()
+            check_unchanged(found.path, found.status)
             file = _open_file(found.path)
             opened = file, _dataset(file, found.path, found.key)
         process.opened[number] = opened

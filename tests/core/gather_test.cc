@@ -17,6 +17,7 @@
 
 #include "check.h"
 #include "core/errors.h"
+#include "gathered_rows.h"
 #include "naive.h"
 #include "npy_file.h"
 
@@ -25,26 +26,11 @@ namespace {
 
 using testing::Bytes;
 using testing::DtypeOf;
+using testing::GatheredRows;
 using testing::NaiveGather;
 using testing::RandomBytes;
 using testing::TempFolder;
 using testing::WriteNpy;
-
-// The columns, each exactly as large as it must be.
-std::vector<Bytes> Rows(const Gather& gather, const std::vector<int64_t>& rows, int threads) {
-  std::vector<Bytes> columns;
-  std::vector<std::byte*> out;
-  for (size_t c = 0; c < gather.columns(); ++c) {
-    columns.emplace_back(static_cast<size_t>(gather.row_bytes(c)) * rows.size());
-    out.push_back(columns.back().data());
-  }
-  if (threads == 0) {
-    gather.Rows(rows, out.data());
-  } else {
-    gather.RowsParallel(rows, out.data(), threads);
-  }
-  return columns;
-}
 
 std::vector<int64_t> RandomRows(int64_t array_rows, size_t count, std::mt19937_64& random) {
   std::vector<int64_t> rows(array_rows == 0 ? 0 : count);
@@ -119,8 +105,8 @@ TEST(Gather, RandomLayoutsInMemoryAreAsTheNaiveLoopHasThem) {
       const Gather gather(array, fields);
       std::vector<Bytes> wanted = NaiveGather(*array, rows, fields);
       wanted.resize(gather.columns());
-      CHECK(Rows(gather, rows, 0) == wanted);
-      CHECK(Rows(gather, rows, 2) == wanted);
+      CHECK(GatheredRows(gather, rows, 0) == wanted);
+      CHECK(GatheredRows(gather, rows, 2) == wanted);
       int64_t total = 0;
       for (size_t c = 0; c < gather.columns(); ++c) total += gather.row_bytes(c);
       CHECK_EQ(gather.row_bytes(), total);
@@ -154,8 +140,8 @@ TEST(Gather, RandomShardsOfBothOrdersAreAsTheNaiveLoopHasThem) {
       const Gather gather(array, fields);
       std::vector<Bytes> wanted = NaiveGather(*array, rows, fields);
       wanted.resize(gather.columns());
-      CHECK(Rows(gather, rows, 0) == wanted);
-      CHECK(Rows(gather, rows, 3) == wanted);
+      CHECK(GatheredRows(gather, rows, 0) == wanted);
+      CHECK(GatheredRows(gather, rows, 3) == wanted);
     }
   }
 }
@@ -176,7 +162,7 @@ TEST(Gather, RowsOfEverySize) {
       const auto first = memory.begin() + row * bytes;
       wanted.insert(wanted.end(), first, first + bytes);
     }
-    CHECK(Rows(gather, rows, 0)[0] == wanted);
+    CHECK(GatheredRows(gather, rows, 0)[0] == wanted);
   }
 }
 
@@ -191,8 +177,9 @@ TEST(Gather, AnyNumberOfThreadsGivesTheSame) {
     const Gather gather(Array::View(memory.data(), dtype, shape, strides), fields);
     for (const size_t count : {0u, 1u, 2u, 257u, 1299u, 5003u}) {
       const std::vector<int64_t> rows = RandomRows(shape[0], count, random);
-      const std::vector<Bytes> wanted = Rows(gather, rows, 0);
-      for (const int threads : {1, 2, 3, 4, 7, 16}) CHECK(Rows(gather, rows, threads) == wanted);
+      const std::vector<Bytes> wanted = GatheredRows(gather, rows, 0);
+      for (const int threads : {1, 2, 3, 4, 7, 16})
+        CHECK(GatheredRows(gather, rows, threads) == wanted);
     }
   }
 }
@@ -203,7 +190,7 @@ TEST(Gather, MoreThreadsThanRows) {
   const Bytes memory = RandomBytes(size_t{3} << 20);
   const Gather gather(Array::View(memory.data(), DtypeOf("'|u1'"), shape, strides),
                       Fields::kTogether);
-  CHECK(Rows(gather, {2, 0, 1}, 64) == Rows(gather, {2, 0, 1}, 0));
+  CHECK(GatheredRows(gather, {2, 0, 1}, 64) == GatheredRows(gather, {2, 0, 1}, 0));
 }
 
 // Large enough to be written past the cache: every byte is there when the call returns.
@@ -222,7 +209,7 @@ TEST(Gather, LargeBatches) {
       const auto first = memory.begin() + row * bytes;
       wanted.insert(wanted.end(), first, first + bytes);
     }
-    for (const int threads : {0, 1, 3}) CHECK(Rows(gather, rows, threads)[0] == wanted);
+    for (const int threads : {0, 1, 3}) CHECK(GatheredRows(gather, rows, threads)[0] == wanted);
   }
 }
 
@@ -234,14 +221,14 @@ TEST(Gather, SeveralThreadsShareOne) {
   const Gather gather(Array::View(memory.data(), DtypeOf("'|u1'"), shape, strides),
                       Fields::kTogether);
   const std::vector<int64_t> rows = RandomRows(1000, 4000, random);
-  const std::vector<Bytes> wanted = Rows(gather, rows, 0);
+  const std::vector<Bytes> wanted = GatheredRows(gather, rows, 0);
   std::vector<char> right(4, 0);
   std::vector<std::thread> threads;
   for (char& result : right) {
     threads.emplace_back([&] {
       result = 1;
       for (int i = 0; i < 20; ++i) {
-        if (Rows(gather, rows, 3) != wanted) result = 0;
+        if (GatheredRows(gather, rows, 3) != wanted) result = 0;
       }
     });
   }
@@ -255,7 +242,7 @@ TEST(Gather, AnArrayWithoutRowsHasColumns) {
   const Gather gather(Array::View(nullptr, DtypeOf("'<f4'"), shape, strides), Fields::kTogether);
   CHECK_EQ(gather.columns(), 1u);
   CHECK_EQ(gather.row_bytes(), 12);
-  CHECK_EQ(Rows(gather, {}, 0)[0].size(), 0u);
+  CHECK_EQ(GatheredRows(gather, {}, 0)[0].size(), 0u);
 }
 
 TEST(Gather, RowsOfNoBytes) {
@@ -263,7 +250,7 @@ TEST(Gather, RowsOfNoBytes) {
   const std::vector<int64_t> strides = {0, 4};
   const Gather gather(Array::View(nullptr, DtypeOf("'<f4'"), shape, strides), Fields::kTogether);
   CHECK_EQ(gather.row_bytes(), 0);
-  CHECK_EQ(Rows(gather, {0, (int64_t{1} << 60) - 1, 5}, 2)[0].size(), 0u);
+  CHECK_EQ(GatheredRows(gather, {0, (int64_t{1} << 60) - 1, 5}, 2)[0].size(), 0u);
 }
 
 TEST(Gather, FromATerabyte) {
@@ -287,7 +274,7 @@ TEST(Gather, FromATerabyte) {
     SKIP("the shadow memory of ThreadSanitizer leaves no room for 1 TB");
   }
   const Gather gather(array, Fields::kTogether);
-  const Bytes rows = Rows(gather, {kRows - 1, 0, kRows / 2, kRows - 1}, 0)[0];
+  const Bytes rows = GatheredRows(gather, {kRows - 1, 0, kRows / 2, kRows - 1}, 0)[0];
   CHECK_EQ(testing::AsText(rows), std::string_view("x\0\0x", 4));
 }
 
@@ -304,15 +291,16 @@ TEST(Truncated, TheRowsThatAreGoneAreAnErrorAndTheOthersAreNot) {
     WriteNpy(path, "'>u4'", {kRows, kRowBytes / 4}, data, fortran_order);
     const std::vector<std::string> paths = {path};
     const Gather gather(Array::Open(paths), Fields::kTogether);
-    const Bytes first = Rows(gather, {0, 1, 2}, 0)[0];
+    const Bytes first = GatheredRows(gather, {0, 1, 2}, 0)[0];
     CHECK_EQ(::truncate(path.c_str(), 10 * page), 0);
     std::vector<int64_t> all(kRows);
     std::iota(all.begin(), all.end(), 0);
     for (const int threads : {0, 1, 4}) {
-      CHECK_THROWS(Rows(gather, all, threads), FormatError, path + ": has ");
-      CHECK_THROWS(Rows(gather, {3, kRows - 1}, threads), FormatError, "was truncated while");
+      CHECK_THROWS(GatheredRows(gather, all, threads), FormatError, path + ": has ");
+      CHECK_THROWS(GatheredRows(gather, {3, kRows - 1}, threads), FormatError,
+                   "was truncated while");
     }
-    if (!fortran_order) CHECK(Rows(gather, {0, 1, 2}, 0)[0] == first);
+    if (!fortran_order) CHECK(GatheredRows(gather, {0, 1, 2}, 0)[0] == first);
   }
 }
 
@@ -325,12 +313,13 @@ TEST(Truncated, WithinTheLastPageToo) {
     WriteNpy(paths.back(), "'|u1'", {1000, 100}, data);
   }
   const Gather gather(Array::Open(paths), Fields::kTogether);
-  const Bytes first = Rows(gather, {0, 2000, 4999}, 0)[0];
+  const Bytes first = GatheredRows(gather, {0, 2000, 4999}, 0)[0];
   CHECK_EQ(::truncate(paths[2].c_str(), 100'127), 0);
   // Looked at now and then only.
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  CHECK_THROWS(Rows(gather, {4999, 2999, 0}, 0), FormatError, paths[2] + ": has 100,127 bytes");
-  CHECK(Rows(gather, {0, 2000, 4999}, 0)[0] == first);
+  CHECK_THROWS(GatheredRows(gather, {4999, 2999, 0}, 0), FormatError,
+               paths[2] + ": has 100,127 bytes");
+  CHECK(GatheredRows(gather, {0, 2000, 4999}, 0)[0] == first);
 }
 
 TEST(Truncated, AFileThatFailsToBeReadIsNamed) {
@@ -345,7 +334,7 @@ TEST(Truncated, AFileThatFailsToBeReadIsNamed) {
   WriteNpy(path, "'|u1'", {1000, 100}, data);
   CHECK_EQ(::truncate((folder / "old.npy").c_str(), 0), 0);
   try {
-    Rows(gather, {500}, 0);
+    GatheredRows(gather, {500}, 0);
     CHECK(false);
   } catch (const OsError& e) {
     CHECK_EQ(e.code(), EIO);

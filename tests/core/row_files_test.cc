@@ -13,6 +13,7 @@
 #include "core/cast.h"
 #include "core/errors.h"
 #include "core/gather.h"
+#include "gathered_rows.h"
 #include "naive.h"
 #include "npy_file.h"
 
@@ -21,6 +22,7 @@ namespace {
 
 using testing::Bytes;
 using testing::DtypeOf;
+using testing::GatheredRows;
 using testing::NaiveGather;
 using testing::RandomBytes;
 using testing::TempFolder;
@@ -63,17 +65,6 @@ Written Write(const TempFolder& folder, std::string_view descr, std::vector<int6
   return written;
 }
 
-std::vector<Bytes> Gathered(const Gather& gather, const std::vector<int64_t>& rows, int threads) {
-  std::vector<Bytes> columns;
-  std::vector<std::byte*> out;
-  for (size_t c = 0; c < gather.columns(); ++c) {
-    columns.emplace_back(static_cast<size_t>(gather.row_bytes(c)) * rows.size());
-    out.push_back(columns.back().data());
-  }
-  gather.RowsParallel(rows, out.data(), threads);
-  return columns;
-}
-
 void CheckSame(const Written& written, const std::vector<int64_t>& rows) {
   const auto together = Array::Open(std::vector<std::string>{written.together});
   const auto apart = Array::OpenRowFiles(written.paths);
@@ -81,7 +72,8 @@ void CheckSame(const Written& written, const std::vector<int64_t>& rows) {
   CHECK_EQ(apart->row_type(), together->row_type());
   for (const Fields fields : {Fields::kTogether, Fields::kApart}) {
     for (const int threads : {1, 4}) {
-      CHECK(Gathered(Gather(apart, fields), rows, threads) == NaiveGather(*together, rows, fields));
+      CHECK(GatheredRows(Gather(apart, fields), rows, threads) ==
+            NaiveGather(*together, rows, fields));
     }
   }
 }
@@ -136,8 +128,8 @@ TEST(RowFiles, AreCast) {
   const auto cast = std::make_shared<Cast>(DtypeOf("'>u2'"), DtypeOf("'<f4'"), apart->row_shape(),
                                            std::nullopt, std::nullopt);
   const std::vector<int64_t> rows = AllRows(written);
-  CHECK(Gathered(Gather(apart, Fields::kTogether, cast), rows, 3) ==
-        Gathered(Gather(together, Fields::kTogether, cast), rows, 1));
+  CHECK(GatheredRows(Gather(apart, Fields::kTogether, cast), rows, 3) ==
+        GatheredRows(Gather(together, Fields::kTogether, cast), rows, 1));
 }
 
 TEST(RowFiles, MayHaveHeadersOfOtherLengths) {
@@ -163,7 +155,7 @@ TEST(RowFiles, ThatDifferAreNamedWithTheFirst) {
   const Written written = Write(folder, "'<f4'", {4, 6}, 5, [](size_t) { return false; });
   const Gather gather(Array::OpenRowFiles(written.paths), Fields::kApart);
   const std::string& other = written.paths[3];
-  const auto read = [&] { Gathered(gather, {0, 3}, 1); };
+  const auto read = [&] { GatheredRows(gather, {0, 3}, 1); };
 
   WriteNpy(other, "'<f8'", {4, 6}, RandomBytes(192));
   CHECK_THROWS(read(), Error,
@@ -181,7 +173,7 @@ TEST(RowFiles, ThatDifferAreNamedWithTheFirst) {
   CHECK_THROWS(read(), FormatError, other);
   std::filesystem::remove(other);
   CHECK_THROWS(read(), OsError, other);
-  Gathered(gather, {0, 4}, 1);  // as before
+  GatheredRows(gather, {0, 4}, 1);  // as before
 }
 
 TEST(RowFiles, TheFirstIsLookedAtAtOnce) {
@@ -209,7 +201,7 @@ TEST(Extents, LieAnywhereInAFile) {
   const auto judge = Array::Open(std::vector<std::string>{folder / "a.npy"});
   const std::vector<int64_t> rows = {4, 0, 3};
   CHECK(NaiveGather(*array, rows, Fields::kApart) == NaiveGather(*judge, rows, Fields::kApart));
-  CHECK(Gathered(Gather(array, Fields::kApart), rows, 1) ==
+  CHECK(GatheredRows(Gather(array, Fields::kApart), rows, 1) ==
         NaiveGather(*judge, rows, Fields::kApart));
 
   header.data_offset = 11;
