@@ -107,14 +107,6 @@ def test_a_shape_and_a_cast(files: list[str]) -> None:
     assert_same(read(leaf), wanted)
 
 
-def test_many_files_more_than_a_process_may_have_open(save: Save) -> None:
-    rows = np.arange(3000).reshape(1500, 2)
-    leaf = rows_in([save(row) for row in rows])
-    wanted = expected.epoch_batches(1500, batch_size=64, seed=1)
-    assert_same_batches(npyfast.batches(leaf, 64, True, seed=1), rows, wanted)
-    assert len(os.listdir("/proc/self/fd")) < 500
-
-
 BAD = {
     "another shape": (X[0].T.copy(), ValueError, "one shape: {first} has (3, 2), {bad} has (2, 3)"),
     "another dtype": (X[0] > 3, ValueError, "one dtype: {first} has float32, {bad} has bool"),
