@@ -330,7 +330,8 @@ def test_a_name_that_is_no_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_reader_that_has_seen_enough(save: Save) -> None:
     paths = [save(X, "x.npy")] * 3000
-    process = processes.start_python("-m", "npyfast", "info", *paths)
+    command = ("-m", "npyfast", "info", *paths)
+    process = processes.start_python(*command, NPYFAST_BACKEND=npyfast.backend)
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None

@@ -234,12 +234,16 @@ def test_the_examples_of_the_document(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_as_a_module(save: Save, tmp_path: Path) -> None:
-    arguments = ["-W", "error", "-m", "npyfast", "pack"]
     source, out = save(X, "in.npy"), tmp_path / "out.npy"
-    written, err = processes.finish(processes.start_python(*arguments, source, "-o", out))
+
+    def start() -> subprocess.Popen[str]:
+        command = ("-W", "error", "-m", "npyfast", "pack", source, "-o", out)
+        return processes.start_python(*command, NPYFAST_BACKEND=npyfast.backend)
+
+    written, err = processes.finish(start())
     assert written.startswith(f"packed 12 rows of (2,) int32, 96 B, into {out} in ")
     assert err == ""
-    _, err = processes.finish(processes.start_python(*arguments, source, "-o", out), status=1)
+    _, err = processes.finish(start(), status=1)
     assert err.startswith(f"npyfast: error: {out}: exists already")
     assert "\n" not in err
 
