@@ -97,7 +97,7 @@ def parse_header_numpy(data: bytes) -> _Parsed:
     """
     buffer = io.BytesIO(data)
     try:
-        if any(int(divisor) % 2**32 == 0 for divisor in _DIVISOR.findall(data)):
+        if any(int(divisor) % 2**32 == 0 for divisor in _DIVISOR.findall(_text(data))):
             # NumPy divides by it without a look, which ends the process.
             raise ValueError("the unit of a date is divided by zero")
         with warnings.catch_warnings():
@@ -138,6 +138,12 @@ def _read_header(path: str | os.PathLike[str], parse: Callable[[bytes], _Parsed]
         raise NpyFormatError(f"{os.fspath(path)}: not a readable .npy file: {error}") from error
     check_size(path, header, size)
     return header
+
+
+def _text(data: bytes) -> bytes:
+    """What stands between the length of the header and the data, which may be any bytes."""
+    start = 10 if data[6:7] == b"\x01" else 12
+    return data[start : start + int.from_bytes(data[8:start], "little")]
 
 
 def _numpy_reader() -> Any:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.lib import format as npy_format
 
+import npyfast
 from npyfast import _header
 from npyfast._errors import NpyFormatError
 from npyfast._header import Header
@@ -513,3 +514,12 @@ def test_header_is_a_value() -> None:
     assert header.nbytes == 60
     with pytest.raises(AttributeError):
         header.data_offset = 0  # type: ignore[misc]
+
+
+@pytest.mark.usefixtures("backend")
+def test_data_that_looks_like_part_of_a_header(tmp_path: Path) -> None:
+    # As of the unit of a date, which must not be divided by zero.
+    data = np.frombuffer(b"<M8[s/0]" * 4, "u1")
+    np.save(tmp_path / "x.npy", data)
+    assert npyfast.read_header(tmp_path / "x.npy").shape == (32,)
+    assert np.array_equal(npyfast.open(tmp_path / "x.npy")[:], data)
