@@ -12,8 +12,10 @@ namespace {
 
 constexpr int64_t kEndless = std::numeric_limits<int64_t>::max();
 
-// Blocks that are asked for beyond the window that a reader needs next.
-constexpr int64_t kSpareSlots = 64;
+// Blocks that are asked for beyond the window that a reader needs next: no more than an eighth of a
+// window, as blocks are of any size, and memory is for two windows.
+constexpr int64_t kMostSpareSlots = 64;
+constexpr int64_t kSparePart = 8;
 
 BlockOrder OrderOf(const Plan& plan, uint64_t epoch) {
   const Plan::Options& options = plan.options();
@@ -81,7 +83,8 @@ int64_t ReadSchedule::AheadOf(int64_t item) const {
   if (AtEnd(item)) return units_;
   const Slots slots = SlotsOf(item);
   const int64_t window = slots.end - slots.first;
-  const int64_t end = std::max(slots.place + 1 + window, slots.end) + kSpareSlots;
+  const int64_t spare = std::min(kMostSpareSlots, window / kSparePart);
+  const int64_t end = std::max(slots.place + 1 + window, slots.end) + spare;
   return std::min(slots.epoch_start + end, units_);
 }
 

@@ -28,8 +28,9 @@ class ReadSchedule {
   // to the next. For items from the end on, both are units().
   int64_t FirstUnitOf(int64_t item) const;
   int64_t EndUnitOf(int64_t item) const;
-  // With blocks: the end of what should be read when an item is being made. It is a window further
-  // than the place of the item, so that the next window is there when this one ends.
+  // With blocks: the end of what should be read when an item is being made. It is a window, and at
+  // most an eighth of one, further than the place of the item, so that the next window is there
+  // when this one ends.
   int64_t AheadOf(int64_t item) const;
 
   // The rows of a unit.

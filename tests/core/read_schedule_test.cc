@@ -63,6 +63,8 @@ void CheckSchedule(const std::shared_ptr<const BatchMaker>& maker, int64_t items
     if (schedule.by_blocks()) {
       CHECK(schedule.AheadOf(item) >= end);
       CHECK(schedule.AheadOf(item) <= schedule.units());
+      // Two windows, and a little, are all that is ever in memory.
+      CHECK(schedule.AheadOf(item) - first <= 2 * (end - first) + (end - first) / 8);
     } else {
       CHECK_EQ(first, item);
       CHECK_EQ(end, item + 1);
