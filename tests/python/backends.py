@@ -17,6 +17,8 @@ BACKENDS = tuple(os.environ.get("NPYFAST_TEST_BACKENDS", ",".join(ALL)).split(",
 if not set(BACKENDS) <= set(ALL):
     raise ValueError(f"NPYFAST_TEST_BACKENDS must list some of {ALL}, got {BACKENDS}")
 
+TENSORFLOW = os.environ.get("NPYFAST_TEST_TENSORFLOW", "1") != "0"
+
 # The backends with the engines that each of them works with.
 DELIVERIES = [
     (backend, engine)

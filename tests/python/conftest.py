@@ -19,13 +19,11 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import numpy as np
 import pytest
-from backends import BACKENDS, DELIVERIES, use_backend
+from backends import BACKENDS, DELIVERIES, TENSORFLOW, use_backend
 from hypothesis import HealthCheck, settings
 from samples import Dataset, Save
 
 import npyfast
-
-TENSORFLOW = os.environ.get("NPYFAST_TEST_TENSORFLOW", "1") != "0"
 
 _SOURCE_TREE = Path(__file__).resolve().parents[2]
 if Path(npyfast.__file__).resolve().parents[1] == _SOURCE_TREE:

@@ -20,6 +20,18 @@ from npyfast._order import chain, order
 Array = npt.NDArray[Any]
 
 
+def cast(array: Array, to: npt.DTypeLike, scale: Any = None, shift: Any = None) -> Array:
+    """What npyfast.source(array, cast=to, scale=scale, shift=shift) must give."""
+    with np.errstate(all="ignore"):
+        out = array.astype(to)
+        if scale is not None:
+            out = out * np.asarray(scale).astype(to)
+        if shift is not None:
+            out = out + np.asarray(shift).astype(to)
+    assert out.dtype == to
+    return out
+
+
 def permuted(rows: Array, seed: int, epoch: int) -> Array:
     return rows[order(len(rows), seed, epoch, np.arange(len(rows), dtype=np.uint64))]
 

@@ -76,35 +76,24 @@ def before(keep_input: Callable[[Any], None]) -> Any:
     return decorate
 
 
-def keep_written(write_array: Any) -> Any:
-    @functools.wraps(write_array)
-    def call(stream: Any, *args: Any, **kwargs: Any) -> Any:
-        written = write_array(stream, *args, **kwargs)
-        # Once more, as not every stream can be read.
-        copy = io.BytesIO()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            write_array(copy, *args, **kwargs)
-        keep(copy.getvalue())
-        return written
+def keep_written(suffix: str) -> Any:
+    """A decorator: what the function writes to a stream is kept."""
 
-    return call
+    def decorate(write: Any) -> Any:
+        @functools.wraps(write)
+        def call(stream: Any, *args: Any, **kwargs: Any) -> Any:
+            written = write(stream, *args, **kwargs)
+            # Once more, as not every stream can be read.
+            copy = io.BytesIO()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                write(copy, *args, **kwargs)
+            keep(copy.getvalue(), suffix)
+            return written
 
+        return call
 
-def keep_header(write_header: Any) -> Any:
-    """Keeps a header that is written without its array."""
-
-    @functools.wraps(write_header)
-    def call(stream: Any, *args: Any, **kwargs: Any) -> Any:
-        written = write_header(stream, *args, **kwargs)
-        copy = io.BytesIO()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            write_header(copy, *args, **kwargs)
-        keep(copy.getvalue(), ".header")
-        return written
-
-    return call
+    return decorate
 
 
 def keep_archive(savez: Any) -> Any:
@@ -128,11 +117,11 @@ def of_version(major: int) -> Any:
 
 
 CAPTURES = {
-    "write_array": keep_written,
+    "write_array": keep_written(".npy"),
     "read_array": before(keep_rest),
     "read_magic": before(keep_rest),
-    "write_array_header_1_0": keep_header,
-    "write_array_header_2_0": keep_header,
+    "write_array_header_1_0": keep_written(".header"),
+    "write_array_header_2_0": keep_written(".header"),
     "read_array_header_1_0": of_version(1),
     "read_array_header_2_0": of_version(2),
     "open_memmap": before(keep_file),

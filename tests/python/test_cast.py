@@ -12,7 +12,7 @@ import expected
 import ml_dtypes
 import numpy as np
 import pytest
-from expected import assert_same, assert_same_batches
+from expected import assert_same, assert_same_batches, cast
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from samples import Save, in_order
@@ -27,18 +27,6 @@ FLOATS = [np.dtype("f2"), BFLOAT16, np.dtype("f4"), np.dtype("f8")]
 SOURCES = [np.dtype("?"), *INTEGERS, *FLOATS, np.dtype("g")]
 
 Array = Any
-
-
-def cast(array: Array, to: Any, scale: Any = None, shift: Any = None) -> Array:
-    """What npyfast must make of an array."""
-    with np.errstate(all="ignore"):
-        out = array.astype(to)
-        if scale is not None:
-            out = out * np.asarray(scale).astype(to)
-        if shift is not None:
-            out = out + np.asarray(shift).astype(to)
-    assert out.dtype == to
-    return out
 
 
 def targets(source: np.dtype[Any]) -> list[np.dtype[Any]]:

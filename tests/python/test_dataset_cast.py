@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from expected import epoch_batches
+from expected import cast, epoch_batches
 from samples import Dataset, Save, in_order
 from tensors import assert_same_dataset
 
@@ -15,17 +13,6 @@ import npyfast
 
 BFLOAT16 = np.dtype(tf.bfloat16.as_numpy_dtype)
 NUMBERS = np.random.default_rng(0)
-
-
-def cast(array: Any, to: Any, scale: Any = None, shift: Any = None) -> Any:
-    """What npyfast must make of an array."""
-    with np.errstate(all="ignore"):
-        out = array.astype(to)
-        if scale is not None:
-            out = out * np.asarray(scale).astype(to)
-        if shift is not None:
-            out = out + np.asarray(shift).astype(to)
-    return out
 
 
 @pytest.mark.parametrize("to", [tf.float16, tf.bfloat16, tf.float32, tf.float64], ids=str)

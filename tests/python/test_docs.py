@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from backends import TENSORFLOW
 
 import npyfast
 
@@ -23,7 +24,7 @@ MODULES = sorted(
     for module in pkgutil.iter_modules(npyfast.__path__)
     if module.name not in ("_core", "_tensorflow") and not module.ispkg
 )
-if os.environ.get("NPYFAST_TEST_TENSORFLOW", "1") == "0":
+if not TENSORFLOW:
     MODULES.remove("npyfast._dataset")
     MODULES.remove("npyfast.service")
 
@@ -61,9 +62,7 @@ def test_examples_of_documents(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert namespace, "no examples were found"
 
 
-@pytest.mark.skipif(
-    os.environ.get("NPYFAST_TEST_TENSORFLOW", "1") == "0", reason="the table makes datasets"
-)
+@pytest.mark.skipif(not TENSORFLOW, reason="NPYFAST_TEST_TENSORFLOW leaves TensorFlow out")
 def test_the_table_of_ways_to_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     images = np.zeros((40, 4, 4, 3), "uint8")

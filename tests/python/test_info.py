@@ -7,9 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import processes
 import pytest
+from backends import TENSORFLOW
 from samples import Save, dtypes
 
 import npyfast
@@ -19,7 +21,6 @@ from npyfast._commands.describe import describe, is_unreadable, tensor_type
 
 pytestmark = pytest.mark.usefixtures("backend")
 
-TENSORFLOW = os.environ.get("NPYFAST_TEST_TENSORFLOW", "1") != "0"
 
 X = np.arange(24, dtype="i4").reshape(12, 2)
 
@@ -169,7 +170,6 @@ def test_a_compressed_archive() -> None:
 
 
 def test_hdf5() -> None:
-    h5py = pytest.importorskip("h5py")
     with h5py.File("in.h5", "w") as file:
         file["plain"] = X
         file.create_dataset("a/chunked", data=X, chunks=(4, 1), compression="gzip")

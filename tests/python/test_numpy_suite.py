@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import warnings
 import zipfile
@@ -18,9 +18,7 @@ from expected import assert_same_batches, epoch_batches, in_native_order, same_b
 import npyfast
 from npyfast._header import Header, parse_header_numpy
 
-try:
-    importlib.import_module("numpy.lib.tests")
-except ImportError:
+if importlib.util.find_spec("numpy.lib.tests") is None:
     pytest.skip("this NumPy comes without its tests", allow_module_level=True)
 
 MODULES = ("numpy.lib.tests.test_format", "numpy.lib.tests.test_io")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import expected
+import h5py
+import ml_dtypes
 import numpy as np
 import pytest
 from expected import same_bits
@@ -57,7 +59,7 @@ def test_every_dtype(save: Save, tmp_path: Path, dtype: np.dtype[Any], order: st
 
 @pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn"])
 def test_dtypes_that_numpy_has_not(tmp_path: Path, name: str) -> None:
-    dtype = np.dtype(getattr(pytest.importorskip("ml_dtypes"), name))
+    dtype = np.dtype(getattr(ml_dtypes, name))
     array = np.arange(6).astype(dtype).reshape(3, 2)
     packed = pack(array, tmp_path, verify=True)
     assert packed.dtype == np.dtype(f"V{dtype.itemsize}")
@@ -145,7 +147,7 @@ def test_a_cast_and_a_reshape(save: Save, tmp_path: Path) -> None:
 
 
 def test_a_cast_to_bfloat16(save: Save, tmp_path: Path) -> None:
-    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    bfloat16 = ml_dtypes.bfloat16
     packed = pack(npyfast.source(save(X), cast="bfloat16"), tmp_path, verify=True)
     assert packed.dtype == np.dtype("V2")
     assert (packed.view(bfloat16) == X.astype(bfloat16)).all()
@@ -208,7 +210,6 @@ def test_an_interruption_while_an_archive_is_unpacked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rows", [None, slice(11, 0, -2)])
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_hdf5(tmp_path: Path, options: dict[str, Any], rows: Any, shuffle: bool) -> None:
-    h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "in.h5", "w") as file:
         file.create_dataset("a/x", data=X.astype(">i4"), **options)
     source = npyfast.source(tmp_path / "in.h5", key="a/x", cast="i4")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import expected
+import forks
 import numpy as np
 import processes
 import pytest
@@ -357,71 +358,8 @@ def test_the_interpreter_ends_with_a_live_stream(save: Save, backend: str, end: 
         assert processes.run(ENDLESS + end, save(X), backend=backend) == "reading"
 
 
-FORK = """\
-import os, sys, warnings
-import numpy as np, npyfast
-
-warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads
-path = sys.argv[1]
-made = npyfast.batches(path, 9, True, seed=1, epochs=2)
-wanted = [batch.tolist() for batch in made]
-
-def check(stream, first):
-    for batch in wanted[first:]:
-        assert next(stream).tolist() == batch
-    assert next(stream, None) is None
-
-def child(work):
-    pid = os.fork()
-    if pid:
-        assert os.waitpid(pid, 0)[1] == 0
-        return
-    status = 1
-    try:
-        work()
-        status = 0
-    finally:
-        os._exit(status)
-
-"""
-
 FORKS = {
-    "both go on": """
-        stream = iter(made)
-        for _ in range(17):
-            next(stream)
-        child(lambda: check(stream, 17))
-        check(stream, 17)
-        """,
-    "the child begins anew": """
-        stream = iter(made)
-        next(stream)
-        child(lambda: check(iter(made), 0))
-        check(stream, 1)
-        """,
-    "the child lets go of what it inherited": """
-        streams = [iter(made) for _ in range(20)]
-        for stream in streams:
-            next(stream)
-        def work():
-            global stream
-            streams.clear()
-            del stream
-            check(iter(made), 0)
-        child(work)
-        for stream in streams:
-            check(stream, 1)
-        """,
-    "a child of a child": """
-        stream = iter(made)
-        next(stream)
-        def work():
-            next(stream)
-            child(lambda: check(stream, 2))
-            check(stream, 2)
-        child(work)
-        check(stream, 1)
-        """,
+    **forks.BODIES,
     "rows": """
         rows = npyfast.open(path)
         large = np.arange(len(rows)).repeat(40)
@@ -435,14 +373,6 @@ FORKS = {
             for _ in range(k):
                 next(stream)
             child(lambda: check(stream, k))
-        """,
-    "a closed stream stays closed": """
-        stream = iter(made)
-        next(stream)
-        stream.close()
-        def work():
-            assert next(stream, None) is None
-        child(work)
         """,
     "while another thread reads": """
         import threading
@@ -458,7 +388,7 @@ FORKS = {
 
 @pytest.mark.parametrize("body", FORKS.values(), ids=FORKS)
 def test_fork(save: Save, backend: str, body: str) -> None:
-    processes.run(FORK + textwrap.dedent(body), save(X), backend=backend)
+    processes.run(forks.PRELUDE + textwrap.dedent(body), save(X), backend=backend)
 
 
 def test_multiprocessing_fork(save: Save, backend: str) -> None:

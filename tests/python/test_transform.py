@@ -15,13 +15,13 @@ from contextlib import suppress
 from typing import Any
 
 import expected
+import forks
 import numpy as np
 import processes
 import pytest
 from deadlines import SECONDS, wait_until
 from expected import assert_same
 from samples import Save, random_array
-from test_stream import FORK
 
 import npyfast
 
@@ -596,56 +596,13 @@ def test_threads_without_a_transform(threads: int) -> None:
 
 
 FORKS = {
-    "both go on": """
-        stream = iter(made)
-        for _ in range(17):
-            next(stream)
-        child(lambda: check(stream, 17))
-        check(stream, 17)
-        """,
-    "the child begins anew": """
-        stream = iter(made)
-        next(stream)
-        child(lambda: check(iter(made), 0))
-        check(stream, 1)
-        """,
-    "the child lets go of what it inherited": """
-        streams = [iter(made) for _ in range(5)]
-        for stream in streams:
-            next(stream)
-        def work():
-            global stream
-            streams.clear()
-            del stream
-            check(iter(made), 0)
-        child(work)
-        for stream in streams:
-            check(stream, 1)
-        """,
-    "a child of a child": """
-        stream = iter(made)
-        next(stream)
-        def work():
-            next(stream)
-            child(lambda: check(stream, 2))
-            check(stream, 2)
-        child(work)
-        check(stream, 1)
-        """,
+    **forks.BODIES,
     "at any moment of the threads' work": """
         for k in range(len(wanted)):
             stream = iter(made)
             for _ in range(k):
                 next(stream)
             child(lambda: check(stream, k))
-        """,
-    "a closed stream stays closed": """
-        stream = iter(made)
-        next(stream)
-        stream.close()
-        def work():
-            assert next(stream, None) is None
-        child(work)
         """,
     "what has been counted": """
         stream = iter(made)
@@ -681,8 +638,9 @@ FORKS = {
 
 @pytest.mark.parametrize("body", FORKS.values(), ids=FORKS)
 def test_fork(save: Save, backend: str, body: str) -> None:
-    script = FORK.replace("epochs=2)", "epochs=2, transform=lambda x: -x, transform_threads=3)")
-    assert script != FORK
+    options = "epochs=2, transform=lambda x: -x, transform_threads=3)"
+    script = forks.PRELUDE.replace("epochs=2)", options)
+    assert script != forks.PRELUDE
     processes.run(script + textwrap.dedent(body), save(X), backend=backend)
 
 
