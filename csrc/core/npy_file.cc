@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "core/dtype_name.h"
 #include "core/errors.h"
@@ -14,13 +15,16 @@ constexpr size_t kUsualHeaderBytes = 4096;
 
 }  // namespace
 
-Header ReadHeader(const OpenFile& file) {
+Header ReadHeader(const OpenFile& file, std::string* bytes) {
   try {
-    std::string bytes = file.Start(kUsualHeaderBytes);
+    std::string start = file.Start(kUsualHeaderBytes);
     const auto wanted =
-        static_cast<size_t>(HeaderBytes(std::string_view(bytes).substr(0, kPrefixBytes)));
-    if (wanted > kUsualHeaderBytes) bytes = file.Start(wanted);
-    return ParseHeader(std::string_view(bytes).substr(0, wanted));
+        static_cast<size_t>(HeaderBytes(std::string_view(start).substr(0, kPrefixBytes)));
+    if (wanted > kUsualHeaderBytes) start = file.Start(wanted);
+    if (wanted < start.size()) start.resize(wanted);
+    Header header = ParseHeader(start);
+    if (bytes != nullptr) *bytes = std::move(start);
+    return header;
   } catch (const FormatError& e) {
     throw FormatError(file.path() + ": not a readable .npy file: " + e.what());
   }

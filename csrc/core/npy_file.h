@@ -10,8 +10,9 @@
 
 namespace npyfast {
 
-// The header of a .npy file. Throws OsError; FormatError naming the file.
-Header ReadHeader(const OpenFile& file);
+// The header of a .npy file; `bytes`, if given, gets it as it lies there, up to the data.
+// Throws OsError; FormatError naming the file.
+Header ReadHeader(const OpenFile& file, std::string* bytes = nullptr);
 
 // That the dtype holds no Python objects, and that the file is long enough for what the header
 // says. Throws ObjectDtypeError and FormatError naming the file.

@@ -24,9 +24,9 @@ RowFiles::RowFiles(std::span<const std::string> paths) {
     ends_.push_back(static_cast<int64_t>(paths_.size()));
   }
   const OpenFile file(paths[0]);
-  header_ = ReadHeader(file);
+  header_ = ReadHeader(file, &header_bytes_);
   CheckData(file, header_);
-  header_bytes_ = file.Start(static_cast<size_t>(header_.data_offset));
+  first_stamp_ = file.stamp();
 }
 
 std::string RowFiles::path(int64_t row) const {

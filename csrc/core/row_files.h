@@ -29,6 +29,9 @@ class RowFiles {
   // Bytes of one row.
   int64_t row_bytes() const { return header_.data_bytes(); }
 
+  // The first file, when its header was read.
+  const FileStamp& first_stamp() const { return first_stamp_; }
+
   // Reads a row into `out`, as it lies in its file; returns whether that is in Fortran order.
   // REQUIRES: 0 <= row < rows(); out has row_bytes() bytes.
   // Throws OsError; FormatError naming the file; ObjectDtypeError; Error where the file is not like
@@ -40,6 +43,7 @@ class RowFiles {
   std::vector<int64_t> ends_;  // of each path in paths_
   Header header_;              // of the first file
   std::string header_bytes_;   // the same as it lies there: nearly all files begin with it
+  FileStamp first_stamp_;
 };
 
 }  // namespace npyfast
