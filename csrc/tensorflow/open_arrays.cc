@@ -31,6 +31,13 @@ std::shared_ptr<const Array> Open(const ArraySource& source) {
   return Array::Open(extents);
 }
 
+// Whether an array is what these files hold, of which `now` are the stamps. Of files of one row
+// each the first one says what all of them are; the others are looked at when they are read.
+bool IsCurrent(const Array& array, const std::vector<FileStamp>& now) {
+  const RowFiles* files = array.row_files();
+  return files == nullptr ? array.stamps() == now : files->first_stamp() == StampOf(files->path(0));
+}
+
 class OpenArrays {
  public:
   static OpenArrays& Shared() {
@@ -47,7 +54,7 @@ class OpenArrays {
                                     [&](const OpenArray& open) { return open.source == source; });
     if (found != arrays_.end()) {
       arrays_.splice(arrays_.begin(), arrays_, found);
-      if (found->array->stamps() == now) return found->array;
+      if (IsCurrent(*found->array, now)) return found->array;
       closed.splice(closed.begin(), arrays_, found);
     }
     array = Open(source);

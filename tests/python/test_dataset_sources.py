@@ -84,6 +84,14 @@ def test_every_kind_of_source(
         assert engine_of(npyfast.dataset(nest, 10)) == engine
 
 
+def test_files_of_one_row_written_anew(dataset: Dataset, save: Save) -> None:
+    """A notebook runs the cell again that makes them: another dataset has other rows."""
+    for array in (X, X[:, :2].astype("i8"), X[::-1].copy()):
+        paths = [save(row, f"again/{i}.npy") for i, row in enumerate(array)]
+        made = dataset(npyfast.source(paths, per_file="row"), 20)
+        assert_same_dataset(made, array, epoch_batches(103, batch_size=20))
+
+
 def test_chunked_hdf5_takes_the_generator(files: Path) -> None:
     made = npyfast.dataset(npyfast.source(files / "0.h5", key="g/chunked"))
     assert engine_of(made) == "generator"
