@@ -66,6 +66,8 @@ Cast::Cast(const Dtype& from, const Dtype& to, std::span<const int64_t> row_shap
   if (kernel_ == nullptr) throw Error("there is no cast between these dtypes");
   if ((scale || shift) && !IsFloat(*to_number))
     throw Error("a cast to integers has neither scale nor shift");
+  if (__builtin_mul_overflow(row_items_, to_bytes_, &row_bytes_))
+    throw Error("rows of shape " + ShapeText(row_shape) + " are too large for the cast");
   source_row_.chunk_bytes = source_row_.row_bytes = row_items_ * from_bytes_;
   if (scale) scale_ = MakeBroadcast("scale", *scale, row_shape);
   if (shift) shift_ = MakeBroadcast("shift", *shift, row_shape);
@@ -96,35 +98,47 @@ Cast::Broadcast Cast::MakeBroadcast(const char* name, const Operand& operand,
   Broadcast made;
   if (row_items_ == 0) return made;
 
-  // The axes before `first` and from `last` on make no difference.
+  // The axes before `first` and from `last` on make no difference, nor do those in [gap, inner).
   const auto differs = [&](size_t axis) { return shape[axis] != 1; };
   size_t first = 0;
   while (first < shape.size() && !differs(first)) ++first;
   size_t last = shape.size();
   while (last > first && !differs(last - 1)) --last;
+  size_t inner = last;
+  while (inner > first && differs(inner - 1)) --inner;
+  size_t gap = inner;
+  while (gap > first && !differs(gap - 1)) --gap;
   made.period = Product(row_shape.subspan(first));
   made.alike = Product(row_shape.subspan(last));
-
-  const auto append = [&](int64_t item) {
-    const int64_t at = PositionOf(item, row_shape, shape) * to_bytes_;
-    made.items.insert(made.items.end(), operand.items.begin() + at,
-                      operand.items.begin() + at + to_bytes_);
-  };
   if (first == last) made.period = made.alike = 1;  // one number for all items
-  if (made.alike >= kAlikeFrom) {
-    for (int64_t item = 0; item < made.period; item += made.alike) append(item);
-    return made;
+  const bool many_alike = made.alike >= kAlikeFrom;
+  if (!many_alike) made.alike = 1;
+  made.pattern = made.block = made.period;
+  // Repeating a pattern takes memory for a run of it, too.
+  const int64_t pattern = Product(row_shape.subspan(inner));
+  const int64_t block = Product(row_shape.subspan(gap));
+  if (gap > first && pattern + (many_alike ? 0 : kRun) < block) {
+    made.pattern = pattern;
+    made.block = block;
   }
-  made.alike = 1;
-  for (int64_t item = 0; item < made.period; ++item) append(item);
-  int64_t run = std::min(kRun, row_items_);  // from any item of a period on
-  if (source_row_.row_bytes < kTogetherBelow) {
-    run = kRun;
-  } else if (made.period == row_items_) {
-    run = 1;  // none goes on from one row to the next
+
+  int64_t more = kRun - 1;  // of a pattern again: a run may begin with any item of it
+  if (many_alike) {
+    more = 0;
+  } else if (made.block == made.period && source_row_.row_bytes >= kTogetherBelow) {
+    // No run goes on from one row to the next.
+    more = made.period == row_items_ ? 0 : std::min(kRun, row_items_) - 1;
   }
-  const auto wanted = static_cast<size_t>((made.period + run - 1) * to_bytes_);
-  for (size_t at = 0; made.items.size() < wanted; ++at) made.items.push_back(made.items[at]);
+  made.kept = made.pattern / made.alike + more;
+  made.items.reserve(static_cast<size_t>(made.period / made.block * made.kept * to_bytes_));
+  for (int64_t start = 0; start < made.period; start += made.block) {
+    for (int64_t i = 0; i < made.kept; ++i) {
+      const int64_t item = start + i * made.alike % made.pattern;
+      const int64_t at = PositionOf(item, row_shape, shape) * to_bytes_;
+      made.items.insert(made.items.end(), operand.items.begin() + at,
+                        operand.items.begin() + at + to_bytes_);
+    }
+  }
   return made;
 }
 
@@ -132,10 +146,17 @@ Cast::Broadcast Cast::MakeBroadcast(const char* name, const Operand& operand,
 // *items is changed. Equal ones are written to `filled`, unless they are there.
 const std::byte* Cast::At(const Broadcast& broadcast, int64_t item, int64_t* items,
                           std::byte* filled, int64_t* filled_with) const noexcept {
-  const int64_t at = broadcast.period == 1 ? 0 : item % broadcast.period;
-  if (broadcast.alike == 1) return broadcast.items.data() + at * to_bytes_;
-  const int64_t which = at / broadcast.alike;
-  *items = std::min(*items, (which + 1) * broadcast.alike - at);
+  int64_t at = broadcast.period == 1 ? 0 : item % broadcast.period;
+  int64_t first = 0;  // of the numbers of its block
+  if (broadcast.block < broadcast.period) {
+    first = at / broadcast.block * broadcast.kept;
+    at %= broadcast.block;
+    *items = std::min(*items, broadcast.block - at);
+    at %= broadcast.pattern;
+  }
+  if (broadcast.alike == 1) return broadcast.items.data() + (first + at) * to_bytes_;
+  const int64_t which = first + at / broadcast.alike;
+  *items = std::min(*items, broadcast.alike - at % broadcast.alike);
   if (which != *filled_with) {
     *filled_with = which;
     const std::byte* number = broadcast.items.data() + which * to_bytes_;

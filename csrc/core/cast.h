@@ -31,12 +31,13 @@ class Cast {
  public:
   // The byte order of the dtypes does not matter: rows are given and made in the native one.
   // Throws Error where there is no such cast, or an operand does not broadcast to row_shape or
-  // holds another number of items than its shape says.
+  // holds another number of items than its shape says, or a row would have more bytes than can be
+  // counted.
   Cast(const Dtype& from, const Dtype& to, std::span<const int64_t> row_shape,
        const std::optional<Operand>& scale, const std::optional<Operand>& shift);
 
   int64_t source_row_bytes() const { return source_row_.row_bytes; }
-  int64_t row_bytes() const { return row_items_ * to_bytes_; }
+  int64_t row_bytes() const { return row_bytes_; }
 
   // Casts `count` dense rows in native byte order, of which row i begins at sources[i], aligned to
   // nothing, to `out`, one behind the other.
@@ -49,12 +50,15 @@ class Cast {
             Stores stores) const noexcept;
 
  private:
-  // An operand, ready for runs of up to kCastRun items from any item of a row on.
+  // An operand, ready for runs of items from any item of a row on.
   struct Broadcast {
-    int64_t period = 1;  // items after which it repeats itself: a row's, or a part of them
-    int64_t alike = 1;   // items one behind the other that are the same
-    // Of a period, and some more of the next, so that no run of a kernel ends with the period; or,
-    // where many are alike, one of each.
+    int64_t period = 1;   // items after which it repeats itself: a row's, or a part of them
+    int64_t block = 1;    // items of a period in which one pattern is repeated; or the period
+    int64_t pattern = 1;  // items of that pattern
+    int64_t alike = 1;    // items one behind the other that are the same
+    int64_t kept = 0;     // numbers that are kept of each block
+    // Of each block its pattern, and the beginning of it once more, so that no run of a kernel ends
+    // with the pattern; or, where many are alike, one of each.
     std::vector<std::byte> items;
   };
 
@@ -72,6 +76,7 @@ class Cast {
   int64_t from_bytes_ = 0;
   int64_t to_bytes_ = 0;
   int64_t row_items_ = 1;
+  int64_t row_bytes_ = 0;
   Column source_row_;  // a row as one run of bytes
   std::optional<Broadcast> scale_;
   std::optional<Broadcast> shift_;

@@ -2,8 +2,9 @@
 #define NPYFAST_CORE_FLOAT_ENVIRONMENT_H_
 
 #include <cfenv>
+#include <cstdint>
 
-#if defined(__SSE__)
+#if defined(__SSE__) && defined(__GNUC__)
 #include <xmmintrin.h>
 #endif
 
@@ -11,17 +12,27 @@ namespace npyfast {
 
 // How this thread rounds, and whether it keeps denormals. Threads of TensorFlow don't, nor do those
 // that they start: NumPy's numbers need the environment that a program begins with.
-#if defined(__SSE__)
-using FloatEnvironment = unsigned;
+#if defined(__SSE__) && defined(__GNUC__)
+// Not by <cfenv>, which takes many times as long: this is for every few rows.
+struct FloatEnvironment {
+  unsigned sse;
+  uint16_t x87;  // long double is computed there
+};
 
-inline FloatEnvironment UseDefaultFloatEnvironment() {
-  constexpr unsigned kDefault = 0x1F80;  // rounds to nearest, keeps denormals, raises nothing
-  const FloatEnvironment before = _mm_getcsr();
-  _mm_setcsr(kDefault);
-  return before;
+inline void UseFloatEnvironment(const FloatEnvironment& environment) {
+  _mm_setcsr(environment.sse);
+  __asm__ volatile("fldcw %0" : : "m"(environment.x87));
 }
 
-inline void UseFloatEnvironment(FloatEnvironment environment) { _mm_setcsr(environment); }
+inline FloatEnvironment UseDefaultFloatEnvironment() {
+  // Round to nearest, keep denormals, raise nothing.
+  constexpr FloatEnvironment kDefault = {0x1F80, 0x037F};
+  FloatEnvironment before;
+  before.sse = _mm_getcsr();
+  __asm__ volatile("fnstcw %0" : "=m"(before.x87));
+  UseFloatEnvironment(kDefault);
+  return before;
+}
 #else
 using FloatEnvironment = std::fenv_t;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cfenv>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -326,8 +327,9 @@ TEST(Cast, EveryNumberOfItems) {
 }
 
 TEST(Cast, BroadcastsAsNumpyDoes) {
-  const std::vector<Shape> rows = {{3},      {7, 5, 3},   {70, 3},      {3, 70},      {2, 3, 65},
-                                   {3, 700}, {4, 1, 300}, {2, 3, 1100}, {2, 2, 2, 64}};
+  const std::vector<Shape> rows = {{3},           {7, 5, 3},   {70, 3},           {3, 70},
+                                   {2, 3, 65},    {3, 700},    {4, 1, 300},       {2, 3, 1100},
+                                   {2, 2, 2, 64}, {2, 600, 3}, {2, 20, 30, 2, 3}, {3, 5, 2, 70}};
   for (const Shape& row : rows) {
     std::vector<Shape> shapes = {{}};
     for (unsigned mask = 0; mask < 1u << row.size(); ++mask) {
@@ -388,11 +390,36 @@ TEST(Cast, RoundsWhereNumpyDoes) {
   CHECK_EQ((CastOne<uint8_t>("'<i4'", "'|u1'", int32_t{-1})), 255);
 }
 
+// A scale for each frame and channel of a film, say: no number is kept for every pixel.
+TEST(Cast, KeepsNoRowOfAnOperand) {
+  const int64_t pixels = int64_t{1} << 40;
+  const Shape frames = {2, 1, 3};
+  for (const Shape& row : {Shape{2, pixels, 3}, Shape{2, pixels, 3, 100}}) {
+    Shape shape = frames;
+    if (row.size() > shape.size()) shape.push_back(1);
+    const Cast cast(DtypeOf("'|u1'"), DtypeOf("'<f4'"), row, Operand{shape, Bytes(24)}, {});
+    CHECK_EQ(cast.row_bytes() / cast.source_row_bytes(), 4);
+  }
+}
+
 #if defined(__SSE__)
+TEST(Cast, RoundsToNearestInThreadsThatDoNot) {
+  const int before = std::fegetround();
+  std::fesetround(FE_TOWARDZERO);
+  const auto wide = 1 + 0x1p-53L + 0x1p-63L;  // before it is used: not computed as it is here
+  const auto made = CastOne<double>("'<f16'", "'<f8'", wide);
+  const int after = std::fegetround();
+  std::fesetround(before);
+  CHECK_EQ(made, 1 + 0x1p-52);
+  CHECK_EQ(after, FE_TOWARDZERO);
+}
+
 TEST(Cast, KeepsDenormalsInThreadsThatFlushThem) {
   constexpr unsigned kFlush = 0x8040;
   const FloatEnvironment before = UseDefaultFloatEnvironment();
-  UseFloatEnvironment(before | kFlush);
+  FloatEnvironment flushing = before;
+  flushing.sse |= kFlush;
+  UseFloatEnvironment(flushing);
   const auto half = CastOne<uint16_t>("'<f4'", "'<f2'", 0x1p-24f);
   const auto tiny = CastOne<uint32_t>("'<f8'", "'<f4'", 0x1p-149);
   const auto same = CastOne<uint32_t>(
@@ -403,7 +430,7 @@ TEST(Cast, KeepsDenormalsInThreadsThatFlushThem) {
   CHECK_EQ(half, 1);
   CHECK_EQ(tiny, 1u);
   CHECK_EQ(same, 1u);
-  CHECK_EQ(after & kFlush, kFlush);
+  CHECK_EQ(after.sse & kFlush, kFlush);
 }
 #endif
 
@@ -420,6 +447,7 @@ TEST(Cast, RefusesWhatThereIsNot) {
   CHECK_THROWS(make("'|u1'", "'<i4'", {}, Operand{{}, Bytes(4)}), Error, "neither scale nor shift");
   CHECK_THROWS(make("'|u1'", "'<f4'", {4, 3}, Operand{{2}, Bytes(8)}), Error,
                "scale of shape (2,) does not broadcast over a row of shape (4, 3)");
+  CHECK_THROWS(make("'|u1'", "'<f8'", {int64_t{1} << 62}, {}), Error, "too large");
   CHECK_THROWS(make("'|u1'", "'<f4'", {3}, Operand{{1, 3}, Bytes(12)}), Error, "(1, 3)");
   CHECK_THROWS(make("'|u1'", "'<f4'", {3}, Operand{{3}, Bytes(8)}), Error, "8 bytes");
 }
