@@ -159,8 +159,9 @@ void Gather::AddLayout(std::span<const int64_t> strides) {
 }
 
 bool Gather::IsOneRun(size_t layout) const {
+  if (columns() != 1) return false;
   const Column& column = layouts_[layout][0];
-  return columns() == 1 && column.axes.empty() && column.swaps.empty() && column.offset == 0;
+  return column.axes.empty() && column.swaps.empty() && column.offset == 0;
 }
 
 Stores Gather::StoresFor(int64_t rows) const {
