@@ -33,6 +33,24 @@ FileStamp MakeStamp(const struct stat& status) {
   return {status.st_ino, status.st_size, static_cast<int64_t>(modified)};
 }
 
+// A descriptor, or -1 with errno.
+int Open(const std::string& path, int flags) {
+  int descriptor;
+  do {
+    descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags);
+  } while (descriptor < 0 && errno == EINTR);
+  return descriptor;
+}
+
+// Leaves errno as it is.
+bool IsRegular(const std::string& path) {
+  const int code = errno;
+  struct stat status;
+  const bool regular = ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+  errno = code;
+  return regular;
+}
+
 // The kernel's limit on the mappings of a process; 0 if it is not known.
 int64_t MaxMappings() {
   int64_t limit = 0;
@@ -80,10 +98,11 @@ void ForEachFile(size_t count, const std::function<void(size_t)>& body) {
 }
 
 OpenFile::OpenFile(const std::string& path) : path_(path) {
-  do {
-    // O_NONBLOCK: opening a FIFO must fail below rather than wait for its writer.
-    descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  } while (descriptor_ < 0 && errno == EINTR);
+  // Opening a FIFO must fail below rather than wait for its writer.
+  descriptor_ = Open(path, O_NONBLOCK);
+  // A regular file is waited for: another process, as a file server, has a lease on it, and has
+  // just been told to give it up.
+  if (descriptor_ < 0 && errno == EWOULDBLOCK && IsRegular(path)) descriptor_ = Open(path, 0);
   if (descriptor_ < 0) throw OsError(errno, path);
   struct stat status;
   int code = ::fstat(descriptor_, &status) == 0 ? 0 : errno;

@@ -37,13 +37,13 @@ def format_of(path: str) -> str:
     """
     try:
         # Neither waiting for the writer of a pipe, nor reading what it wrote.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return UNKNOWN
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return UNKNOWN
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return UNKNOWN
         start = os.pread(descriptor, 8, 0)
         for signature, found in _SIGNATURES.items():
             if start.startswith(signature):

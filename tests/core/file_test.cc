@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <ctime>
 #include <string>
@@ -106,6 +108,36 @@ TEST(MappedFile, DoesNotWaitForTheWriterOfAFifo) {
   CHECK_EQ(::mkfifo((folder / "fifo").c_str(), 0600), 0);
   CHECK_EQ(CodeOf(folder / "fifo"), EINVAL);
   CHECK_EQ(CodeOf("/dev/null"), EINVAL);
+}
+
+TEST(MappedFile, WaitsForWhoHasALease) {
+  const TempFolder folder;
+  const std::string path = folder / "a";
+  WriteFile(path, "what it holds");
+  int told[2];
+  CHECK_EQ(::pipe(told), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    ::sigaddset(&signals, SIGIO);
+    ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+    const int file = ::open(path.c_str(), O_RDWR);
+    const char leased = ::fcntl(file, F_SETLEASE, F_WRLCK) == 0 ? 'y' : 'n';
+    static_cast<void>(!::write(told[1], &leased, 1));
+    int signal;
+    if (leased == 'y') ::sigwait(&signals, &signal);  // somebody opens it
+    ::usleep(20'000);
+    ::_exit(0);  // which gives it up
+  }
+  char leased = 0;
+  CHECK_EQ(::read(told[0], &leased, 1), 1);
+  ::close(told[0]);
+  ::close(told[1]);
+  const int code = leased == 'y' ? CodeOf(path) : 0;
+  CHECK_EQ(::waitpid(child, nullptr, 0), child);
+  if (leased != 'y') SKIP("this filesystem has no leases");
+  CHECK_EQ(code, 0);
 }
 
 TEST(MappedFile, RespectsPermissions) {
