@@ -90,10 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _targets(cases: Sequence[Case]) -> Iterator[Target]:
-    for case in cases:
-        yield Target(
-            "dataset vs map", case.name, "dataset-map", ("dataset-cast",), 5.0, at_least=True
-        )
+    for name, slow in (
+        ("dataset vs map", "dataset-map"),
+        ("dataset vs from_tensor_slices and map", "from-tensor-slices-map"),
+    ):
+        for case in cases:
+            yield Target(name, case.name, slow, ("dataset-cast",), 5.0, at_least=True)
     for case in cases:
         yield _WithinSum(
             "batches vs plain batches and the added traffic",
