@@ -1,9 +1,19 @@
-"""Whether a file is still the one that was opened."""
+"""Files that are opened again: where they are, and whether they are still the same."""
 
 from __future__ import annotations
 
 import errno
 import os
+
+
+def absolute_path(path: str) -> str:
+    """A path that leads to the same file whatever directory this process changes to."""
+    if os.path.isabs(path):
+        return path
+    try:
+        return os.path.join(os.getcwd(), path)
+    except FileNotFoundError:  # the directory was removed: there is no such path
+        return path
 
 
 def check_unchanged(path: str, then: os.stat_result) -> None:

@@ -11,8 +11,10 @@
 #include <cerrno>
 #include <chrono>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <system_error>
 #include <utility>
 
 #include "core/errors.h"
@@ -73,6 +75,13 @@ FileStamp StampOf(const std::string& path) {
   struct stat status;
   if (::stat(path.c_str(), &status) != 0) throw OsError(errno, path);
   return MakeStamp(status);
+}
+
+std::string AbsolutePath(const std::string& path) {
+  if (path.starts_with('/')) return path;
+  std::error_code code;
+  const std::filesystem::path folder = std::filesystem::current_path(code);
+  return code ? path : (folder / path).string();  // without a folder, there is no such path
 }
 
 void ForEachFile(size_t count, const std::function<void(size_t)>& body) {
@@ -169,10 +178,13 @@ const std::byte* OpenFile::Map() const {
 }
 
 MappedFile::MappedFile(const OpenFile& file)
-    : data_(file.Map()), path_(file.path()), stamp_(file.stamp()) {}
+    : data_(file.Map()),
+      path_(file.path()),
+      place_(AbsolutePath(file.path())),
+      stamp_(file.stamp()) {}
 
 MappedFile::MappedFile(const std::string& path, const FileStamp& stamp)
-    : path_(path), stamp_(stamp) {}
+    : path_(path), place_(AbsolutePath(path)), stamp_(stamp) {}
 
 MappedFile::~MappedFile() {
   if (const std::byte* data = data_.load(std::memory_order_relaxed); data != nullptr)
@@ -182,6 +194,7 @@ MappedFile::~MappedFile() {
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : data_(other.data_.exchange(nullptr, std::memory_order_relaxed)),
       path_(std::move(other.path_)),
+      place_(std::move(other.place_)),
       stamp_(std::exchange(other.stamp_, {})) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
@@ -189,13 +202,14 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
       other.data_.exchange(data_.load(std::memory_order_relaxed), std::memory_order_relaxed),
       std::memory_order_relaxed);
   std::swap(path_, other.path_);
+  std::swap(place_, other.place_);
   std::swap(stamp_, other.stamp_);
   return *this;
 }
 
 const std::byte* MappedFile::MapNow() const {
   if (size() == 0) return nullptr;
-  const OpenFile file(path_);
+  const OpenFile file(place_);
   if (file.stamp() != stamp_) {
     throw OsError(ESTALE, path_,
                   "was changed or replaced after it was opened; make the dataset again");
@@ -217,7 +231,7 @@ bool MappedFile::Holds(const void* address) const {
 
 void MappedFile::CheckSize() const {
   struct stat status;
-  if (::stat(path_.c_str(), &status) != 0) return;  // removed, but whoever has it mapped keeps it
+  if (::stat(place_.c_str(), &status) != 0) return;  // removed, but whoever has it mapped keeps it
   const FileStamp now = MakeStamp(status);
   if (now.inode != stamp_.inode || now.size >= stamp_.size) return;
   throw FormatError(path_ + ": has " + Grouped(now.size) + " bytes now, " + Grouped(stamp_.size) +

@@ -22,6 +22,9 @@ struct FileStamp {
 // The stamp of the file that a path leads to now. Throws OsError.
 FileStamp StampOf(const std::string& path);
 
+// A path that leads to the same file whatever directory this process changes to.
+std::string AbsolutePath(const std::string& path);
+
 // Calls body(i) for every i below `count`, by several threads at once where there are many:
 // what takes long with a file is to wait for a disk or a network. Throws what body threw for the
 // lowest i; by then body may not have been called for what comes behind it.
@@ -86,7 +89,9 @@ class MappedFile {
     return data != nullptr ? data : MapNow();
   }
   int64_t size() const { return stamp_.size; }
+  // As it was given, for people; and where it is found again.
   const std::string& path() const { return path_; }
+  const std::string& place() const { return place_; }
   // As it was when the file was opened.
   const FileStamp& stamp() const { return stamp_; }
 
@@ -109,6 +114,7 @@ class MappedFile {
   mutable std::atomic<const std::byte*> data_{nullptr};
   mutable std::atomic<int64_t> checked_ns_{0};  // of the steady clock
   std::string path_;
+  std::string place_;
   FileStamp stamp_;
 };
 

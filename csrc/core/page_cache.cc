@@ -42,11 +42,11 @@ int64_t CachedPages(int fd, int64_t offset, int64_t bytes) {
 
 PageCache::PageCache(const MappedFile& file) {
   try {
-    if (!(StampOf(file.path()) == file.stamp())) return;
+    if (!(StampOf(file.place()) == file.stamp())) return;
   } catch (const OsError&) {
     return;
   }
-  fd_ = ::open(file.path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  fd_ = ::open(file.place().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   // A look at a page must not make the kernel read megabytes around it.
   if (fd_ < 0) return;
   ::posix_fadvise(fd_, 0, 0, POSIX_FADV_RANDOM);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <string_view>
 
 #include "core/errors.h"
 #include "core/npy_file.h"
@@ -15,11 +16,16 @@ constexpr size_t kUsualHeaderBytes = 1024;
 }  // namespace
 
 RowFiles::RowFiles(std::span<const std::string> paths) {
+  const std::string here = AbsolutePath("");
+  const auto folder = [&here](const std::string& path) -> std::string_view {
+    return path.starts_with('/') ? std::string_view() : here;
+  };
   size_t bytes = 0;
-  for (const std::string& path : paths) bytes += path.size();
+  for (const std::string& path : paths) bytes += folder(path).size() + path.size();
   paths_.reserve(bytes);
   ends_.reserve(paths.size());
   for (const std::string& path : paths) {
+    paths_ += folder(path);
     paths_ += path;
     ends_.push_back(static_cast<int64_t>(paths_.size()));
   }

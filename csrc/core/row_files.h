@@ -23,6 +23,7 @@ class RowFiles {
   explicit RowFiles(std::span<const std::string> paths);
 
   int64_t rows() const { return static_cast<int64_t>(ends_.size()); }
+  // Of a row's file: absolute, as the working directory may change before it is read.
   std::string path(int64_t row) const;
   const Dtype& dtype() const { return header_.dtype; }
   const std::vector<int64_t>& row_shape() const { return header_.shape; }

@@ -16,7 +16,7 @@ from npyfast._backends.converted import Converted
 from npyfast._cast import Cast
 from npyfast._errors import NpyFormatError
 from npyfast._fields import AnyArray, native, split, to_native
-from npyfast._file_status import check_unchanged
+from npyfast._file_status import absolute_path, check_unchanged
 from npyfast._header import Header, read_header_numpy
 from npyfast._nest import leaves
 from npyfast._plan import Plan, RowNumbers, Run, resolve_rows
@@ -37,6 +37,7 @@ class File:
 
     def __init__(self, path: str, header: Header) -> None:
         self.path = path
+        self._place = absolute_path(path)
         self.header = header
         self._status = os.stat(path)
 
@@ -45,17 +46,17 @@ class File:
 
     def map(self) -> AnyArray:
         """Maps it. Raises OSError where it is not the same any more."""
-        check_unchanged(self.path, self._status)
+        check_unchanged(self._place, self._status)
         header = self.header
         if 0 in header.shape or header.dtype.itemsize == 0:
             return np.ndarray(header.shape, header.dtype)  # not np.zeros, which makes "S1" of "S0"
         order: Any = "F" if header.fortran_order else "C"
-        return np.memmap(self.path, header.dtype, "r", header.data_offset, header.shape, order)
+        return np.memmap(self._place, header.dtype, "r", header.data_offset, header.shape, order)
 
     def check_size(self) -> None:
         """Raises NpyFormatError where it is shorter now: reading on would end the process."""
         try:
-            now = os.stat(self.path)
+            now = os.stat(self._place)
         except OSError:
             return  # removed, but whoever has it mapped keeps it
         if now.st_ino == self._status.st_ino and now.st_size < self._status.st_size:
@@ -121,7 +122,7 @@ class RowFiles:
     """The rows of files that hold one each, opened when a row is taken."""
 
     def __init__(self, files: Sequence[str]) -> None:
-        self._files = files
+        self._files = [absolute_path(path) for path in files]
         self._first = read_header(files[0])
         _refuse_objects(files[0], self._first.dtype)
         self.dtype = native(self._first.dtype)

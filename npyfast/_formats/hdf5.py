@@ -19,7 +19,7 @@ from npyfast._backends.converted import Converted
 from npyfast._cast import Cast
 from npyfast._errors import NpyFormatError
 from npyfast._fields import AnyArray, native, to_native
-from npyfast._file_status import check_unchanged
+from npyfast._file_status import absolute_path, check_unchanged
 from npyfast._formats import has_header, list_keys, member_name, pack_command
 from npyfast._header import Header, check_size
 from npyfast._plan import RowNumbers, resolve_rows
@@ -133,6 +133,7 @@ class _Dataset:
 
     def __init__(self, path: str, key: str, dataset: Any, status: os.stat_result) -> None:
         self.path = path
+        self.place = absolute_path(path)
         self.key = key
         self.name = member_name(path, key)
         if dataset.shape is None:
@@ -305,8 +306,8 @@ class Rows:
         opened = process.opened.pop(number, None)
         if opened is None:
             found = self._found[number]
-            check_unchanged(found.path, found.status)
-            file = _open_file(found.path)
+            check_unchanged(found.place, found.status)
+            file = _open_file(found.place)
             opened = file, _dataset(file, found.path, found.key)
         process.opened[number] = opened
         if len(process.opened) > _OPEN_FILES:

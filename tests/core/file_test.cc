@@ -110,6 +110,21 @@ TEST(MappedFile, DoesNotWaitForTheWriterOfAFifo) {
   CHECK_EQ(CodeOf("/dev/null"), EINVAL);
 }
 
+TEST(MappedFile, IsFoundAgainFromAnotherFolder) {
+  const TempFolder folder;
+  WriteFile(folder / "a", "what it holds");
+  IN_CHILD([&folder] {
+    CHECK_EQ(::chdir((folder / ".").c_str()), 0);
+    const MappedFile now("a");
+    const MappedFile later("a", StampOf("a"));
+    CHECK_EQ(::chdir("/"), 0);
+    CHECK_EQ(now.path(), "a");
+    CHECK_EQ(Content(later), "what it holds");
+    CHECK_EQ(::truncate((folder / "a").c_str(), 4), 0);
+    CHECK_THROWS(now.CheckSize(), FormatError, "a: has 4 bytes now");
+  });
+}
+
 TEST(MappedFile, WaitsForWhoHasALease) {
   const TempFolder folder;
   const std::string path = folder / "a";

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import expected
+import h5py
 import numpy as np
 import pytest
 from expected import assert_same, assert_same_batches
@@ -35,6 +36,29 @@ def test_a_relative_path(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(X, "here.npy")
     monkeypatch.chdir(os.path.dirname(path))
     assert_same(read("here.npy"), X)
+
+
+@pytest.mark.filterwarnings("ignore:.*h5py reads it:RuntimeWarning")
+def test_another_directory_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that are opened when they are read, or opened again, are found all the same."""
+    monkeypatch.chdir(tmp_path)
+    rows = np.arange(300)
+    for folder in ("rows", "shards"):
+        os.mkdir(folder)
+        for row in rows:
+            np.save(f"{folder}/{row}.npy", row if folder == "rows" else rows[row : row + 1])
+    with h5py.File("chunked.h5", "w") as file:
+        file.create_dataset("x", data=rows, chunks=(7,))
+    for source in (
+        npyfast.source("rows", per_file="row"),
+        "shards",
+        npyfast.source("chunked.h5", key="x"),
+    ):
+        made, opened = npyfast.batches(source, 50), npyfast.open(source)
+        monkeypatch.chdir("/")
+        assert_same(np.concatenate(list(made)), rows)
+        assert_same(opened[:], rows)
+        monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(
