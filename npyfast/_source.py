@@ -16,7 +16,17 @@ from npyfast._backends import backend
 from npyfast._cast import Cast
 from npyfast._errors import NpyFormatError
 from npyfast._fields import AnyArray
-from npyfast._formats import HDF5, NPY, NPZ, format_of, hdf5, list_keys, make_shape, member_name
+from npyfast._formats import (
+    HDF5,
+    NPY,
+    NPZ,
+    UNKNOWN,
+    format_of,
+    hdf5,
+    list_keys,
+    make_shape,
+    member_name,
+)
 from npyfast._formats import npz as _npz
 from npyfast._formats.raw import Layout, locate
 from npyfast._nest import Nest, leaves, map_nest
@@ -119,7 +129,13 @@ class Source:
             return backend().open(files, headers)
         if options.key is not None:
             _refuse_key(files[0], options.key, found)
-        return backend().open(files)
+        try:
+            return backend().open(files)
+        except NpyFormatError as error:
+            if found != UNKNOWN:
+                raise
+            hint = "if it holds raw numbers, npyfast.source(path, dtype=...) reads them"
+            raise NpyFormatError(f"{error}; {hint}") from None
 
     def keys(self) -> list[str] | None:
         """The names of the arrays that its `.npz` or HDF5 files hold; None for other files.

@@ -54,6 +54,15 @@ def test_a_file_longer_than_its_rows(data: str) -> None:
     assert_same(read(data, dtype="float32", shape=(7, 2)), X[:7])
 
 
+def test_without_a_dtype_the_error_says_how(data: str) -> None:
+    text = (
+        r"data.bin: not a readable .npy file: .*; if it holds raw numbers, npyfast.source\(path, d"
+    )
+    for reader in (npyfast.open, npyfast.batches):
+        with pytest.raises(npyfast.NpyFormatError, match=text):
+            reader(data)
+
+
 def test_shards(tmp_path: Path) -> None:
     for number, part in enumerate(np.split(X, [5, 5])):
         part.tofile(tmp_path / f"{number}.bin")
