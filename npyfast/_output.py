@@ -24,6 +24,8 @@ _SUFFIX = ".partial"
 # What flock() says where a filesystem has no locks; nobody else is then kept away.
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
+_Identity = tuple[int, int, int]
+
 _RENAMING = "npyfast pack: the files that are being renamed"
 
 
@@ -57,6 +59,7 @@ class Output:
         self._folder = os.path.dirname(path) or "."
         self._overwrite = overwrite
         self._names: Sequence[str] = ()  # final ones
+        self._complete: list[_Identity] = []  # the files that are to have them, once all are there
         self._committed = False
         if not os.path.isdir(self._folder):
             raise FileNotFoundError(errno.ENOENT, "there is no such folder", self._folder)
@@ -76,12 +79,18 @@ class Output:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._committed:
+        try:
             with contextlib.suppress(OSError):  # what remains, the next process removes
-                self._roll_back()
-                if _is(self._lock, partial(self._path)):
-                    os.unlink(partial(self._path))
-        os.close(self._lock)
+                if self._complete and not isinstance(error, Exception):
+                    # Interrupted: all have their names, sooner than that none has, as files that
+                    # were overwritten are gone.
+                    self._rename()
+                if not self._committed:
+                    self._roll_back()
+                    if _is(self._lock, partial(self._path)):
+                        os.unlink(partial(self._path))
+        finally:
+            os.close(self._lock)
 
     @property
     def scratch(self) -> str:
@@ -133,25 +142,36 @@ class Output:
         if not self._overwrite:
             self.check(self._names)  # somebody may have been quicker
         shutil.rmtree(self.scratch, ignore_errors=True)
-        several = list(self._names) != [self._path]
-        if several:
-            self._tell_renamed()
-        for name in self._names:
-            os.replace(partial(name), name)
+        complete = [_identity(partial(name)) for name in self._names]
+        if list(self._names) != [self._path]:
+            self._tell_renamed(complete)
+        self._complete = complete
+        self._rename()
+
+    def _rename(self) -> None:
+        """Gives the complete files their names, but those that have them already."""
+        if self._committed:
+            return
+        for name, identity in zip(self._names, self._complete, strict=True):
+            if not _has(name, identity):
+                os.replace(partial(name), name)
         self._sync_folder()
-        if several:
+        if list(self._names) != [self._path]:
             # Gone for good before anybody hears that all is done: the files it lists would be
             # removed the next time.
-            os.unlink(partial(self._path))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(partial(self._path))
             self._sync_folder()
         self._committed = True
 
-    def _tell_renamed(self) -> None:
+    def _tell_renamed(self, complete: Sequence[_Identity]) -> None:
         """Writes down which files are about to be renamed."""
-        files = [(os.path.basename(name), *_identity(partial(name))) for name in self._names]
+        bases = map(os.path.basename, self._names)
+        files = [(base, *identity) for base, identity in zip(bases, complete, strict=True)]
         text = json.dumps({"what": _RENAMING, "files": files}).encode()
         with naming(partial(self._path)):
             os.ftruncate(self._lock, 0)
+            os.lseek(self._lock, 0, os.SEEK_SET)
             while text:
                 text = text[os.write(self._lock, text) :]
             os.fsync(self._lock)
@@ -160,6 +180,8 @@ class Output:
     def _roll_back(self) -> None:
         """Removes what this process wrote, or one that was killed."""
         shutil.rmtree(self.scratch, ignore_errors=True)
+        if not _is(self._lock, partial(self._path)):
+            return  # it has its final name, and is complete
         for name in self._half_renamed():
             os.unlink(name)
         os.ftruncate(self._lock, 0)
@@ -168,6 +190,7 @@ class Output:
 
     def _half_renamed(self) -> list[str]:
         """The files that a killed process renamed, if it did not come to the end of them."""
+        os.lseek(self._lock, 0, os.SEEK_SET)  # this process may have written it
         with open(self._lock, "rb", closefd=False) as file:
             if file.read(1) != b"{":
                 return []
@@ -177,13 +200,11 @@ class Output:
                 files = told["files"] if told["what"] == _RENAMING else []
             except (ValueError, KeyError, TypeError):
                 return []  # it came not even to the beginning
-        os.lseek(self._lock, 0, os.SEEK_SET)
         found = []
         for base, *identity in files:
             name = os.path.join(self._folder, base)
-            with contextlib.suppress(FileNotFoundError):
-                if _identity(name) == tuple(identity):  # else it has become another file
-                    found.append(name)
+            if _has(name, tuple(identity)):  # else it has become another file
+                found.append(name)
         return found
 
     def _refuse_other_shards(self, names: Sequence[str]) -> None:
@@ -220,10 +241,18 @@ def partial(name: str) -> str:
     return name + _SUFFIX
 
 
-def _identity(path: str) -> tuple[int, int, int]:
+def _identity(path: str) -> _Identity:
     """What a file keeps when it is renamed, and shares with no other."""
     found = os.stat(path, follow_symlinks=False)
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _has(name: str, identity: tuple[int, ...]) -> bool:
+    """Whether this file has the name."""
+    try:
+        return _identity(name) == identity
+    except FileNotFoundError:
+        return False
 
 
 def _is(descriptor: int, path: str) -> bool:

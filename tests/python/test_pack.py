@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import resource
 from pathlib import Path
@@ -458,6 +459,72 @@ def test_an_interruption(tmp_path: Path, stage: str, shard_size: int | None) -> 
             X, tmp_path / "out.npy", verify=True, shard_size=shard_size, progress=interrupt
         )
     assert left_in(tmp_path) == []
+
+
+def raising(error: BaseException, number: int, after: bool, patch: pytest.MonkeyPatch) -> None:
+    """Has the number-th call that changes files raise an error, before it does so or after it."""
+    left = itertools.count(1)
+
+    def wrapped(function: Any) -> Any:
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            now = next(left) == number
+            if now and not after:
+                raise error
+            result = function(*arguments, **keywords)
+            if now:
+                if function is os_open:
+                    os.close(result)
+                raise error
+            return result
+
+        return call
+
+    os_open = os.open
+    for name in ("open", "write", "fsync", "fdatasync", "ftruncate", "replace", "unlink"):
+        patch.setattr(os, name, wrapped(getattr(os, name)))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), OSError(errno.EIO, "bad")])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("shard_size", [None, 160])
+def test_an_end_at_any_point(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shard_size: int | None,
+    overwrite: bool,
+    after: bool,
+    error: BaseException,
+) -> None:
+    """All files are there, or none; and each of them is whole."""
+    options: dict[str, Any] = {"shard_size": shard_size, "overwrite": overwrite}
+    out = tmp_path / "out.npy"
+    ended = 0
+    for number in itertools.count(1):
+        for name in left_in(tmp_path):
+            os.unlink(tmp_path / name)
+        before = [Path(name).name for name in npyfast.pack(X + 1, out, **options)]
+        if not overwrite:
+            for name in before:
+                os.unlink(tmp_path / name)
+        (tmp_path / "out.npy.partial").write_bytes(bytes(5000))  # of one that was killed
+        with monkeypatch.context() as patch:
+            raising(error, number, after, patch)
+            try:
+                npyfast.pack(X, out, **options)
+                break
+            except type(error):
+                ended += 1
+        found = [np.load(tmp_path / name) for name in left_in(tmp_path) if name.endswith(".npy")]
+        rows = np.concatenate([X[:0], *found])
+        if not (np.array_equal(rows, X) or np.array_equal(rows, X + 1 if overwrite else X[:0])):
+            # Renaming failed: new files were removed, and what they had replaced is gone.
+            assert isinstance(error, OSError)
+            assert overwrite
+            assert len(found) < len(before)
+        npyfast.pack(X, out, **{**options, "overwrite": True})
+        assert left_in(tmp_path) == before
+    assert ended > (20 if shard_size else 5)
 
 
 def test_a_source_that_fails_to_be_read(save: Save, tmp_path: Path) -> None:
