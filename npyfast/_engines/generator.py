@@ -59,7 +59,7 @@ def _transformed_signature(batching: Batching) -> Nest:
         first = apply(batching.transform, empty)
 
     def spec(value: Any) -> Any:
-        array = np.asarray(value)
+        array = _as_array(value)
         # The first dimension is the batch's, and as static as that.
         shape = (rows, *array.shape[1:]) if array.ndim else ()
         return tf.TensorSpec(shape, tensor_type(array.dtype))
@@ -103,7 +103,23 @@ def _generator(batching: Batching, group: int, signature: Nest) -> Callable[[], 
 
 
 def _tensor_arrays(element: Nest) -> Nest:
-    return map_nest(lambda value: to_tensor_array(np.asarray(value)), element)
+    return map_nest(lambda value: to_tensor_array(_as_array(value)), element)
+
+
+def _as_array(value: Any) -> AnyArray:
+    """A leaf of what a transform returned, as an array that a tensor can be made of."""
+    advice = "return an array, or a tuple or dict of arrays"
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # a list of arrays of several shapes
+        name = type(value).__name__
+        raise TypeError(f"the transform returned a {name} that is no array: {advice}") from error
+    objects = array.flat if array.dtype.hasobject else ()
+    for item in objects:
+        if not isinstance(item, (str, bytes)):  # which TensorFlow has a type for
+            name = type(item).__name__
+            raise TypeError(f"the transform returned Python objects (of type {name}): {advice}")
+    return array
 
 
 def _checked(signature: Nest, element: Nest) -> Nest:

@@ -178,6 +178,35 @@ class TestErrors:
         ):
             list(made)
 
+    @pytest.mark.parametrize(
+        ("returned", "text"),
+        [
+            (None, r"Python objects \(of type NoneType\): return an array, or a tuple or dict of"),
+            (np.array(["a", {}], object), r"Python objects \(of type dict\)"),
+            ([np.zeros((2, 3)), np.zeros(2)], "a list that is no array: return an array, or a tup"),
+        ],
+        ids=["nothing", "objects", "a list"],
+    )
+    def test_what_no_tensor_holds(self, save: Save, threads: int, returned: Any, text: str) -> None:
+        options: dict[str, Any] = {"transform_threads": threads}
+        with pytest.raises(TypeError, match=text):
+            npyfast.dataset(save(Y), 10, transform=lambda y: returned, **options)
+        if returned is not None:
+            return
+        made = npyfast.dataset(
+            save(Y), 10, transform=lambda y: y if y[0] < 50 else returned, **options
+        )
+        with pytest.raises(tf.errors.OpError, match=text):
+            list(made)
+
+    def test_text_as_objects(self, save: Save, threads: int) -> None:
+        def names(y: Any) -> Any:
+            return np.array([f"row {i}" if i % 2 else b"row" for i in y], object)
+
+        made = npyfast.dataset(save(Y), 10, transform=names, transform_threads=threads)
+        assert made.element_spec.dtype == tf.string
+        assert next(iter(made)).numpy()[:2].tolist() == [b"row", b"row 1"]
+
 
 class TestThreads:
     def dataset(self, path: str, **options: Any) -> Any:
