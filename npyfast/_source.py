@@ -132,7 +132,7 @@ class Source:
         try:
             return backend().open(files)
         except NpyFormatError as error:
-            if found != UNKNOWN:
+            if found != UNKNOWN or not os.path.getsize(files[0]):
                 raise
             hint = "if it holds raw numbers, npyfast.source(path, dtype=...) reads them"
             raise NpyFormatError(f"{error}; {hint}") from None

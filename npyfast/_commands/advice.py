@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from npyfast._formats import NPY, UNKNOWN
+from npyfast._formats import NPY, UNKNOWN, pack_command
 
 # A dict of code, level ("fix" or "note"), text, and the command that mends it, or None.
 Advice = dict[str, str | None]
@@ -21,7 +20,7 @@ _PAGE = 4096
 
 def advise_files(path: str, found: str, files: Sequence[str]) -> list[Advice]:
     """What to do about files whatever is in them."""
-    if found == UNKNOWN and os.path.isfile(files[0]):
+    if found == UNKNOWN and os.path.isfile(files[0]) and os.path.getsize(files[0]):
         return [
             _advice(
                 "not-npy",
@@ -99,9 +98,6 @@ def _pack(path: str, key: str | None = None) -> str:
     """The command that makes a plain file of it."""
     stem, end = os.path.splitext(os.path.basename(os.path.abspath(path)))
     out = f"{stem}-packed" if end == ".npy" else stem
-    if key is not None:
-        out = key.strip("/").replace("/", "-")
     if any(letter in out for letter in "*?["):
         out = "packed"
-    words = ["npyfast", "pack", path, *([] if key is None else ["--key", key]), "-o", f"{out}.npy"]
-    return shlex.join(words)
+    return pack_command(path, key, f"{out}.npy")

@@ -93,10 +93,15 @@ def member_name(path: str, key: str) -> str:
     return f"{path}[{key!r}]"
 
 
-def pack_command(path: str, key: str) -> str:
-    """The command that writes one array of a file into a `.npy` file."""
-    output = f"{key.strip('/').replace('/', '-')}.npy"
-    return shlex.join(["npyfast", "pack", path, "--key", key, "-o", output])
+def pack_command(path: str, key: str | None, out: str | None = None) -> str:
+    """The command that writes one array of a file into a `.npy` file, `out` or named by the key."""
+    if key is not None:
+        out = f"{key.strip('/').replace('/', '-')}.npy"
+    assert out is not None
+    # What begins with a dash would be taken for an option.
+    path, out = (f"./{name}" if name.startswith("-") else name for name in (path, out))
+    chosen = [] if key is None else [f"--key={key}"] if key.startswith("-") else ["--key", key]
+    return shlex.join(["npyfast", "pack", path, *chosen, "-o", out])
 
 
 def list_keys(keys: Sequence[str]) -> str:
