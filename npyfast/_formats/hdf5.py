@@ -140,19 +140,26 @@ class _Dataset:
             raise ValueError(f"{self.name}: is an HDF5 dataset without a dataspace: it has no rows")
         if dataset.shape == ():
             raise ValueError(f"{self.name}: holds a 0-dimensional array, which has no rows")
-        if dataset.dtype.hasobject:
+        try:
+            dtype = dataset.dtype
+        except TypeError as error:
+            raise TypeError(
+                f"{self.name}: has an HDF5 type that NumPy has not ({error}): save it with another"
+            ) from error
+        if dtype.hasobject:
             raise TypeError(
                 f"{self.name}: holds items of variable length, or references (HDF5 type "
-                f"{_kind(dataset.dtype)}), which are no array of fixed size: save it with a "
+                f"{_kind(dtype)}), which are no array of fixed size: save it with a "
                 "numeric or fixed-length string dtype"
             )
-        self.dtype = _plain(dataset.dtype)
-        self.shape: tuple[int, ...] = dataset.shape
+        # Items that are arrays are dimensions more, as they are for NumPy.
+        self.dtype = _plain(dtype).base
+        self.shape: tuple[int, ...] = dataset.shape + dtype.shape
         self.chunks: tuple[int, ...] | None = dataset.chunks
         self.chunk_rows: int | None = dataset.chunks[0] if dataset.chunks else None
         self.compression: str | None = dataset.compression
         self.status = status
-        self.obstacle = _obstacle(dataset)
+        self.obstacle = _obstacle(path, dataset)
         self.header: Header | None = None
         if self.obstacle is None:
             offset = dataset.id.get_offset() if dataset.size else 0
@@ -205,9 +212,11 @@ def _kind(dtype: np.dtype[Any]) -> str:
     return "compound of such"
 
 
-def _obstacle(dataset: Any) -> str | None:
-    """Why the rows of a dataset can't be mapped, if they can't."""
+def _obstacle(path: str, dataset: Any) -> str | None:
+    """Why the rows of a dataset can't be mapped from this file, if they can't."""
     h5py = _h5py()
+    if not os.path.samefile(dataset.file.filename, path):
+        return "lies in another file, behind an external link"
     layout = dataset.id.get_create_plist()
     compression = f" and compressed ({dataset.compression})" if dataset.compression else ""
     if dataset.chunks is not None:
@@ -224,7 +233,7 @@ def _obstacle(dataset: Any) -> str | None:
         return "was never written, and has no place in its file"
     if not dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype, logical=True)):
         return f"has an HDF5 type that is converted to {dataset.dtype}"
-    if not has_header(_plain(dataset.dtype)):
+    if not has_header(_plain(dataset.dtype).base):
         return "has fields that are not in the order of their offsets"
     return None
 

@@ -434,3 +434,43 @@ def test_without_h5py(path: str, backend: str) -> None:
 
 def test_h5py_is_imported_late(backend: str) -> None:
     run("import sys, npyfast; npyfast.batches; assert 'h5py' not in sys.modules", backend=backend)
+
+
+def test_what_lies_behind_an_external_link(tmp_path: Path, quiet: None) -> None:
+    """Its place is one in the other file."""
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["g/x"] = X
+    with h5py.File(tmp_path / "index.h5", "w") as file:
+        file["padding"] = np.full(5000, -7.0)
+        file["x"] = h5py.ExternalLink("data.h5", "g/x")
+        file["g"] = h5py.ExternalLink("data.h5", "g")
+        file["soft"] = h5py.SoftLink("/padding")
+    for key in ("x", "g/x"):
+        options = {"path": tmp_path / "index.h5", "key": key}
+        assert not mapped(options)
+        assert_same(read(npyfast.source(tmp_path / "index.h5", key=key)), X)
+    assert mapped({"path": tmp_path / "index.h5", "key": "soft"})
+    found = hdf5.look(str(tmp_path / "index.h5"), "x")
+    assert found.obstacle == "lies in another file, behind an external link"
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (5,)}], ids=["contiguous", "chunked"])
+def test_items_that_are_arrays(tmp_path: Path, quiet: None, options: dict[str, Any]) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", (12,), np.dtype(("f4", (4, 2))), **options)[:] = X
+    source = npyfast.source(tmp_path / "a.h5", key="x")
+    assert_same(read(source), X)
+    assert_same(next(iter(npyfast.batches(source, 12))), X)
+    assert_same(read(npyfast.source(tmp_path / "a.h5", key="x", cast="f8")), X.astype("f8"))
+
+
+def test_a_type_that_numpy_has_not(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        three_bytes = h5py.h5t.STD_I32LE.copy()
+        three_bytes.set_size(3)
+        space = h5py.h5s.create_simple((14,))
+        h5py.h5d.create(file.id, b"x", three_bytes, space)
+    text = r"a\.h5\['x'\]: has an HDF5 type that NumPy has not \(data type '<i3' not understood\)"
+    for reader in (npyfast.open, npyfast.batches):
+        with pytest.raises(TypeError, match=text):
+            reader(npyfast.source(tmp_path / "a.h5", key="x"))
