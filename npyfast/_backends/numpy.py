@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -50,8 +51,13 @@ class File:
         header = self.header
         if 0 in header.shape or header.dtype.itemsize == 0:
             return np.ndarray(header.shape, header.dtype)  # not np.zeros, which makes "S1" of "S0"
+        status = self._status
+        key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        mapped = _mappings.get(key)
+        if mapped is None:
+            mapped = _mappings[key] = np.memmap(self._place, np.uint8, "r")
         order: Any = "F" if header.fortran_order else "C"
-        return np.memmap(self._place, header.dtype, "r", header.data_offset, header.shape, order)
+        return np.ndarray(header.shape, header.dtype, mapped.data, header.data_offset, order=order)
 
     def check_size(self) -> None:
         """Raises NpyFormatError where it is shorter now: reading on would end the process."""
@@ -65,6 +71,9 @@ class File:
                 "opened: it was truncated while it was read; copy it again"
             )
 
+
+# Of a file that holds several arrays there is one mapping.
+_mappings: WeakValueDictionary[tuple[int, ...], np.memmap[Any, Any]] = WeakValueDictionary()
 
 # Each file that is mapped has a descriptor, of which a process has few. The files of an array of
 # few are mapped for good, which keeps those that are removed or replaced later.

@@ -10,6 +10,7 @@ from typing import Any
 
 import expected
 import numpy as np
+import processes
 import pytest
 from expected import assert_same, assert_same_batches
 from samples import in_order, random_array
@@ -217,8 +218,25 @@ def test_an_archive_of_nothing(tmp_path: Path) -> None:
     for read in (npyfast.open, npyfast.batches):
         with pytest.raises(ValueError, match="holds no arrays"):
             read(path)
+    with pytest.raises(ValueError, match="holds no arrays"):
+        npyfast.batches((path, np.arange(6)))
     with pytest.raises(ValueError, match="has no array 'x'; it has none"):
         npyfast.open(npyfast.source(path, key="x"))
+
+
+MANY = """
+import resource, sys
+import numpy as np
+import npyfast
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+batch = next(iter(npyfast.batches(sys.argv[1], 6)))
+assert all((batch[f"x{i}"] == np.arange(6) + i).all() for i in range(200))
+"""
+
+
+def test_many_arrays_take_few_descriptors(tmp_path: Path, backend: str) -> None:
+    np.savez(tmp_path / "a.npz", **{f"x{i}": np.arange(6) + i for i in range(200)})
+    processes.run(MANY, tmp_path / "a.npz", backend=backend)
 
 
 class TestBadMembers:
