@@ -41,7 +41,9 @@ def expand(path: Path) -> list[str]:
         raise ValueError(f"{name!r}: a path has no null characters")
     if os.path.isdir(name):
         with os.scandir(name) as entries:
-            found = [entry.name for entry in entries if entry.name.endswith(".npy")]
+            names = (entry.name for entry in entries if entry.name.endswith(".npy"))
+            # As a pattern does it: ".part.npy" and "._part.npy" are other programs' own.
+            found = [each for each in names if not each.startswith(".")]
         if not found:
             nothing = "the directory has no .npy files; a pattern finds others, as 'folder/*.npz'"
             raise FileNotFoundError(errno.ENOENT, nothing, name)
@@ -49,7 +51,10 @@ def expand(path: Path) -> list[str]:
     if not os.path.lexists(name) and glob.has_magic(name):
         found = glob.glob(name, recursive=True)
         if not found:
-            raise FileNotFoundError(errno.ENOENT, "no file matches the pattern", name)
+            nothing = "no file matches the pattern"
+            if "[" in name:
+                nothing += "; glob.escape() makes brackets of a name what they are"
+            raise FileNotFoundError(errno.ENOENT, nothing, name)
         return sorted(found, key=natural_key)
     return [name]
 

@@ -151,6 +151,12 @@ def boolean(name: str, value: Any) -> bool:
     return bool(value)
 
 
+_ROWS = (
+    "rows must be None, a slice, an integer array of row numbers, a boolean mask or a part that "
+    "npyfast.split makes"
+)
+
+
 def make_selection(rows: Any, count: int) -> Selection:
     """The selection that the option `rows` makes of an array of `count` rows."""
     if rows is None:
@@ -164,7 +170,10 @@ def make_selection(rows: Any, count: int) -> Selection:
         places = rows.positions
         return Selection(places.start, places.step, len(places), order=rows.order)
     if isinstance(rows, (slice, range)):
-        picked = range(count)[rows] if isinstance(rows, slice) else rows
+        try:
+            picked = range(count)[rows] if isinstance(rows, slice) else rows
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{_ROWS}, got {rows!r}: {error}") from None
         if picked and (min(picked[0], picked[-1]) < 0 or max(picked[0], picked[-1]) >= count):
             raise IndexError(f"rows={rows!r} is out of range for {count:,} rows")
         return Selection(picked.start if picked else 0, picked.step, len(picked))
@@ -173,9 +182,7 @@ def make_selection(rows: Any, count: int) -> Selection:
         return Selection(0, 1, 0)
     if listed.ndim != 1 or listed.dtype.kind not in "iub":
         raise ValueError(
-            "rows must be None, a slice, an integer array of row numbers, a boolean mask or a part "
-            f"that npyfast.split makes, got {type(rows).__name__} of shape {listed.shape} and "
-            f"dtype {listed.dtype}"
+            f"{_ROWS}, got {type(rows).__name__} of shape {listed.shape} and dtype {listed.dtype}"
         )
     if listed.dtype == np.bool_:
         if len(listed) != count:

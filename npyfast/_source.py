@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ from npyfast._backends import backend
 from npyfast._cast import Cast
 from npyfast._errors import NpyFormatError
 from npyfast._fields import AnyArray
+from npyfast._file_status import absolute_path
 from npyfast._formats import (
     HDF5,
     NPY,
@@ -68,13 +70,17 @@ class Source:
         options: _Options = _Options(),
     ) -> None:
         self._files = files
+        self._folder = absolute_path("")
         self._memory = memory
         self._options = options
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files, in the order of their rows; none for an array in memory."""
-        return self._files
+        """The files, in the order of their rows; none for an array in memory. Relative paths stay
+        so as long as the process is in the directory that they are relative to."""
+        if self._folder == absolute_path(""):
+            return self._files
+        return tuple(os.path.join(self._folder, path) for path in self._files)
 
     @property
     def name(self) -> str:
@@ -107,12 +113,21 @@ class Source:
         """The rows as they are in the files, or in memory."""
         if self._memory is not None:
             return backend().view(self._memory)
-        files, options = self._files, self._options
+        files, options = self.files, self._options
         if options.per_file is not None:
             return backend().open_row_files(files)
         if options.layout is not None:
             layout = options.layout
             return backend().open(files, [locate(path, layout) for path in files])
+        try:
+            return self._open_by_format(files)
+        except NpyFormatError:
+            _refuse_mixed(files)
+            raise
+
+    def _open_by_format(self, files: tuple[str, ...]) -> BackendRows:
+        """The rows of files that say themselves what they are."""
+        options = self._options
         found = format_of(files[0])
         if found in (NPZ, HDF5):
             key = options.key
@@ -144,39 +159,45 @@ class Source:
         """
         if not self._files or self._options.layout or self._options.per_file:
             return None
-        found = format_of(self._files[0])
+        files = self.files
+        found = format_of(files[0])
         if found not in (NPZ, HDF5):
             return None
         list_of = _npz.keys if found == NPZ else hdf5.keys
-        first = list_of(self._files[0])
-        for path in self._files[1:]:
-            others = list_of(path)
+        first = list_of(files[0])
+        for path in files[1:]:
+            try:
+                others = list_of(path)
+            except NpyFormatError:
+                _refuse_mixed(files)
+                raise
             if set(others) != set(first):
                 raise ValueError(
                     "the files of one source must hold the same arrays: "
-                    f"{self._files[0]} has {list_keys(first)}, {path} has {list_keys(others)}; "
+                    f"{files[0]} has {list_keys(first)}, {path} has {list_keys(others)}; "
                     "npyfast.source(..., key=...) chooses one"
                 )
         return first
 
     def of_key(self, key: str) -> Source:
         """One array of its `.npz` or HDF5 files."""
-        return Source(self._files, options=replace(self._options, key=key))
+        return Source(self.files, options=replace(self._options, key=key))
 
     def extracted(self, folder: str, create: Callable[[str, int], Any] | None = None) -> Source:
         """The same rows, with compressed members of `.npz` archives, which can't be opened, written
         to `.npy` files in a folder; `create(path, size)` opens each of them for so many bytes."""
         if self._memory is not None or self._options.layout or self._options.per_file:
             return self
-        if format_of(self._files[0]) != NPZ:
+        files = self.files
+        if format_of(files[0]) != NPZ:
             return self
         key = self._options.key
         if key is None:
-            key = _only_key(self._files[0], self.keys())
-        if not any(_npz.is_compressed(path, key) for path in self._files):
+            key = _only_key(files[0], self.keys())
+        if not any(_npz.is_compressed(path, key) for path in files):
             return self
         written = []
-        for number, path in enumerate(self._files):
+        for number, path in enumerate(files):
             written.append(os.path.join(folder, f"{number}.npy"))
             size = _npz.unpacked_bytes(path, key)
             with create(written[-1], size) if create else open(written[-1], "wb") as file:
@@ -187,7 +208,7 @@ class Source:
         """Whether h5py has to read it, which takes a whole chunk for each row in random order."""
         if self._memory is not None or self._options.layout or self._options.per_file:
             return False
-        return format_of(self._files[0]) == HDF5 and isinstance(self._open(), hdf5.Rows)
+        return format_of(self.files[0]) == HDF5 and isinstance(self._open(), hdf5.Rows)
 
     def __repr__(self) -> str:
         return f"npyfast.Source({self.name})"
@@ -204,8 +225,21 @@ def _only_key(path: str, keys: list[str] | None) -> str:
     )
 
 
+def _refuse_mixed(files: Sequence[str]) -> None:
+    """Raises ValueError where a file is readable, but of another kind than the first one."""
+    first = format_of(files[0])
+    for path in files[1:]:
+        found = format_of(path)
+        if UNKNOWN not in (first, found) and found != first:
+            raise ValueError(
+                f"the files of one array must be of one kind: {files[0]} is {first}, {path} is "
+                f"{found}"
+            ) from None
+
+
 def _refuse_key(path: str, key: str, found: str) -> NoReturn:
-    os.stat(path)  # that it is missing says more
+    if stat.S_ISREG(os.stat(path).st_mode):
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))  # that it can't be opened says more
     if found == NPY:
         raise ValueError(f"{path}: is a .npy file, which holds one array: leave key={key!r} out")
     raise NpyFormatError(
@@ -328,6 +362,11 @@ def source(
     if isinstance(path, np.ndarray):
         if chosen:
             raise ValueError(f"{chosen[0]} is for files, not for an array in memory")
+        if np.ma.is_masked(path):
+            raise TypeError(
+                f"an array in memory of shape {path.shape} has masked items, for which there is no "
+                "value: give array.filled(...)"
+            )
         return Source((), path, options)
     return Source(_files(path, options), options=options)
 
@@ -354,13 +393,24 @@ def as_source(leaf: Any) -> Source:
     if isinstance(leaf, Source):
         return leaf
     if isinstance(leaf, np.ndarray):
-        return Source((), leaf)
+        return source(leaf)
     if isinstance(leaf, (str, os.PathLike)) or (
         isinstance(leaf, list) and leaf and isinstance(leaf[0], (str, os.PathLike))
     ):
         return source(leaf)
-    hint = "; np.asarray(...) makes an array of it" if isinstance(leaf, list) else ""
+    hint = ""
+    if isinstance(leaf, list):
+        hint = "; several arrays are a tuple or a dict, not a list"
+        if leaf and _are_numbers(leaf):
+            hint = "; np.asarray(...) makes an array of it"
     raise TypeError(f"a source is {LEAVES}, or a tuple or dict of them; got {leaf!r:.200}{hint}")
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    try:
+        return np.asarray(values).dtype.kind in "biufc"
+    except ValueError:  # of several shapes
+        return False
 
 
 def as_sources(leaf: Any) -> Nest:
@@ -368,6 +418,8 @@ def as_sources(leaf: Any) -> Nest:
     path of `.npz` or HDF5 files."""
     made = as_source(leaf)
     keys = None if leaf is made else made.keys()
+    if keys == []:
+        raise ValueError(f"{made.name}: holds no arrays")
     return made if keys is None else {key: made.of_key(key) for key in keys}
 
 
@@ -380,8 +432,6 @@ def open_nest(nest: Nest) -> tuple[Nest, list[BackendRows]]:
     opened = map_nest(lambda leaf: leaf.open(), sources)
     flat = list(leaves(opened))
     if not flat:
-        if list(leaves(nest)):
-            raise ValueError(f"{next(leaves(nest))!r} holds no arrays")
         raise ValueError(f"an empty {type(nest).__name__} has no rows; a source is {LEAVES}")
     names = [leaf.name for leaf in leaves(sources)]
     for name, rows in zip(names, flat, strict=True):

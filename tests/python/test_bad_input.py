@@ -260,6 +260,12 @@ def test_no_permission(readable_by_nobody: str, reader: Any) -> None:
     assert caught.value.filename == readable_by_nobody
 
 
+def test_no_permission_for_a_key(readable_by_nobody: str) -> None:
+    with pytest.raises(PermissionError) as caught:
+        npyfast.open(npyfast.source(readable_by_nobody, key="x"))
+    assert caught.value.filename == readable_by_nobody
+
+
 @every_reader
 def test_part_of_the_path_is_a_file(save: Save, reader: Any) -> None:
     path = save(X) + "/x.npy"
@@ -354,7 +360,10 @@ WRONG_OPTIONS: dict[str, tuple[list[Any], str]] = {
         "shard must be|index of shard must be|count of shard must be",
     ),
     "rows": (
-        [3, "a", 1.5, [1.5], ["a"], [[1, 2]], np.zeros((12, 1), bool), {1: 2}],
+        [
+            *(3, "a", 1.5, [1.5], ["a"], [[1, 2]], np.zeros((12, 1), bool), {1: 2}),
+            *(slice("a", None), slice(None, None, 0)),
+        ],
         "rows must be None, a slice, an integer array of row numbers, a boolean mask or a part "
         "that npyfast.split makes",
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,22 @@ def test_a_relative_path(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(X, "here.npy")
     monkeypatch.chdir(os.path.dirname(path))
     assert_same(read("here.npy"), X)
+
+
+def test_a_source_from_another_directory(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(X, "x.npy")
+    save(X + 1, "other/x.npy")
+    np.savez(tmp_path / "x.npz", x=X)
+    monkeypatch.chdir(tmp_path)
+    made = [npyfast.source("x.npy"), npyfast.source(["x.npz"], key="x")]
+    assert made[0].files == ("x.npy",)
+    made += [pickle.loads(pickle.dumps(source)) for source in made]
+    monkeypatch.chdir("other")
+    for source in made:
+        assert_same(read(source), X)
+    assert made[0].files == (str(tmp_path / "x.npy"),)
 
 
 @pytest.mark.filterwarnings("ignore:.*h5py reads it:RuntimeWarning")
@@ -116,6 +134,41 @@ def test_a_pattern_over_directories(save: Save, tmp_path: Path) -> None:
     numbered(save, ["run-9/a-1.npy", "run-9/a-10.npy", "run-10/a-2.npy"])
     assert read(f"{tmp_path}/run-*/*.npy").tolist() == [0, 1, 2]
     assert read(f"{tmp_path}/**/a-*.npy").tolist() == [0, 1, 2]
+
+
+def test_a_directory_without_hidden_files(save: Save, tmp_path: Path) -> None:
+    for name in ("1.npy", ".2.npy", "._1.npy"):
+        save(X, f"d/{name}")
+    for source in (tmp_path / "d", f"{tmp_path}/d/*.npy"):
+        assert npyfast.source(source).files == (str(tmp_path / "d" / "1.npy"),)
+
+
+def test_files_of_several_kinds(save: Save, tmp_path: Path) -> None:
+    npy, npz, hdf = save(X), str(tmp_path / "x.npz"), str(tmp_path / "x.h5")
+    np.savez(npz, x=X)
+    with h5py.File(hdf, "w") as file:
+        file["x"] = X
+    kinds = {npy: "a .npy file", npz: "an .npz archive", hdf: "an HDF5 file"}
+    for first, second in itertools.permutations(kinds, 2):
+        text = (
+            "the files of one array must be of one kind: "
+            f"{first} is {kinds[first]}, {second} is {kinds[second]}"
+        )
+        for key in {} if npy == first else {None, "x"}:
+            with pytest.raises(ValueError, match=re.escape(text)):
+                npyfast.batches(npyfast.source([first, second], key=key))
+        with pytest.raises(ValueError, match=re.escape(text)):
+            npyfast.batches([first, second])
+
+
+def test_lists_that_are_no_source(save: Save) -> None:
+    path = save(X)
+    for numbers in ([1, 2], [[1.0], [2.0]], [X[0], X[1]]):
+        with pytest.raises(TypeError, match=r"np\.asarray\(\.\.\.\) makes an array of it"):
+            npyfast.open(numbers)
+    for others in ([], [[path], [path]], [npyfast.source(path)], [path.encode()], [[1], [1, 2]]):
+        with pytest.raises(TypeError, match="several arrays are a tuple or a dict, not a list"):
+            npyfast.open(others)
 
 
 def test_more_natural_order(save: Save, tmp_path: Path) -> None:
@@ -243,6 +296,14 @@ def test_subclasses_of_arrays_are_arrays(kind: Any) -> None:
     subclass = X.view(kind)
     assert type(npyfast.open(subclass)[:]) is np.ndarray
     assert_same(next(iter(npyfast.batches(subclass))), X)
+
+
+def test_masked_items_have_no_value() -> None:
+    masked = np.ma.MaskedArray(X, X > 20)
+    for reader in (npyfast.open, npyfast.batches):
+        with pytest.raises(TypeError, match=r"has masked items.* array\.filled\(\.\.\.\)"):
+            reader(masked)
+    assert_same(read(masked.filled(0)), np.where(X > 20, 0, X))
 
 
 def test_an_array_in_memory_is_kept_alive() -> None:
