@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from npyfast._batches import make_batching
 from npyfast._engines import check_engine, choose
 from npyfast._engines.tensors import import_tensorflow
-from npyfast._nest import Nest
+from npyfast._nest import Nest, leaves
 from npyfast._plan import integer
 from npyfast._shuffle import Shuffle
 from npyfast._transform import Transform
@@ -97,6 +97,8 @@ def dataset(
             threads=threads,
             readahead=readahead,
         )
+        if batching.transform is None and next(leaves(batching.structure), None) is None:
+            raise TypeError("the source has no arrays for a dataset: its dtype is without fields")
         return choose(engine, batching).make_dataset(batching, prefetch)
 
     check_engine(engine)

@@ -259,6 +259,13 @@ def test_bytes_with_zeros(dataset: Dataset, save: Save) -> None:
     assert batch.numpy().tolist() == words.tolist()
 
 
+def test_a_structure_without_fields(dataset: Dataset, save: Save) -> None:
+    path = save(np.zeros(12, np.dtype([])))
+    with pytest.raises(TypeError, match="its dtype is without fields"):
+        dataset(path)
+    assert next(iter(dataset((path, save(np.arange(12))), 12)))[0] == {}
+
+
 @pytest.mark.parametrize("dtype", ["g", "G", "V1", "V3", [("a", "f4"), ("b", "V4")]], ids=str)
 def test_a_dtype_that_tensorflow_does_not_have(dataset: Dataset, save: Save, dtype: Any) -> None:
     array = np.zeros((5, 2), dtype)
