@@ -103,7 +103,8 @@ def make_batching(
             "the option threads"
         )
     shuffle = check_shuffle(shuffle)
-    opened, flat = open_nest(source)
+    opened, flat, names = open_nest(source)
+    naming = iter(names)
     blocks = None
     if isinstance(shuffle, BlockShuffle):
         blocks = block_sizes(shuffle, sum(map(_row_bytes, flat)), memory_limit())
@@ -122,7 +123,7 @@ def make_batching(
     return Batching(
         leaves=flat,
         backend=made_by,
-        structure=map_nest(lambda leaf: columns(leaf.dtype, leaf.row_shape), opened),
+        structure=map_nest(lambda leaf: columns(leaf.dtype, leaf.row_shape, next(naming)), opened),
         plan=plan,
         run=_plan.make_run(plan, epochs=epochs, start_epoch=start_epoch, start_batch=start_batch),
         endless_epochs=epochs is None,
@@ -253,7 +254,8 @@ def batches(
         rows: which rows take part: a slice, an integer array of row numbers, a boolean mask, or a
             part that `npyfast.split` makes.
         transform: a function of one element (the same nest of arrays); what it returns is yielded
-            in its place. What it raises is raised in its place.
+            in its place, without a copy: it must be new each time. What it raises is raised in its
+            place.
         transform_threads: how many threads run the function, each on another element; results come
             in order nevertheless. 1: the reader runs it, when it asks for the element. More: up to
             two elements for each thread are made ahead of the reader; the function must then bear

@@ -13,11 +13,14 @@ AnyArray = npt.NDArray[Any]
 
 
 class Column:
-    """One output array: its dtype, and its shape behind the rows."""
+    """One output array: its dtype, its shape behind the rows, and what error messages call it."""
 
-    def __init__(self, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> None:
+    def __init__(
+        self, dtype: np.dtype[np.generic], shape: tuple[int, ...], name: str = "an array"
+    ) -> None:
         self.dtype = dtype
         self.shape = shape
+        self.name = name
 
 
 def native(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
@@ -25,17 +28,20 @@ def native(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     return dtype.newbyteorder("=")
 
 
-def columns(dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> Nest:
-    """The columns of rows of a dtype: one, or a dict of them for a structured dtype.
+def columns(dtype: np.dtype[Any], row_shape: tuple[int, ...], name: str = "an array") -> Nest:
+    """The columns of rows of a dtype: one, or a dict of them for a structured dtype. `name` is what
+    error messages call the rows.
 
     A field of a structured dtype is a dict in turn; the shape of a sub-array field is appended.
     """
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
-        return columns(base, row_shape + shape)
+        return columns(base, row_shape + shape, name)
     if dtype.names is not None:
-        return {name: columns(dtype[name], row_shape) for name in dtype.names}
-    return Column(native(dtype), row_shape)
+        return {
+            field: columns(dtype[field], row_shape, f"{name}[{field!r}]") for field in dtype.names
+        }
+    return Column(native(dtype), row_shape, name)
 
 
 def to_native(array: AnyArray) -> AnyArray:

@@ -177,6 +177,8 @@ def make_selection(rows: Any, count: int) -> Selection:
         if picked and (min(picked[0], picked[-1]) < 0 or max(picked[0], picked[-1]) >= count):
             raise IndexError(f"rows={rows!r} is out of range for {count:,} rows")
         return Selection(picked.start if picked else 0, picked.step, len(picked))
+    if isinstance(rows, (tuple, list)) and any(isinstance(part, RowSelection) for part in rows):
+        raise ValueError(f"{_ROWS}, got several parts, {rows!r}: pass one of them")
     listed = np.asarray(rows)
     if listed.size == 0 and listed.ndim == 1 and listed.dtype != np.bool_:
         return Selection(0, 1, 0)

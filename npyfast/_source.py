@@ -423,8 +423,9 @@ def as_sources(leaf: Any) -> Nest:
     return made if keys is None else {key: made.of_key(key) for key in keys}
 
 
-def open_nest(nest: Nest) -> tuple[Nest, list[BackendRows]]:
-    """Opens every leaf of a nest of sources; returns the nest of opened leaves, and them in order.
+def open_nest(nest: Nest) -> tuple[Nest, list[BackendRows], list[str]]:
+    """Opens every leaf of a nest of sources; returns the nest of opened leaves, and them in order,
+    with what error messages call them.
 
     Raises ValueError naming two leaves that differ in their number of rows.
     """
@@ -440,4 +441,4 @@ def open_nest(nest: Nest) -> tuple[Nest, list[BackendRows]]:
                 "all leaves must have the same number of rows: "
                 f"{names[0]} has {len(flat[0]):,}, {name} has {len(rows):,}"
             )
-    return opened, flat
+    return opened, flat, names

@@ -100,11 +100,25 @@ class _Work:
 
     def _transformed(self, element: Any) -> _Made:
         columns = list(leaves(element))
-        count = (1, len(columns[0]), sum(column.nbytes for column in columns))
+        rows = len(columns[0]) if columns else 0  # none of a structure without fields
+        count = (1, rows, sum(column.nbytes for column in columns))
+        before = _working_for()
+        _this_thread.work = self
         try:
             return _Made(apply(self._transform, element), None, *count)
         except BaseException as error:
             return _Made(None, error, *count)
+        finally:
+            _this_thread.work = before
+
+
+_this_thread = threading.local()
+
+
+def _working_for() -> _Work | None:
+    """The work that this thread is running the function for."""
+    work: _Work | None = getattr(_this_thread, "work", None)
+    return work
 
 
 class Progress:
@@ -156,6 +170,9 @@ class TransformedByThreads:
 
     def __next__(self) -> Any:
         begin = time.perf_counter_ns()
+        if self._work is not None and _working_for() is self._work:
+            # It would wait for itself.
+            raise RuntimeError("a transform can't read the iterator that it is run for")
         with self._reading:
             if self._closed:
                 raise StopIteration

@@ -23,7 +23,7 @@ from npyfast._engines.tensors import (
 )
 from npyfast._fields import AnyArray
 from npyfast._nest import Nest, leaves, map_nest
-from npyfast._plan import Run
+from npyfast._plan import Plan, Run, make_plan
 from npyfast._transform import apply
 
 if TYPE_CHECKING:
@@ -52,19 +52,42 @@ def _transformed_signature(batching: Batching) -> Nest:
     tf = import_tensorflow()
     rows = static_rows(batching)
     alone = replace(batching, transform_threads=1, statistics=batching.backend.statistics())
-    first = next(iter(alone.stream(Run(batching.run.start_epoch))), None)
-    if first is None:
+    run = Run(batching.run.start_epoch)
+    if batching.plan.batches == 0:
+        # Of nothing, such as the second part of a split: any rows will do.
+        alone, run = replace(alone, plan=_some_rows(batching)), Run()
+    none = object()
+    first = next(iter(alone.stream(run)), none)
+    if first is none:
         empty = map_nest(lambda c: np.empty((0, *c.shape), c.dtype), batching.structure)
         assert batching.transform is not None
         first = apply(batching.transform, empty)
 
     def spec(value: Any) -> Any:
         array = _as_array(value)
-        # The first dimension is the batch's, and as static as that.
-        shape = (rows, *array.shape[1:]) if array.ndim else ()
-        return tf.TensorSpec(shape, tensor_type(array.dtype))
+        # The first dimension is the batch's, and as static as that, if it is as long.
+        static = array.shape[:1] == (rows,) or batching.plan.batches == 0
+        shape = (rows if static else None, *array.shape[1:]) if array.ndim else ()
+        return tf.TensorSpec(shape, _returned_type(array))
 
-    return map_nest(spec, first)
+    found = map_nest(spec, first)
+    if next(leaves(found), None) is None:
+        raise TypeError(f"the transform returned no array, but {first!r:.200}")
+    return found
+
+
+def _some_rows(batching: Batching) -> Plan:
+    """A plan with a batch of any rows there are."""
+    plan = batching.plan
+    return make_plan(
+        len(batching.leaves[0]),
+        batch_size=plan.batch_size,
+        shuffle=False,
+        seed=None,
+        drop_remainder=False,
+        shard=None,
+        rows=None,
+    )
 
 
 def _group(batching: Batching) -> int:
@@ -109,6 +132,8 @@ def _tensor_arrays(element: Nest) -> Nest:
 def _as_array(value: Any) -> AnyArray:
     """A leaf of what a transform returned, as an array that a tensor can be made of."""
     advice = "return an array, or a tuple or dict of arrays"
+    if np.ma.is_masked(value):
+        raise TypeError("the transform returned masked items: return array.filled(...)")
     try:
         array = np.asarray(value)
     except ValueError as error:  # a list of arrays of several shapes
@@ -126,14 +151,30 @@ def _checked(signature: Nest, element: Nest) -> Nest:
     """A transformed element as arrays, of the types that the first one had."""
     flatten = import_tensorflow().nest.flatten
     arrays = _tensor_arrays(element)
-    # TensorFlow checks the nest and the shapes, but would cut 0.5 to fit an int without a word.
+    # TensorFlow checks the nest, but would cut 0.5 to fit an int without a word.
     for array, spec in zip(flatten(arrays), flatten(signature), strict=False):
-        if tensor_type(array.dtype) != spec.dtype:
+        if _returned_type(array) != spec.dtype:
             raise TypeError(
                 f"the transform returned {array.dtype} where it returned {spec.dtype.name} for the "
                 "first batch"
             )
+        if not spec.shape.is_compatible_with(array.shape):
+            raise TypeError(
+                f"the transform returned an array of shape {array.shape} where, by that of the "
+                f"first batch, {tuple(spec.shape)} is expected"
+            )
     return arrays
+
+
+def _returned_type(array: AnyArray) -> tf.DType:
+    """The TensorFlow type for an array that a transform returned."""
+    try:
+        return tensor_type(array.dtype)
+    except TypeError:
+        hint = ": return a dict of its fields" if array.dtype.names else ""
+        raise TypeError(
+            f"the transform returned {array.dtype}: TensorFlow has no type for it{hint}"
+        ) from None
 
 
 def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:

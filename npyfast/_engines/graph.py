@@ -311,7 +311,7 @@ def _attributes(batching: Batching, stride: int) -> dict[str, Any]:
         "casts": [_npy(np.empty(0, leaf.dtype)) if leaf.cast else b"" for leaf in opened],
         "scales": [_npy(leaf.cast.scale if leaf.cast else None) for leaf in opened],
         "shifts": [_npy(leaf.cast.shift if leaf.cast else None) for leaf in opened],
-        "types": [tensor_type(column.dtype) for column in columns],
+        "types": [tensor_type(column.dtype, column.name) for column in columns],
         "texts": [column.dtype.kind if column.dtype.kind in "SU" else "" for column in columns],
         "ranks": [len(column.shape) for column in columns],
         "dims": [size for column in columns for size in column.shape],

@@ -33,8 +33,9 @@ def is_bfloat16(dtype: np.dtype[np.generic]) -> bool:
     return dtype.char == "V" and dtype.itemsize == 2 and dtype.names is None
 
 
-def tensor_type(dtype: np.dtype[np.generic]) -> tf.DType:
-    """The TensorFlow type that holds items of a NumPy dtype; TypeError where there is none."""
+def tensor_type(dtype: np.dtype[np.generic], name: str = "an array") -> tf.DType:
+    """The TensorFlow type that holds items of a NumPy dtype; TypeError, which calls the array by
+    its name, where there is none."""
     tf = import_tensorflow()
     if dtype.kind in "SU":
         return tf.string
@@ -45,10 +46,11 @@ def tensor_type(dtype: np.dtype[np.generic]) -> tf.DType:
     try:
         return tf.as_dtype(dtype)
     except TypeError:
+        other = {"g": "float64", "G": "complex128"}.get(dtype.char)
+        example = f", for example with np.save(path, array.astype({other!r}))" if other else ""
         raise TypeError(
-            f"TensorFlow has no type for {dtype}: convert the array and save it again, for example "
-            "with np.save(path, array.astype('float64')), or convert each batch by "
-            "dataset(..., transform=...)"
+            f"{name}: TensorFlow has no type for {dtype}: convert the array and save it again"
+            f"{example}, or convert each batch by dataset(..., transform=...)"
         ) from None
 
 
@@ -67,7 +69,7 @@ def signature(batching: Batching) -> Nest:
     rows = static_rows(batching)
 
     def spec(column: Column) -> Any:
-        return tf.TensorSpec((rows, *column.shape), tensor_type(column.dtype))
+        return tf.TensorSpec((rows, *column.shape), tensor_type(column.dtype, column.name))
 
     return map_nest(spec, batching.structure)
 

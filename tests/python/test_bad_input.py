@@ -382,6 +382,13 @@ def test_wrong_options(option: str, value: Any, message: str) -> None:
         assert repr(value) in str(caught.value) or isinstance(value, tuple)
 
 
+def test_both_parts_of_a_split() -> None:
+    with pytest.raises(
+        ValueError, match=r"got several parts, \(<npyfast\.RowSelection: .*pass one"
+    ):
+        npyfast.batches(X, rows=npyfast.split(X))
+
+
 def test_a_mask_of_the_wrong_length() -> None:
     with pytest.raises(ValueError, match="the mask rows has 11 entries for 12 rows"):
         npyfast.batches(X, rows=np.ones(11, bool))

@@ -184,8 +184,15 @@ class TestErrors:
             (None, r"Python objects \(of type NoneType\): return an array, or a tuple or dict of"),
             (np.array(["a", {}], object), r"Python objects \(of type dict\)"),
             ([np.zeros((2, 3)), np.zeros(2)], "a list that is no array: return an array, or a tup"),
+            ((), r"the transform returned no array, but \(\)"),
+            (np.ma.MaskedArray([1, 2], [0, 1]), r"masked items: return array\.filled\(\.\.\.\)"),
+            (np.zeros(3, "g"), "the transform returned float128: TensorFlow has no type for it"),
+            (
+                np.zeros(3, [("a", "f4")]),
+                "TensorFlow has no type for it: return a dict of its fields",
+            ),
         ],
-        ids=["nothing", "objects", "a list"],
+        ids=["nothing", "objects", "a list", "no leaves", "masked", "longdouble", "a structure"],
     )
     def test_what_no_tensor_holds(self, save: Save, threads: int, returned: Any, text: str) -> None:
         options: dict[str, Any] = {"transform_threads": threads}
@@ -198,6 +205,40 @@ class TestErrors:
         )
         with pytest.raises(tf.errors.OpError, match=text):
             list(made)
+
+    @pytest.mark.parametrize("rows", [100, 103])
+    @pytest.mark.parametrize("drop_remainder", [False, True])
+    def test_another_number_of_rows(
+        self, save: Save, threads: int, rows: int, drop_remainder: bool
+    ) -> None:
+        """Whether batches are of one size or not is for the source to know."""
+        options = {"drop_remainder": drop_remainder, "transform_threads": threads}
+        path = save(np.arange(rows))
+        made = npyfast.dataset(path, 10, transform=lambda y: np.append(y, -y), **options)
+        assert made.element_spec.shape.as_list() == [None]
+        same = npyfast.batches(path, 10, drop_remainder=drop_remainder)
+        assert rows_of(made) == [np.append(y, -y).tolist() for y in same]
+
+    def test_another_shape_later(self, save: Save, threads: int) -> None:
+        for shorter in (lambda y: y if y[0] < 50 else y[:3], lambda y: np.zeros((10, 1 + y[0]))):
+            made = npyfast.dataset(save(Y[:100]), 10, transform=shorter, transform_threads=threads)
+            with pytest.raises(
+                tf.errors.OpError, match=r"the transform returned an array of shape .* first batch"
+            ):
+                list(made)
+
+    def test_no_batches_of_rows_that_there_are(self, save: Save, threads: int) -> None:
+        """Few functions bear a batch of no rows."""
+        path = save(Y)
+        for options in ({"rows": []}, {"drop_remainder": True, "batch_size": len(Y) + 1}):
+            made = npyfast.dataset(
+                path,
+                **{"batch_size": 10, **options},
+                transform=lambda y: y / y.max(),
+                transform_threads=threads,
+            )
+            assert made.element_spec.dtype == tf.float64
+            assert list(made) == []
 
     def test_text_as_objects(self, save: Save, threads: int) -> None:
         def names(y: Any) -> Any:

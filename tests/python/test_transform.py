@@ -588,6 +588,24 @@ class TestCounts:
         assert made.statistics.batches_ahead == 0
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_reading_the_iterator_that_it_is_run_for(threads: int) -> None:
+    def read(batch: Any) -> Any:
+        next(iterator)
+        return batch
+
+    iterator = iter(npyfast.batches(X, 2, transform=read, transform_threads=threads))
+    with pytest.raises(RuntimeError, match="can't read the iterator that it is run for"):
+        next(iterator)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rows_without_fields(threads: int) -> None:
+    nothing = np.zeros(6, np.dtype([]))
+    made = npyfast.batches(nothing, 4, transform=lambda b: (b, 1), transform_threads=threads)
+    assert list(made) == [({}, 1), ({}, 1)]
+
+
 @pytest.mark.parametrize("threads", [2, 2**15 - 1])
 def test_threads_without_a_transform(threads: int) -> None:
     with pytest.raises(ValueError, match=f"transform_threads={threads} needs a transform"):
