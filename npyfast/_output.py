@@ -54,7 +54,7 @@ class Output:
     Raises BlockingIOError where another process writes it.
     """
 
-    def __init__(self, path: str, *, overwrite: bool) -> None:
+    def __init__(self, path: str, *, overwrite: bool, inputs: Sequence[str] = ()) -> None:
         self._path = path
         self._folder = os.path.dirname(path) or "."
         self._overwrite = overwrite
@@ -63,6 +63,7 @@ class Output:
         self._committed = False
         if not os.path.isdir(self._folder):
             raise FileNotFoundError(errno.ENOENT, "there is no such folder", self._folder)
+        self._refuse_inputs(inputs)
         self._lock = _lock(path + _SUFFIX)
 
     def __enter__(self) -> Output:
@@ -118,6 +119,19 @@ class Output:
             raise FileExistsError(
                 errno.EEXIST, "exists already; overwrite=True (--overwrite) replaces it", name
             )
+
+    def _refuse_inputs(self, inputs: Sequence[str]) -> None:
+        """Raises ValueError where an input has the name of a temporary file, and would be lost."""
+        temporary = {os.path.realpath(partial(self._path))}
+        temporary.update(os.path.realpath(name) for name in self._shards(_SUFFIX))
+        scratch = os.path.join(os.path.realpath(self.scratch), "")
+        for path in inputs:
+            place = os.path.realpath(path)
+            if place in temporary or place.startswith(scratch):
+                raise ValueError(
+                    f"{path}: has the name of a temporary file of the output {self._path}: rename "
+                    "it, or choose another output"
+                )
 
     def begin(self, names: Sequence[str], inputs: Iterable[str], size: int) -> None:
         """Prepares for writing the files, of so many bytes together. Raises as `check` and
@@ -186,7 +200,9 @@ class Output:
             os.unlink(name)
         os.ftruncate(self._lock, 0)
         for name in self._shards(_SUFFIX):
-            os.unlink(name)
+            # "part-00000-of-00002.npy" may itself be what another process writes.
+            if not _is_locked(name):
+                os.unlink(name)
 
     def _half_renamed(self) -> list[str]:
         """The files that a killed process renamed, if it did not come to the end of them."""
@@ -261,6 +277,23 @@ def _is(descriptor: int, path: str) -> bool:
         return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
     except FileNotFoundError:
         return False
+
+
+def _is_locked(path: str) -> bool:
+    """Whether a process is writing a file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # this filesystem has no locks
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _lock(path: str) -> int:

@@ -17,7 +17,7 @@ import numpy.lib.format as npy_format
 
 from npyfast._backends import Rows, backend, backend_for
 from npyfast._fields import AnyArray
-from npyfast._formats import NPY, format_of
+from npyfast._formats import NPY, format_of, hdf5
 from npyfast._memory import memory_limit
 from npyfast._output import Output, naming, partial, shard_names
 from npyfast._paths import Path
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # Rows that are copied at once: enough that Python's share does not show, and little memory.
 _CHUNK_BYTES = 4 << 20
 _SCATTERED_BYTES = 64 << 20
+_CHUNKED_BYTES = 256 << 20
 
 # Data that is on its way to the disk takes twice as much at the most.
 _FLUSH_BYTES = 128 << 20
@@ -119,7 +120,10 @@ def pack(
         raise ValueError(f"out must be a path that ends in .npy, got {path!r}")
     most = None if shard_size is None else parse_bytes("shard_size", shard_size)
     leaf = _one_array(source)
-    with Output(path, overwrite=overwrite) as output, ThreadPoolExecutor(1) as flusher:
+    with (
+        Output(path, overwrite=overwrite, inputs=leaf.files) as output,
+        ThreadPoolExecutor(1) as flusher,
+    ):
         if most is None:
             output.check([path], leaf.files)  # soon, because unpacking may take long
         spool = _Spool(output, flusher, progress)
@@ -160,13 +164,13 @@ class _Spool:
 
     def work(self, leaf: Source, rows: Any, shuffle: bool, seed: Any) -> _Work:
         """The rows to be written."""
-        leaf = leaf.extracted(self._output.scratch, self._create)
+        leaf = leaf.extracted(self._output.scratch, self._create, self._output.require)
         with warnings.catch_warnings():
             # What npyfast says of a slow source is to pack it.
             warnings.filterwarnings("ignore", message=".*npyfast pack", category=RuntimeWarning)
             opened = leaf.open()
             in_any_order = not shuffle or not leaf.is_chunked()
-        chunk = _chunk_bytes(leaf)
+        chunk = _chunk_bytes(leaf, opened)
         work = _Work(opened, rows, shuffle, seed, chunk, self._progress)
         if in_any_order:
             return work
@@ -195,16 +199,27 @@ class _Spool:
             self._progress(Progress("unpacking", 0, 0, done, self._total, None))
 
 
-def _chunk_bytes(leaf: Source) -> int:
+def _chunk_bytes(leaf: Source, opened: Rows) -> int:
     """How much is copied at once. Of rows in Fortran order, which lie scattered, the more the
-    better: each page has a bit of all of them."""
-    if not leaf.files or format_of(leaf.files[0]) != NPY:
+    better: each page has a bit of all of them. Of chunked HDF5 all rows of a chunk, which h5py
+    decompresses anew for each part of it."""
+    if not leaf.files:
         return _CHUNK_BYTES
-    header = backend().read_header(leaf.files[0])
-    if not header.fortran_order or len(header.shape) < 2:
+    chunk_rows = opened.chunk_rows if isinstance(opened, hdf5.Rows) else None
+    if chunk_rows:
+        row_bytes = math.prod(opened.row_shape) * opened.dtype.itemsize
+        # Whole chunks, of which the first begins where the first row does.
+        wanted = max(1, _CHUNK_BYTES // max(1, chunk_rows * row_bytes)) * chunk_rows * row_bytes
+        most = _CHUNKED_BYTES
+    elif format_of(leaf.files[0]) == NPY:
+        header = backend().read_header(leaf.files[0])
+        if not header.fortran_order or len(header.shape) < 2:
+            return _CHUNK_BYTES
+        wanted = most = _SCATTERED_BYTES
+    else:
         return _CHUNK_BYTES
     limit = memory_limit()
-    return _SCATTERED_BYTES if limit is None else min(_SCATTERED_BYTES, limit // 16)
+    return min(wanted, most if limit is None else min(most, limit // 16))
 
 
 class _Work:

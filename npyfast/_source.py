@@ -183,9 +183,15 @@ class Source:
         """One array of its `.npz` or HDF5 files."""
         return Source(self.files, options=replace(self._options, key=key))
 
-    def extracted(self, folder: str, create: Callable[[str, int], Any] | None = None) -> Source:
+    def extracted(
+        self,
+        folder: str,
+        create: Callable[[str, int], Any] | None = None,
+        require: Callable[[int], object] | None = None,
+    ) -> Source:
         """The same rows, with compressed members of `.npz` archives, which can't be opened, written
-        to `.npy` files in a folder; `create(path, size)` opens each of them for so many bytes."""
+        to `.npy` files in a folder; `create(path, size)` opens each of them for so many bytes.
+        Before any, `require` is told the bytes of all."""
         if self._memory is not None or self._options.layout or self._options.per_file:
             return self
         files = self.files
@@ -196,10 +202,17 @@ class Source:
             key = _only_key(files[0], self.keys())
         if not any(_npz.is_compressed(path, key) for path in files):
             return self
+        for path in files:
+            if _npz.look(path, key)[0].shape == ():
+                raise ValueError(
+                    f"{member_name(path, key)}: holds a 0-dimensional array, which has no rows"
+                )
+        sizes = [_npz.unpacked_bytes(path, key) for path in files]
+        if require is not None:
+            require(sum(sizes))
         written = []
-        for number, path in enumerate(files):
+        for number, (path, size) in enumerate(zip(files, sizes, strict=True)):
             written.append(os.path.join(folder, f"{number}.npy"))
-            size = _npz.unpacked_bytes(path, key)
             with create(written[-1], size) if create else open(written[-1], "wb") as file:
                 _npz.extract(path, key, file)
         return Source(tuple(written), options=replace(self._options, key=None))

@@ -85,6 +85,18 @@ def _open_file(path: str) -> Any:
         raise NpyFormatError(f"{path}: not a readable HDF5 file: {error}") from error
 
 
+@contextmanager
+def _whole(group: Any) -> Iterator[None]:
+    """What h5py raises inside, of objects that can't be read, names the file."""
+    try:
+        yield
+    except (KeyError, RuntimeError, OSError) as error:
+        if getattr(error, "errno", None) is not None:
+            raise  # the disk, not the data
+        reason = error.args[0] if error.args else error
+        raise NpyFormatError(f"{group.file.filename}: is damaged: {reason}") from error
+
+
 def _keys(group: Any) -> list[str]:
     h5py = _h5py()
     found: list[str] = []
@@ -93,13 +105,15 @@ def _keys(group: Any) -> list[str]:
         if isinstance(item, h5py.Dataset):
             found.append(name)
 
-    group.visititems(visit)
+    with _whole(group):
+        group.visititems(visit)
     return found
 
 
 def _dataset(file: Any, path: str, key: str) -> Any:
     h5py = _h5py()
-    item = file.get(key) if key else file
+    with _whole(file):
+        item = file.get(key) if key else file
     if isinstance(item, h5py.Dataset):
         return item
     if isinstance(item, h5py.Group):
@@ -172,9 +186,11 @@ class _Dataset:
         if self.obstacle is None or (self.path, self.key) in _warned:
             return
         _warned.add((self.path, self.key))
+        advice = "save it with the fields in the order of their offsets"
+        if has_header(self.dtype):
+            advice = f"write it into a plain file once, by `{pack_command(self.path, self.key)}`"
         warnings.warn(
-            f"{self.name}: {self.obstacle}, so that h5py reads it, at its own speed: write it into "
-            f"a plain file once, by `{pack_command(self.path, self.key)}`",
+            f"{self.name}: {self.obstacle}, so that h5py reads it, at its own speed: {advice}",
             RuntimeWarning,
             stacklevel=_levels_to_caller(),
         )
@@ -260,6 +276,10 @@ class Rows:
         self._first_rows = np.cumsum([0] + [dataset.shape[0] for dataset in self._found])
         self.dtype = native(datasets[0].dtype)
         self.row_shape = datasets[0].shape[1:]
+        # Of the largest chunk; None where there are no chunks.
+        self.chunk_rows = max(
+            (dataset.chunk_rows for dataset in self._found if dataset.chunk_rows), default=None
+        )
         self._process = _Process()
         if len(self._found) <= _OPEN_FILES:
             # They stay open, which keeps files that are removed or replaced later.

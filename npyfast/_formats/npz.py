@@ -112,9 +112,14 @@ def extract(path: str, key: str, file: IO[bytes]) -> Header:
 def _opened(path: str) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, LookupError) as error:
         raise NpyFormatError(f"{path}: not a readable .npz archive: {error}") from error
     with archive:
+        for member in archive.infolist():
+            if not member.filename or member.header_offset < 0:
+                raise NpyFormatError(
+                    f"{path}: not a readable .npz archive: its directory is damaged; copy it again"
+                )
         yield archive
 
 

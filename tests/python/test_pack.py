@@ -19,6 +19,8 @@ from samples import OUT_OF_ORDER, Array, Save, dtypes, in_order, random_array
 
 import npyfast
 from npyfast._fields import native, to_native
+from npyfast._formats import hdf5
+from npyfast._output import Output
 from npyfast._pack import Progress
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -459,6 +461,63 @@ def test_an_interruption(tmp_path: Path, stage: str, shard_size: int | None) -> 
             X, tmp_path / "out.npy", verify=True, shard_size=shard_size, progress=interrupt
         )
     assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "shard_size"),
+    [
+        ("out.npy.partial", None),
+        ("out-00000-of-00002.npy.partial", 150),
+        ("out.npy.unpacked.partial/x.npy", None),
+    ],
+)
+def test_an_input_with_a_temporary_name(
+    save: Save, tmp_path: Path, name: str, shard_size: int | None
+) -> None:
+    save(X, "in.npy")
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    os.rename(tmp_path / "in.npy", path)
+    (tmp_path / "link.npy").symlink_to(path)
+    for source in (path, tmp_path / "link.npy"):
+        with pytest.raises(ValueError, match="has the name of a temporary file of the output"):
+            npyfast.pack(source, tmp_path / "out.npy", shard_size=shard_size)
+        assert (np.load(path) == X).all()
+
+
+def test_a_file_that_another_pack_writes(tmp_path: Path) -> None:
+    with Output(str(tmp_path / "out-00000-of-00002.npy"), overwrite=False):
+        npyfast.pack(X, tmp_path / "out.npy")
+        assert left_in(tmp_path) == ["out-00000-of-00002.npy.partial", "out.npy"]
+
+
+def test_no_room_for_what_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(2):
+        np.savez_compressed(tmp_path / f"{number}.npz", x=np.zeros(100_000))
+    told: list[Progress] = []
+    room = os.statvfs_result((4096, 4096, 300, 300, 300, 9, 9, 9, 0, 255))  # for one of them
+    monkeypatch.setattr(os, "statvfs", lambda _: room)
+    with pytest.raises(OSError, match=r"needs 1,600,\d+ bytes, and the disk has 1,228,800 left"):
+        npyfast.pack(f"{tmp_path}/?.npz", tmp_path / "out.npy", progress=told.append)
+    assert told == []
+    assert left_in(tmp_path) == ["0.npz", "1.npz"]
+
+
+def test_hdf5_chunked_by_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each chunk is decompressed once, not for every piece that is written."""
+    array = np.arange(3 << 20, dtype="f4").reshape(-1, 3)
+    with h5py.File(tmp_path / "in.h5", "w") as file:
+        file.create_dataset("x", data=array, chunks=(len(array), 1), compression="lzf")
+    read: list[int] = []
+    plain = hdf5.Rows._read
+
+    def counted(self: Any, number: int, begin: int, end: int) -> Any:
+        read.append(end - begin)
+        return plain(self, number, begin, end)
+
+    monkeypatch.setattr(hdf5.Rows, "_read", counted)
+    assert (pack(npyfast.source(tmp_path / "in.h5", key="x"), tmp_path) == array).all()
+    assert read == [len(array)]
 
 
 def raising(error: BaseException, number: int, after: bool, patch: pytest.MonkeyPatch) -> None:
