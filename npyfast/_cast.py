@@ -8,6 +8,7 @@ import numpy as np
 
 from npyfast._fields import AnyArray
 from npyfast._float_environment import default_float_environment
+from npyfast._header import make_dtype
 
 TARGETS = (
     "bfloat16, float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64"
@@ -131,8 +132,8 @@ def _target(cast: Any) -> np.dtype[Any]:
     if isinstance(cast, str) and cast == "bfloat16":
         return bfloat16()
     try:
-        dtype = np.dtype(cast)
-    except TypeError as error:
+        dtype = make_dtype(cast)
+    except ValueError as error:
         raise ValueError(f"cast must be one of {TARGETS}; got {cast!r}") from error
     found = _number_type(dtype)
     if found is None or found.kind == "b" or found.char == "g":

@@ -90,6 +90,22 @@ def read_header_native(path: str | os.PathLike[str]) -> Header:
     return _read_header(path, _core.parse_header)
 
 
+def make_dtype(given: Any) -> np.dtype[Any]:
+    """The dtype that a user names. Raises ValueError for what is none."""
+    try:
+        if isinstance(given, (str, list, dict)) and _divides_by_zero(repr(given).encode()):
+            raise ValueError("the unit of a date is divided by zero")
+        dtype: np.dtype[Any] = np.dtype(given)
+    except (TypeError, ValueError, SyntaxError) as error:
+        raise ValueError(str(error)) from error
+    return dtype
+
+
+def _divides_by_zero(text: bytes) -> bool:
+    """Whether NumPy would divide by zero for the unit of a date, which ends the process."""
+    return any(int(divisor) % 2**32 == 0 for divisor in _DIVISOR.findall(text))
+
+
 def parse_header_numpy(data: bytes) -> _Parsed:
     """Parse the first bytes of a file, at least up to its data; return the fields of a Header.
 
@@ -97,8 +113,7 @@ def parse_header_numpy(data: bytes) -> _Parsed:
     """
     buffer = io.BytesIO(data)
     try:
-        if any(int(divisor) % 2**32 == 0 for divisor in _DIVISOR.findall(_text(data))):
-            # NumPy divides by it without a look, which ends the process.
+        if _divides_by_zero(_text(data)):
             raise ValueError("the unit of a date is divided by zero")
         with warnings.catch_warnings():
             # That the file was written by Python 2, or spells a dtype in an old way, is no news to

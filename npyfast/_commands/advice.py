@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from npyfast._formats import NPY, UNKNOWN, pack_command
+from npyfast._formats import NPY, UNKNOWN, has_header, pack_command
 
 # A dict of code, level ("fix" or "note"), text, and the command that mends it, or None.
 Advice = dict[str, str | None]
@@ -20,7 +20,7 @@ _PAGE = 4096
 
 def advise_files(path: str, found: str, files: Sequence[str]) -> list[Advice]:
     """What to do about files whatever is in them."""
-    if found == UNKNOWN and os.path.isfile(files[0]) and os.path.getsize(files[0]):
+    if found == UNKNOWN and _is_readable(files[0]):
         return [
             _advice(
                 "not-npy",
@@ -59,7 +59,11 @@ def advise(
     if told["access"] == "none":
         fix("compressed", f"it is compressed ({told['compression']}): no row can be read", pack)
     if told["access"] == "h5py":
-        fix("chunked", "h5py reads it, many times slower than a plain file", pack)
+        text = "h5py reads it, many times slower than a plain file"
+        if has_header(dtype):
+            fix("chunked", text, pack)
+        else:
+            fix("chunked", f"{text}: save it with the fields in the order of their offsets")
     if not _is_whole(told["tensorflow"]):
         text = f"TensorFlow has no type for {dtype}: "
         if dtype.char == "g":
@@ -84,6 +88,11 @@ def advise(
     if told["rows"] == 0:
         note("no-rows", "it has no rows: its dataset is empty")
     return advice
+
+
+def _is_readable(path: str) -> bool:
+    """Whether there is anything in a file, and this process may read it."""
+    return os.path.isfile(path) and os.path.getsize(path) > 0 and os.access(path, os.R_OK)
 
 
 def _advice(code: str, level: str, text: str, command: str | None = None) -> Advice:

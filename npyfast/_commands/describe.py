@@ -20,7 +20,7 @@ from npyfast._commands.advice import advise, advise_files
 from npyfast._commands.errors import explain
 from npyfast._engines.graph import LIBRARY
 from npyfast._fields import native
-from npyfast._formats import HDF5, NPY, NPZ, format_of, hdf5, npz
+from npyfast._formats import HDF5, NPY, NPZ, format_of, hdf5, member_name, npz
 from npyfast._header import Header
 from npyfast._memory import memory_limit
 from npyfast._paths import expand
@@ -29,7 +29,7 @@ from npyfast._source import Source, source
 FORMATS = {NPY: "npy", NPZ: "npz", HDF5: "hdf5"}
 
 # What is wrong with files, and with the installation.
-ERRORS = (OSError, ValueError, TypeError, ImportError, RuntimeError)
+ERRORS = (OSError, ValueError, TypeError, LookupError, ImportError, RuntimeError)
 
 # Files whose headers are looked at one by one; of more, the first says what all are.
 _LOOKED_AT = 1000
@@ -99,6 +99,11 @@ def _array(
             told.update(row_shape=list(shape[1:]), row_bytes=dtype.itemsize)
             told["row_bytes"] *= int(np.prod(shape[1:], dtype=object))
             told["rows"] = sum(header.shape[0] for header in headers if header.shape)
+        if not shape:
+            raise ValueError(
+                f"{path if key is None else member_name(path, key)}: holds a 0-dimensional array, "
+                "which has no rows"
+            )
         if found != NPZ or told["compression"] is None:
             opened = leaf.open()
             told["rows"] = len(opened)

@@ -86,7 +86,7 @@ def _shape(text: str) -> tuple[int, ...]:
 def _rows(text: str) -> slice:
     """A slice as Python has it."""
     match = re.fullmatch(r"(-?\d*):(-?\d*)(?::(-?\d*))?", text.replace(" ", ""), re.ASCII)
-    if match is None or "-" in match.groups() or match[3] in ("0", "-0"):
+    if match is None or "-" in match.groups() or (match[3] and int(match[3]) == 0):
         raise argparse.ArgumentTypeError(f"rows are A:B or A:B:C, as in X[A:B:C], not {text!r}")
     return slice(*(int(part) if part else None for part in match.groups()))
 
@@ -164,7 +164,8 @@ class _Bar:
 def _run(options: argparse.Namespace) -> int:
     if options.seed is not None and not options.shuffle:
         raise ValueError("--seed is for --shuffle, which is missing")
-    bar = None if options.quiet or not sys.stderr.isatty() else _Bar()
+    terminal = sys.stderr is not None and sys.stderr.isatty()  # it may be closed
+    bar = _Bar() if terminal and not options.quiet else None
     last: Progress | None = None
 
     def show(progress: Progress) -> None:

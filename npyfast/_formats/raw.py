@@ -12,7 +12,7 @@ import numpy as np
 
 from npyfast._errors import NpyFormatError
 from npyfast._formats import UNKNOWN, format_of, has_header, make_shape
-from npyfast._header import Header
+from npyfast._header import Header, make_dtype
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Layout:
             made = np.dtype("V2")  # as NumPy saves it; the name takes ml_dtypes
         else:
             try:
-                made = np.dtype(dtype)
-            except (TypeError, ValueError) as error:
+                made = make_dtype(dtype)
+            except ValueError as error:
                 raise ValueError(f"dtype must be what np.dtype takes, got {dtype!r}") from error
         if made.hasobject:
             raise TypeError(f"dtype {made} holds Python objects, which no file of raw data can")

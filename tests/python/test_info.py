@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,27 @@ def test_a_compressed_archive() -> None:
     assert (np.load("x.npy") == X).all()
 
 
+def test_a_number_in_a_compressed_archive() -> None:
+    np.savez_compressed("a.npz", x=X, count=12)
+    x, count = describe("a.npz")["arrays"]
+    assert codes(x) == ["compressed"]
+    assert count["error"] == "a.npz['count']: holds a 0-dimensional array, which has no rows"
+
+
+def test_a_damaged_file_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile("a.npz", "w") as archive:
+        archive.writestr(zipfile.ZipInfo(""), b"")
+    assert "a.npz: not a readable .npz archive" in describe("a.npz")["error"]
+    with h5py.File("a.h5", "w") as file:
+        file["x"] = X
+
+    def broken(*_: Any) -> None:
+        raise KeyError("Unable to synchronously open object")
+
+    monkeypatch.setattr(h5py.Group, "visititems", broken)
+    assert describe("a.h5")["error"] == "a.h5: is damaged: Unable to synchronously open object"
+
+
 def test_commands_for_names_that_look_like_options(save: Save) -> None:
     save(np.asfortranarray(X), "-f.npy")
     np.savez_compressed("-z.npz", **{"-x": X, "y": X})
@@ -201,6 +223,17 @@ def test_hdf5() -> None:
     assert chunked["advice"][0]["command"] == (
         "npyfast pack in.h5 --key a/chunked -o a-chunked.npy"
     )
+
+
+def test_fields_out_of_order_have_no_command() -> None:
+    dtype = np.dtype(
+        {"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [4, 0], "itemsize": 8}
+    )
+    with h5py.File("a.h5", "w") as file:
+        file["x"] = np.zeros(5, dtype)
+    (advice,) = the_array("a.h5")["advice"]
+    assert advice["command"] is None
+    assert "the order of their offsets" in advice["text"]
 
 
 def test_larger_than_memory(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:

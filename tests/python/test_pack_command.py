@@ -233,6 +233,14 @@ def test_the_examples_of_the_document(capsys: pytest.CaptureFixture[str]) -> Non
 # In processes of their own
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_stream_that_is_closed(save: Save, monkeypatch: pytest.MonkeyPatch, stream: str) -> None:
+    save(X, "in.npy")
+    monkeypatch.setattr(sys, stream, None)
+    assert main(["pack", "in.npy", "-o", "out.npy"]) == 0
+    assert (np.load("out.npy") == X).all()
+
+
 def test_as_a_module(save: Save, tmp_path: Path) -> None:
     source, out = save(X, "in.npy"), tmp_path / "out.npy"
 

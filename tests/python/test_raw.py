@@ -91,6 +91,15 @@ def test_bfloat16(tmp_path: Path, dtype: Any) -> None:
     assert found.view(ml_dtypes.bfloat16).tolist() == array.tolist()
 
 
+@pytest.mark.parametrize("dtype", ["M8[s/0]", "f4,(", ",", [("a", "m8[s/0]")], "no such"], ids=str)
+def test_what_is_no_dtype(data: str, dtype: Any) -> None:
+    """NumPy ends the process for a unit that is divided by zero."""
+    with pytest.raises(ValueError, match="dtype must be what np.dtype takes, got "):
+        npyfast.source(data, dtype=dtype)
+    with pytest.raises(ValueError, match="cast must be one of "):
+        npyfast.open(npyfast.source(X, cast=dtype))
+
+
 def test_a_dtype_with_a_shape(data: str) -> None:
     assert_same(read(data, dtype=np.dtype(("<f4", (2,)))), X)
 
