@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from types import TracebackType
 
 _SUFFIX = ".partial"
@@ -109,11 +109,9 @@ class Output:
                 if stat.S_ISDIR(found.st_mode):
                     raise IsADirectoryError(errno.EISDIR, "the output is a directory", name)
                 existing[found.st_dev, found.st_ino] = name
-        for path in inputs if existing else ():
-            with contextlib.suppress(FileNotFoundError):
-                found = os.stat(path)
-                if (found.st_dev, found.st_ino) in existing:
-                    raise ValueError(f"{path}: the output is one of the inputs; choose another")
+        path = _one_of(inputs, existing)
+        if path is not None:
+            raise ValueError(f"{path}: the output is one of the inputs; choose another")
         if existing and not self._overwrite:
             name = next(iter(existing.values()))
             raise FileExistsError(
@@ -122,16 +120,19 @@ class Output:
 
     def _refuse_inputs(self, inputs: Sequence[str]) -> None:
         """Raises ValueError where an input has the name of a temporary file, and would be lost."""
-        temporary = {os.path.realpath(partial(self._path))}
-        temporary.update(os.path.realpath(name) for name in self._shards(_SUFFIX))
-        scratch = os.path.join(os.path.realpath(self.scratch), "")
-        for path in inputs:
-            place = os.path.realpath(path)
-            if place in temporary or place.startswith(scratch):
-                raise ValueError(
-                    f"{path}: has the name of a temporary file of the output {self._path}: rename "
-                    "it, or choose another output"
-                )
+        temporary = [partial(self._path), *self._shards(_SUFFIX)]
+        for folder, _, names in os.walk(self.scratch):
+            temporary += [os.path.join(folder, name) for name in names]
+        existing = set()
+        for name in temporary:
+            with contextlib.suppress(FileNotFoundError):
+                existing.add(_place(name))
+        path = _one_of(inputs, existing)
+        if path is not None:
+            raise ValueError(
+                f"{path}: has the name of a temporary file of the output {self._path}: rename it, "
+                "or choose another output"
+            )
 
     def begin(self, names: Sequence[str], inputs: Iterable[str], size: int) -> None:
         """Prepares for writing the files, of so many bytes together. Raises as `check` and
@@ -255,6 +256,21 @@ class Output:
 def partial(name: str) -> str:
     """The temporary name of a file."""
     return name + _SUFFIX
+
+
+def _place(path: str) -> tuple[int, int]:
+    """What tells the file that a path leads to from every other."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
+
+
+def _one_of(inputs: Iterable[str], existing: Container[tuple[int, int]]) -> str | None:
+    """The first of the inputs that is one of these files, of which there are usually none."""
+    for path in inputs if existing else ():
+        with contextlib.suppress(FileNotFoundError):
+            if _place(path) in existing:
+                return path
+    return None
 
 
 def _identity(path: str) -> _Identity:
