@@ -18,6 +18,7 @@ import numpy.lib.format as npy_format
 from npyfast._backends import Rows, backend, backend_for
 from npyfast._fields import AnyArray
 from npyfast._formats import NPY, format_of, hdf5
+from npyfast._formats.npz import Archives
 from npyfast._memory import memory_limit
 from npyfast._output import Output, naming, partial, shard_names
 from npyfast._paths import Path
@@ -40,7 +41,7 @@ _FLUSH_BYTES = 128 << 20
 class Progress(NamedTuple):
     """How far `npyfast.pack` has come."""
 
-    stage: str  # "unpacking", "writing" or "verifying"
+    stage: str  # "unpacking", "checking", "writing" or "verifying"
     rows: int  # of the stage that are done, and all of them
     total_rows: int
     bytes: int
@@ -98,7 +99,8 @@ def pack(
     Raises:
         TypeError: the source is a nest (pack each array by itself) or none at all; its dtype can't
             be saved.
-        ValueError: an option's value; the output is one of the inputs; and as `npyfast.batches`.
+        ValueError: an option's value; the output is one of the inputs; the checksum of an `.npz`
+            archive's array, all rows of which are packed, is another; and as `npyfast.batches`.
         FileExistsError: a file exists, and `overwrite` is False.
         BlockingIOError: another process is packing into the same output.
         OSError: reading or writing fails; `ENOSPC` before anything is written where the disk has
@@ -127,7 +129,10 @@ def pack(
         if most is None:
             output.check([path], leaf.files)  # soon, because unpacking may take long
         spool = _Spool(output, flusher, progress)
-        work = spool.work(leaf, rows, boolean("shuffle", shuffle), seed)
+        archives = Archives()
+        work = spool.work(leaf, archives, rows, boolean("shuffle", shuffle), seed)
+        if work.is_whole:
+            _compare_checksums(leaf, archives, progress)
         counts = [work.count] if most is None else work.shards(most)
         names = [path] if most is None else shard_names(path, len(counts))
         sizes = [len(work.header(count)) + count * work.row_bytes for count in counts]
@@ -137,6 +142,25 @@ def pack(
             _verify(work, names, counts)
         output.commit()
     return names
+
+
+def _compare_checksums(
+    leaf: Source, archives: Archives, progress: Callable[[Progress], object] | None
+) -> None:
+    """Reads the stored members of archives, whose checksums nobody has compared yet. Raises
+    NpyFormatError naming one that is damaged."""
+    members = leaf.stored_members(archives)
+    total = sum(size for _, _, size in members)
+    done = 0
+
+    def tell(size: int) -> None:
+        nonlocal done
+        done += size
+        if progress is not None:
+            progress(Progress("checking", 0, 0, done, total, None))
+
+    for path, key, _ in members:
+        archives[path].check(key, tell)
 
 
 def _one_array(source: Any) -> Source:
@@ -162,13 +186,13 @@ class _Spool:
         self._progress = progress
         self._done = self._total = 0
 
-    def work(self, leaf: Source, rows: Any, shuffle: bool, seed: Any) -> _Work:
+    def work(self, leaf: Source, archives: Archives, rows: Any, shuffle: bool, seed: Any) -> _Work:
         """The rows to be written."""
-        leaf = leaf.extracted(self._output.scratch, self._create, self._output.require)
+        leaf = leaf.extracted(self._output.scratch, archives, self._create, self._output.require)
         with warnings.catch_warnings():
             # What npyfast says of a slow source is to pack it.
             warnings.filterwarnings("ignore", message=".*npyfast pack", category=RuntimeWarning)
-            opened = leaf.open()
+            opened = leaf.open(archives)
             in_any_order = not shuffle or not leaf.is_chunked()
         chunk = _chunk_bytes(leaf, opened)
         work = _Work(opened, rows, shuffle, seed, chunk, self._progress)
@@ -249,6 +273,7 @@ class _Work:
             rows=rows,
         )
         self.count = self._plan.selection.size
+        self.is_whole = self.count == len(opened)
         self.seed = self._plan.seed
 
     def shards(self, most: int) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -23,14 +22,17 @@ from npyfast._formats import (
     NPY,
     NPZ,
     UNKNOWN,
+    Located,
     format_of,
     hdf5,
     list_keys,
     make_shape,
     member_name,
+    open_file,
 )
-from npyfast._formats import npz as _npz
+from npyfast._formats.npz import Archives
 from npyfast._formats.raw import Layout, locate
+from npyfast._header import Header
 from npyfast._nest import Nest, leaves, map_nest
 from npyfast._paths import Path, expand_all
 
@@ -93,9 +95,10 @@ class Source:
             return first
         return f"{first} and {len(self._files) - 1} more files"
 
-    def open(self) -> BackendRows:
-        """The rows, by the backend that copies them."""
-        rows = self._open()
+    def open(self, archives: Archives | None = None) -> BackendRows:
+        """The rows, by the backend that copies them. What is opened at the same time shares its
+        `archives`."""
+        rows = self._open(Archives() if archives is None else archives)
         options = self._options
         shape = None
         if options.row_shape is not None:
@@ -109,7 +112,7 @@ class Source:
                 raise type(error)(f"{self.name}: {error}") from None
         return rows if cast is None and shape is None else rows.converted(cast, shape)
 
-    def _open(self) -> BackendRows:
+    def _open(self, archives: Archives) -> BackendRows:
         """The rows as they are in the files, or in memory."""
         if self._memory is not None:
             return backend().view(self._memory)
@@ -118,30 +121,27 @@ class Source:
             return backend().open_row_files(files)
         if options.layout is not None:
             layout = options.layout
-            return backend().open(files, [locate(path, layout) for path in files])
+            return _open_located(files, [locate(path, layout) for path in files])
         try:
-            return self._open_by_format(files)
+            return self._open_by_format(files, archives)
         except NpyFormatError:
             _refuse_mixed(files)
             raise
 
-    def _open_by_format(self, files: tuple[str, ...]) -> BackendRows:
+    def _open_by_format(self, files: tuple[str, ...], archives: Archives) -> BackendRows:
         """The rows of files that say themselves what they are."""
         options = self._options
         found = format_of(files[0])
         if found in (NPZ, HDF5):
             key = options.key
             if key is None:
-                key = _only_key(files[0], self.keys())
+                key = _only_key(files[0], self.keys(archives))
             if found == HDF5:
                 return hdf5.open(files, key)
-            headers = [_npz.locate(path, key) for path in files]
-            for path, header in zip(files, headers, strict=True):
-                if header.shape == ():
-                    raise ValueError(
-                        f"{member_name(path, key)}: holds a 0-dimensional array, which has no rows"
-                    )
-            return backend().open(files, headers)
+            located = [archives[path].locate(key) for path in files]
+            for path, (header, _) in zip(files, located, strict=True):
+                _refuse_no_rows(path, key, header)
+            return _open_located(files, located)
         if options.key is not None:
             _refuse_key(files[0], options.key, found)
         try:
@@ -152,7 +152,7 @@ class Source:
             hint = "if it holds raw numbers, npyfast.source(path, dtype=...) reads them"
             raise NpyFormatError(f"{error}; {hint}") from None
 
-    def keys(self) -> list[str] | None:
+    def keys(self, archives: Archives) -> list[str] | None:
         """The names of the arrays that its `.npz` or HDF5 files hold; None for other files.
 
         Raises ValueError naming two files that hold different ones.
@@ -163,7 +163,10 @@ class Source:
         found = format_of(files[0])
         if found not in (NPZ, HDF5):
             return None
-        list_of = _npz.keys if found == NPZ else hdf5.keys
+
+        def list_of(path: str) -> list[str]:
+            return archives[path].keys() if found == NPZ else hdf5.keys(path)
+
         first = list_of(files[0])
         for path in files[1:]:
             try:
@@ -186,45 +189,65 @@ class Source:
     def extracted(
         self,
         folder: str,
+        archives: Archives,
         create: Callable[[str, int], Any] | None = None,
         require: Callable[[int], object] | None = None,
     ) -> Source:
         """The same rows, with compressed members of `.npz` archives, which can't be opened, written
         to `.npy` files in a folder; `create(path, size)` opens each of them for so many bytes.
         Before any, `require` is told the bytes of all."""
-        if self._memory is not None or self._options.layout or self._options.per_file:
-            return self
+        key = self._key_in_archives(archives)
         files = self.files
-        if format_of(files[0]) != NPZ:
-            return self
-        key = self._options.key
-        if key is None:
-            key = _only_key(files[0], self.keys())
-        if not any(_npz.is_compressed(path, key) for path in files):
+        if key is None or not any(archives[path].compression(key) for path in files):
             return self
         for path in files:
-            if _npz.look(path, key)[0].shape == ():
-                raise ValueError(
-                    f"{member_name(path, key)}: holds a 0-dimensional array, which has no rows"
-                )
-        sizes = [_npz.unpacked_bytes(path, key) for path in files]
+            _refuse_no_rows(path, key, archives[path].look(key))
+        sizes = [archives[path].unpacked_bytes(key) for path in files]
         if require is not None:
             require(sum(sizes))
         written = []
         for number, (path, size) in enumerate(zip(files, sizes, strict=True)):
             written.append(os.path.join(folder, f"{number}.npy"))
             with create(written[-1], size) if create else open(written[-1], "wb") as file:
-                _npz.extract(path, key, file)
+                archives[path].extract(key, file)
         return Source(tuple(written), options=replace(self._options, key=None))
+
+    def stored_members(self, archives: Archives) -> list[tuple[str, str, int]]:
+        """The members of `.npz` archives that are mapped: path, key and bytes of each."""
+        key = self._key_in_archives(archives)
+        if key is None or any(archives[path].compression(key) for path in self.files):
+            return []
+        return [(path, key, archives[path].unpacked_bytes(key)) for path in self.files]
+
+    def _key_in_archives(self, archives: Archives) -> str | None:
+        """The key of its array in `.npz` archives; None where its files are none."""
+        if self._memory is not None or self._options.layout or self._options.per_file:
+            return None
+        files = self.files
+        if format_of(files[0]) != NPZ:
+            return None
+        key = self._options.key
+        return _only_key(files[0], self.keys(archives)) if key is None else key
 
     def is_chunked(self) -> bool:
         """Whether h5py has to read it, which takes a whole chunk for each row in random order."""
         if self._memory is not None or self._options.layout or self._options.per_file:
             return False
-        return format_of(self.files[0]) == HDF5 and isinstance(self._open(), hdf5.Rows)
+        return format_of(self.files[0]) == HDF5 and isinstance(self._open(Archives()), hdf5.Rows)
 
     def __repr__(self) -> str:
         return f"npyfast.Source({self.name})"
+
+
+def _open_located(files: Sequence[str], located: Sequence[Located]) -> BackendRows:
+    return backend().open(files, [each.header for each in located])
+
+
+def _refuse_no_rows(path: str, key: str, header: Header) -> None:
+    if header.shape == ():
+        raise ValueError(
+            f"{member_name(path, key)}: holds a 0-dimensional array, which has no rows"
+        )
 
 
 def _only_key(path: str, keys: list[str] | None) -> str:
@@ -251,8 +274,7 @@ def _refuse_mixed(files: Sequence[str]) -> None:
 
 
 def _refuse_key(path: str, key: str, found: str) -> NoReturn:
-    if stat.S_ISREG(os.stat(path).st_mode):
-        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))  # that it can't be opened says more
+    open_file(path).close()  # that it can't be opened says more
     if found == NPY:
         raise ValueError(f"{path}: is a .npy file, which holds one array: leave key={key!r} out")
     raise NpyFormatError(
@@ -426,11 +448,11 @@ def _are_numbers(values: list[Any]) -> bool:
         return False
 
 
-def as_sources(leaf: Any) -> Nest:
+def _as_sources(leaf: Any, archives: Archives) -> Nest:
     """The Source that a leaf of a nest means; the dict of those of all its arrays, where it is the
     path of `.npz` or HDF5 files."""
     made = as_source(leaf)
-    keys = None if leaf is made else made.keys()
+    keys = None if leaf is made else made.keys(archives)
     if keys == []:
         raise ValueError(f"{made.name}: holds no arrays")
     return made if keys is None else {key: made.of_key(key) for key in keys}
@@ -442,8 +464,9 @@ def open_nest(nest: Nest) -> tuple[Nest, list[BackendRows], list[str]]:
 
     Raises ValueError naming two leaves that differ in their number of rows.
     """
-    sources = map_nest(as_sources, nest)
-    opened = map_nest(lambda leaf: leaf.open(), sources)
+    archives = Archives()
+    sources = map_nest(lambda leaf: _as_sources(leaf, archives), nest)
+    opened = map_nest(lambda leaf: leaf.open(archives), sources)
     flat = list(leaves(opened))
     if not flat:
         raise ValueError(f"an empty {type(nest).__name__} has no rows; a source is {LEAVES}")

@@ -20,7 +20,8 @@ from npyfast._commands.advice import advise, advise_files
 from npyfast._commands.errors import explain
 from npyfast._engines.graph import LIBRARY
 from npyfast._fields import native
-from npyfast._formats import HDF5, NPY, NPZ, format_of, hdf5, member_name, npz
+from npyfast._formats import HDF5, NPY, NPZ, format_of, hdf5, member_name
+from npyfast._formats.npz import Archives
 from npyfast._header import Header
 from npyfast._memory import memory_limit
 from npyfast._paths import expand
@@ -58,9 +59,10 @@ def describe(path: str) -> dict[str, Any]:
         leaf = source(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of slow sources: that is the advice
-            keys = leaf.keys()
+            archives = Archives()
+            keys = leaf.keys(archives)
             told["arrays"] = [
-                _array(path, key, leaf if key is None else leaf.of_key(key), found, files)
+                _array(path, key, leaf if key is None else leaf.of_key(key), found, files, archives)
                 for key in ([None] if keys is None else keys)
             ]
     except ERRORS as error:
@@ -78,7 +80,12 @@ def is_unreadable(told: dict[str, Any]) -> bool:
 
 
 def _array(
-    path: str, key: str | None, leaf: Source, found: str, files: Sequence[str]
+    path: str,
+    key: str | None,
+    leaf: Source,
+    found: str,
+    files: Sequence[str],
+    archives: Archives,
 ) -> dict[str, Any]:
     """What an array is."""
     told: dict[str, Any] = dict.fromkeys(
@@ -91,7 +98,8 @@ def _array(
     )
     told.update(key=key, access="none", advice=[])
     try:
-        headers = _headers(told, key, found, files if found == NPZ else files[:_LOOKED_AT])
+        looked_at = files if found == NPZ else files[:_LOOKED_AT]
+        headers = _headers(told, key, found, looked_at, archives)
         dtype, shape = headers[0].dtype, headers[0].shape
         told.update(dtype=_descr(dtype), native_byte_order=native(dtype) == dtype)
         told["tensorflow"] = tensor_type(dtype)
@@ -105,7 +113,7 @@ def _array(
                 "which has no rows"
             )
         if found != NPZ or told["compression"] is None:
-            opened = leaf.open()
+            opened = leaf.open(archives)
             told["rows"] = len(opened)
             mapped = found != HDF5 or not isinstance(opened, hdf5.Rows)
             told["access"] = "mapped" if mapped else "h5py"
@@ -120,7 +128,7 @@ def _array(
 
 
 def _headers(
-    told: dict[str, Any], key: str | None, found: str, files: Sequence[str]
+    told: dict[str, Any], key: str | None, found: str, files: Sequence[str], archives: Archives
 ) -> list[Header]:
     """The headers of these files' parts of an array; notes how it lies in the first of them."""
     if found == HDF5:
@@ -137,9 +145,9 @@ def _headers(
         return [Header((0, 0), each.shape, each.dtype, False, 0) for each in datasets]
     if found == NPZ:
         assert key is not None
-        looked = [npz.look(file, key) for file in files]
-        headers = [header for header, _ in looked]
-        told["compression"] = next((method for _, method in looked if method), None)
+        headers = [archives[file].look(key) for file in files]
+        methods = (archives[file].compression(key) for file in files)
+        told["compression"] = next((method for method in methods if method), None)
     else:
         headers = [backend().read_header(file) for file in files]
     first = headers[0]

@@ -6,12 +6,13 @@ backends map as they map a `.npy` file. The modules of this package find it.
 
 from __future__ import annotations
 
+import errno
 import operator
 import os
 import shlex
 import stat
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -30,33 +31,59 @@ _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LISTED_KEYS = 40
 
 
+class Located(NamedTuple):
+    """Where the data of an array lies in a file."""
+
+    header: Header
+    status: os.stat_result  # of the file that was looked at, from its descriptor
+
+
+def open_file(path: str) -> BinaryIO:
+    """Opens a file to look into it. Raises OSError for what has no size to be known, such as a
+    pipe, without waiting for its writer."""
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_kind, name in _IRREGULAR if is_kind(mode)), "no file")
+        raise OSError(
+            errno.EINVAL, f"is {kind}, of which nobody knows the size: write it into a file", path
+        )
+    return open(path, "rb")
+
+
+_IRREGULAR = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISBLK, "a block device"),
+)
+
+
 def format_of(path: str) -> str:
     """Which of these a file is, by its first bytes.
 
     What can't be read is UNKNOWN: whoever opens it finds out why.
     """
     try:
-        # Neither waiting for the writer of a pipe, nor reading what it wrote.
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            return UNKNOWN
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with open_file(path) as file:
+            return format_of_descriptor(file.fileno())
     except OSError:
         return UNKNOWN
-    try:
-        start = os.pread(descriptor, 8, 0)
-        for signature, found in _SIGNATURES.items():
-            if start.startswith(signature):
-                return found
-        offset = 0  # where it stands, behind a user block of 512 bytes or a power of two more
-        while offset < status.st_size:
-            if os.pread(descriptor, 8, offset) == _HDF5_SIGNATURE:
-                return HDF5
-            offset = 2 * offset or 512
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
+
+
+def format_of_descriptor(descriptor: int) -> str:
+    """The same for a file that is open. Raises OSError where it can't be read."""
+    start = os.pread(descriptor, 8, 0)
+    for signature, found in _SIGNATURES.items():
+        if start.startswith(signature):
+            return found
+    size = os.fstat(descriptor).st_size
+    offset = 0  # where it stands, behind a user block of 512 bytes or a power of two more
+    while offset < size:
+        if os.pread(descriptor, 8, offset) == _HDF5_SIGNATURE:
+            return HDF5
+        offset = 2 * offset or 512
     return UNKNOWN
 
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import IO
+from typing import IO, BinaryIO
 
 from npyfast._errors import NpyFormatError
-from npyfast._formats import list_keys, member_name, pack_command, parse_header, refuse_objects
+from npyfast._formats import (
+    Located,
+    list_keys,
+    member_name,
+    open_file,
+    pack_command,
+    parse_header,
+    refuse_objects,
+)
 from npyfast._header import MAX_HEADER_BYTES, Header, check_size
 
 _MAGIC = b"\x93NUMPY"
-
-_LOCAL_HEADER = struct.Struct("<4s22xHH")
 _BLOCK_BYTES = 1 << 20
 
 _METHODS = {
@@ -24,139 +33,264 @@ _METHODS = {
     zipfile.ZIP_LZMA: "LZMA",
 }
 
+# Of what stands in front of a member's data: signature, flags, method, checksum, bytes in the
+# archive and unpacked, bytes of the name and of what follows it.
+_LOCAL_HEADER = struct.Struct("<4s2xHH4xIIIHH")
+_ENCRYPTED = 0x1 | 0x40 | 0x2000
+_SIZES_BEHIND = 0x8  # sizes and checksum follow the data, and may be 0 in front of it
+_PATCHED = 0x20
+_UTF_8 = 0x800
+_IN_EXTRA = 0xFFFFFFFF  # a size that is found in the extra field of this kind:
+_ZIP64 = 1
 
-def keys(path: str) -> list[str]:
-    """The names of the arrays in an archive, in its order; members that are no `.npy` are none."""
-    with _opened(path) as archive:
-        return _keys(archive)
 
+class Archive:
+    """The directory of an archive, read once.
 
-def locate(path: str, key: str) -> Header:
-    """The header of an array, with the byte of the archive where its data begins.
+    `status` is the state of the file that it was read from. What else is read from the archive is
+    read from the same file in the same state; else an OSError (ESTALE) is raised.
 
-    Raises ValueError for a key that does not exist, and for a compressed or encrypted member;
-    NpyFormatError for what can't be read; TypeError for Python objects.
+    Raises NpyFormatError where the directory can't be read.
     """
-    name = member_name(path, key)
-    with _opened(path) as archive:
-        member = _member(archive, path, key)
-        if member.compress_type != zipfile.ZIP_STORED:
-            method = _METHODS.get(member.compress_type, f"method {member.compress_type}")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        with open_file(path) as file:
+            self.status = os.fstat(file.fileno())
+            infos, directory = _directory(path, file)
+        self._members = {info.filename: info for info in infos}  # as np.load: the last counts
+        counts = Counter(info.filename for info in infos)
+        self._twice = {name for name, count in counts.items() if count > 1}
+        self._ends: dict[str, int] = {}  # where what follows a member begins
+        end = directory
+        for info in sorted(infos, key=lambda info: info.header_offset, reverse=True):
+            self._ends[info.filename] = end
+            end = info.header_offset
+
+    def keys(self) -> list[str]:
+        """The names of its arrays, in its order; members that are no `.npy` are none."""
+        with self._reading() as file:
+            names = [name for name, info in self._members.items() if self._is_array(file, info)]
+        return list(dict.fromkeys(name.removesuffix(".npy") for name in names))
+
+    def locate(self, key: str) -> Located:
+        """Where in the archive an array lies.
+
+        Raises ValueError for a key that does not exist, and for a compressed or encrypted member;
+        NpyFormatError for what can't be read; TypeError for Python objects.
+        """
+        name, info = member_name(self.path, key), self._member(key)
+        if info.compress_type != zipfile.ZIP_STORED:
             raise ValueError(
-                f"{name}: is compressed ({method}), so that its rows can't be mapped: write "
-                f"it into a plain file once, by `{pack_command(path, key)}`, or save the archive "
-                "by np.savez, not np.savez_compressed"
+                f"{name}: is compressed ({_method(info)}), so that its rows can't be mapped: write "
+                f"it into a plain file once, by `{pack_command(self.path, key)}`, or save the "
+                "archive by np.savez, not np.savez_compressed"
             )
-        file = archive.fp
-        assert file is not None
-        # The central directory does not say how long the header in front of the data is.
-        file.seek(member.header_offset)
-        local = file.read(_LOCAL_HEADER.size)
-        if len(local) < _LOCAL_HEADER.size or local[:4] != b"PK\x03\x04":
-            raise NpyFormatError(f"{name}: not where the archive's directory says; copy it again")
-        _, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(local)
-        start = member.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes
-        file.seek(0, 2)
-        held = min(member.file_size, file.tell() - start)
-        file.seek(start)
-        header = _header(name, file.read(max(0, min(held, MAX_HEADER_BYTES))))
-    check_size(name, header, held)
-    return replace(header, data_offset=start + header.data_offset)
+        with self._reading() as file:
+            start = self._start(file, name, info)
+            held = min(info.file_size, MAX_HEADER_BYTES)
+            header = _header(name, os.pread(file.fileno(), held, start))
+        check_size(name, header, info.file_size)
+        return Located(replace(header, data_offset=start + header.data_offset), self.status)
 
+    def compression(self, key: str) -> str | None:
+        """The method by which an array is compressed, so that it can't be mapped, and extract()
+        makes a file of it that can."""
+        info = self._member(key)
+        return None if info.compress_type == zipfile.ZIP_STORED else _method(info)
 
-def is_compressed(path: str, key: str) -> bool:
-    """Whether an array can't be mapped, and extract() is what makes a file of it that can."""
-    with _opened(path) as archive:
-        return _member(archive, path, key).compress_type != zipfile.ZIP_STORED
+    def look(self, key: str) -> Header:
+        """The header of an array; of a compressed one its data begins at that byte of what
+        extract() writes. Raises as extract() does."""
+        if self.compression(key) is None:
+            return self.locate(key).header
+        info = self._member(key)
+        name = member_name(self.path, key)
+        with self._blocks(name, info) as blocks:
+            header = _header(name, next(blocks, b""))
+        check_size(name, header, info.file_size)
+        return header
 
+    def unpacked_bytes(self, key: str) -> int:
+        """Bytes of the `.npy` file that extract() writes."""
+        return self._member(key).file_size
 
-def look(path: str, key: str) -> tuple[Header, str | None]:
-    """The header of an array, and the method by which it is compressed, if it is: its data then
-    begins at that byte of what extract() writes. Raises as extract() does."""
-    with _opened(path) as archive:
-        member = _member(archive, path, key)
-        if member.compress_type == zipfile.ZIP_STORED:
-            return locate(path, key), None
-        name = member_name(path, key)
-        header = _header(name, next(_blocks(name, archive, member), b""))
-        check_size(name, header, member.file_size)
-        return header, _METHODS.get(member.compress_type, f"method {member.compress_type}")
+    def extract(self, key: str, file: IO[bytes]) -> Header:
+        """Writes an array, compressed or not, to an open file as a `.npy` file; returns its header.
 
+        In bounded memory; the archive's checksum is compared. Raises what locate() raises, but
+        takes compressed members.
+        """
+        name, info = member_name(self.path, key), self._member(key)
+        with self._blocks(name, info) as blocks:
+            start = next(blocks, b"")
+            header = _header(name, start)
+            check_size(name, header, info.file_size)
+            file.write(start)
+            for block in blocks:
+                file.write(block)
+        return header
 
-def unpacked_bytes(path: str, key: str) -> int:
-    """Bytes of the `.npy` file that extract() writes."""
-    with _opened(path) as archive:
-        return _member(archive, path, key).file_size
+    def check(self, key: str, tell: Callable[[int], object]) -> None:
+        """Compares the checksum of an array; `tell` is told bytes as they are read. Raises
+        NpyFormatError where it is another."""
+        with self._blocks(member_name(self.path, key), self._member(key)) as blocks:
+            for block in blocks:
+                tell(len(block))
 
+    @contextmanager
+    def _reading(self) -> Iterator[BinaryIO]:
+        with open_file(self.path) as file:
+            if _state(os.fstat(file.fileno())) != _state(self.status):
+                changed = "was changed or replaced while it was opened"
+                raise OSError(errno.ESTALE, changed, self.path)
+            yield file
 
-def extract(path: str, key: str, file: IO[bytes]) -> Header:
-    """Writes an array, compressed or not, to an open file as a `.npy` file; returns its header.
-
-    In bounded memory; the archive's checksum is compared. Raises what locate() raises, but takes
-    compressed members.
-    """
-    name = member_name(path, key)
-    with _opened(path) as archive:
-        member = _member(archive, path, key)
-        blocks = _blocks(name, archive, member)
-        start = next(blocks, b"")
-        header = _header(name, start)
-        check_size(name, header, member.file_size)
-        file.write(start)
-        for block in blocks:
-            file.write(block)
-    return header
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[zipfile.ZipFile]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, LookupError) as error:
-        raise NpyFormatError(f"{path}: not a readable .npz archive: {error}") from error
-    with archive:
-        for member in archive.infolist():
-            if not member.filename or member.header_offset < 0:
-                raise NpyFormatError(
-                    f"{path}: not a readable .npz archive: its directory is damaged; copy it again"
-                )
-        yield archive
-
-
-def _keys(archive: zipfile.ZipFile) -> list[str]:
-    members = {member.filename: member for member in archive.infolist() if not member.is_dir()}
-    arrays = (name for name, member in members.items() if _is_array(archive, member))
-    return list(dict.fromkeys(name.removesuffix(".npy") for name in arrays))
-
-
-def _is_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
-    """Whether `np.load` would take it for one: what counts is how it begins."""
-    try:
-        with archive.open(member) as data:
-            return data.read(len(_MAGIC)) == _MAGIC
-    except Exception:
-        # Encrypted, of an unknown method or damaged: locate() says what is the matter with it.
-        return member.filename.endswith(".npy")
-
-
-def _member(archive: zipfile.ZipFile, path: str, key: str) -> zipfile.ZipInfo:
-    for name in (key, f"{key}.npy"):
+    def _is_array(self, file: BinaryIO, info: zipfile.ZipInfo) -> bool:
+        """Whether `np.load` would take a member for one: what counts is how it begins."""
+        if info.is_dir():
+            return False
         try:
-            member = archive.getinfo(name)
-        except KeyError:
-            continue
-        if member.flag_bits & 1:
-            raise ValueError(f"{member_name(path, key)}: is encrypted; unpack the archive first")
-        return member
-    raise ValueError(f"{path}: has no array {key!r}; it has {list_keys(_keys(archive))}")
+            start = self._start(file, "", info)
+            if info.compress_type == zipfile.ZIP_STORED:
+                return os.pread(file.fileno(), len(_MAGIC), start) == _MAGIC
+            file.seek(start)
+            with zipfile.ZipExtFile(file, "r", info) as data:
+                return data.read(len(_MAGIC)) == _MAGIC
+        except Exception:
+            # Encrypted, of an unknown method or damaged: locate() says what is the matter with it.
+            return info.filename.endswith(".npy")
+
+    def _member(self, key: str) -> zipfile.ZipInfo:
+        for name in (key, f"{key}.npy"):
+            info = self._members.get(name)
+            if info is None:
+                continue
+            if info.flag_bits & _ENCRYPTED:
+                raise ValueError(
+                    f"{member_name(self.path, key)}: is encrypted; unpack the archive first"
+                )
+            return info
+        raise ValueError(f"{self.path}: has no array {key!r}; it has {list_keys(self.keys())}")
+
+    def _start(self, file: BinaryIO, name: str, info: zipfile.ZipInfo) -> int:
+        """The byte where the data of a member begins, all of which is there. Raises NpyFormatError
+        where what the archive says of it in several places is not the same."""
+        if info.filename in self._twice:
+            raise NpyFormatError(
+                f"{name}: is {info.filename!r} of several of that name in the archive; save it anew"
+            )
+        end = self._ends[info.filename]
+        start = info.header_offset + _LOCAL_HEADER.size
+        damage = "not where the archive's directory says"
+        if start <= end:
+            local = os.pread(file.fileno(), _LOCAL_HEADER.size, info.header_offset)
+            if len(local) == _LOCAL_HEADER.size and local.startswith(b"PK\x03\x04"):
+                fields = _LOCAL_HEADER.unpack(local)
+                about = os.pread(file.fileno(), fields[-2] + fields[-1], start)
+                start += fields[-2] + fields[-1]
+                damage = _difference(info, fields, about)
+                if not damage and start + info.compress_size > end:
+                    damage = "reaches into what follows it in the archive, or beyond its end"
+        if damage:
+            raise NpyFormatError(f"{name}: {damage}: the archive is damaged; copy it again")
+        return start
+
+    @contextmanager
+    def _blocks(self, name: str, info: zipfile.ZipInfo) -> Iterator[Iterator[bytes]]:
+        """The bytes of a member, decompressed, in blocks of which the first has any header."""
+        with self._reading() as file:
+            file.seek(self._start(file, name, info))
+            yield _decompressed(name, file, info)
 
 
-def _blocks(name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    """The bytes of a member, decompressed, in blocks of which the first has any header."""
+class Archives(dict[str, Archive]):
+    """The archives that are looked at while something is opened: the directory of each is read
+    once, whatever number of its arrays are wanted."""
+
+    def __missing__(self, path: str) -> Archive:
+        archive = self[path] = Archive(path)
+        return archive
+
+
+def _directory(path: str, file: BinaryIO) -> tuple[list[zipfile.ZipInfo], int]:
+    """The members of an archive, and the byte where its directory begins."""
     try:
-        with archive.open(member) as data:
+        with zipfile.ZipFile(file) as archive:
+            infos, begin = archive.infolist(), archive.start_dir
+    except MemoryError:
+        raise
+    except Exception as error:  # what zipfile makes of any bytes
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            error.filename = path
+            raise  # the disk, not the data
+        raise NpyFormatError(f"{path}: not a readable .npz archive: {error}") from error
+    for info in infos:
+        if not info.filename or info.header_offset < 0 or "\0" in info.orig_filename:
+            raise NpyFormatError(
+                f"{path}: not a readable .npz archive: its directory is damaged; copy it again"
+            )
+    return infos, begin
+
+
+def _difference(info: zipfile.ZipInfo, fields: tuple[int, ...], about: bytes) -> str:
+    """What a member's two headers disagree in, or what makes it unreadable; "" if nothing does.
+    `about` has the name and the extra field of the local header, which has these `fields`."""
+    _, flags, method, checksum, packed, unpacked, name_bytes, extra_bytes = fields
+    name, extra = about[:name_bytes], about[name_bytes:]
+    if len(about) < name_bytes + extra_bytes:
+        return "is cut off"
+    if (flags ^ info.flag_bits) & _ENCRYPTED:
+        return "is encrypted by one of its two headers only"
+    if (flags | info.flag_bits) & _PATCHED:
+        return "is a patch of other data"
+    if name.decode("utf-8" if info.flag_bits & _UTF_8 else "cp437", "replace") != (
+        info.orig_filename
+    ):
+        return f"has another name, {name!r}, in front of its data"
+    sizes = _sizes(packed, unpacked, extra)
+    wanted = info.compress_size, info.file_size
+    told = method, checksum, sizes
+    unsaid = flags & _SIZES_BEHIND and (checksum, sizes) == (0, (0, 0))
+    if told != (info.compress_type, info.CRC, wanted) and not (
+        unsaid and method == info.compress_type
+    ):
+        return "has another size, checksum or method in front of its data than in the directory"
+    if method == zipfile.ZIP_STORED and info.compress_size != info.file_size:
+        return (
+            f"takes {info.compress_size:,} bytes, uncompressed, and is said to be "
+            f"{info.file_size:,} bytes long"
+        )
+    return ""
+
+
+def _sizes(packed: int, unpacked: int, extra: bytes) -> tuple[int, int] | None:
+    """The sizes of a local header, which may be in its extra field; None where they are not."""
+    long = b""
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        if kind == _ZIP64:
+            long = extra[4 : 4 + size]
+        extra = extra[4 + size :]
+    sizes = []
+    for size in (unpacked, packed):
+        if size == _IN_EXTRA:
+            if len(long) < 8:
+                return None
+            size, long = int.from_bytes(long[:8], "little"), long[8:]
+        sizes.append(size)
+    return sizes[1], sizes[0]
+
+
+def _decompressed(name: str, file: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    left = info.file_size
+    try:
+        with zipfile.ZipExtFile(file, "r", info) as data:
             while block := data.read(_BLOCK_BYTES):
+                left -= len(block)
                 yield block
+        if left:
+            raise zipfile.BadZipFile(f"{left:,} of {info.file_size:,} bytes are missing")
     except NotImplementedError as error:
         raise ValueError(f"{name}: can't be decompressed: {error}") from error
     except Exception as error:  # each method of compression has kinds of its own
@@ -166,6 +300,10 @@ def _blocks(name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Ite
         raise NpyFormatError(f"{name}: is damaged: {reason}; copy the archive again") from error
 
 
+def _method(info: zipfile.ZipInfo) -> str:
+    return _METHODS.get(info.compress_type, f"method {info.compress_type}")
+
+
 def _header(name: str, start: bytes) -> Header:
     try:
         header = parse_header(start)
@@ -173,3 +311,13 @@ def _header(name: str, start: bytes) -> Header:
         raise NpyFormatError(f"{name}: not a readable .npy file: {error}") from error
     refuse_objects(name, header.dtype)
     return header
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )

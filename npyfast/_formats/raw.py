@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from npyfast._errors import NpyFormatError
-from npyfast._formats import UNKNOWN, format_of, has_header, make_shape
+from npyfast._formats import (
+    UNKNOWN,
+    Located,
+    format_of_descriptor,
+    has_header,
+    make_shape,
+    open_file,
+)
 from npyfast._header import Header, make_dtype
 
 
@@ -67,16 +74,22 @@ class Layout:
         return math.prod(self.shape[1:]) * self.dtype.itemsize
 
 
-def locate(path: str, layout: Layout) -> Header:
-    """The header of the array that a raw file holds.
+def locate(path: str, layout: Layout) -> Located:
+    """Where the array lies that a raw file holds.
 
     Raises ValueError where its size does not divide into rows, or where it is no raw file;
-    NpyFormatError where it is too short for a given number of rows.
+    NpyFormatError where it is too short for a given number of rows; OSError where nobody knows its
+    size.
     """
-    size = os.stat(path).st_size
-    found = format_of(path)
+    with open_file(path) as file:
+        status = os.fstat(file.fileno())
+        found = format_of_descriptor(file.fileno())
     if found != UNKNOWN:
         raise ValueError(f"{path}: is {found}: leave dtype, shape and offset out")
+    return Located(_header(path, layout, status.st_size), status)
+
+
+def _header(path: str, layout: Layout, size: int) -> Header:
     held = max(0, size - layout.offset)
     row = f"rows of {layout.row_bytes:,} bytes, {layout.shape[1:]} {layout.dtype}"
     rows = layout.shape[0]

@@ -114,7 +114,7 @@ def test_members_as_np_load_has_them(tmp_path: Path) -> None:
     }
     path = write_zip(tmp_path / "a.npz", members)
     wanted = ["folder/in it", "no suffix", "größe", "nothing"]
-    assert npz.keys(path) == wanted
+    assert npz.Archive(path).keys() == wanted
     with np.load(path) as loaded:
         assert wanted == [key for key in loaded.files if isinstance(loaded[key], np.ndarray)]
         for key in wanted:
@@ -153,7 +153,7 @@ def test_extract(tmp_path: Path, order: str, method: int) -> None:
     array = in_order(np.arange(400_000).reshape(1000, 400), order)  # some MiB
     path = write_zip(tmp_path / "a.npz", {"x.npy": npy(array)}, method)
     with open(tmp_path / "x.npy", "wb") as file:
-        header = npz.extract(path, "x", file)
+        header = npz.Archive(path).extract("x", file)
     assert (tmp_path / "x.npy").read_bytes() == npy(array)
     assert header == npyfast.read_header(tmp_path / "x.npy")
 
@@ -163,9 +163,9 @@ def test_a_source_that_is_extracted(tmp_path: Path) -> None:
     np.savez(tmp_path / "1.npz", x=X[5:])
     leaf = npyfast.source(f"{tmp_path}/*.npz", row_shape=(2, 1))
     (tmp_path / "out").mkdir()
-    assert_same(read(leaf.extracted(str(tmp_path / "out"))), X.reshape(12, 2, 1))
+    assert_same(read(leaf.extracted(str(tmp_path / "out"), npz.Archives())), X.reshape(12, 2, 1))
     for other in (npyfast.source(tmp_path / "1.npz"), npyfast.source(X)):
-        assert other.extracted(str(tmp_path / "out")) is other
+        assert other.extracted(str(tmp_path / "out"), npz.Archives()) is other
 
 
 def damaged(path: str, at: bytes, by: int = 0) -> None:
@@ -182,7 +182,7 @@ def test_extract_compares_the_checksum(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.npz", {"x.npy": npy(X)})
     damaged(path, X[5].tobytes())
     with pytest.raises(npyfast.NpyFormatError, match=r"\['x'\]: is damaged: Bad CRC-32"):
-        npz.extract(path, "x", io.BytesIO())
+        npz.Archive(path).extract("x", io.BytesIO())
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -191,7 +191,7 @@ def test_damaged_data(tmp_path: Path, method: int) -> None:
     path = write_zip(tmp_path / "a.npz", {"x.npy": npy(random)}, method)
     damaged(path, b"x.npy", 40_000)
     with pytest.raises(npyfast.NpyFormatError, match=r"\['x'\]: is damaged: "):
-        npz.extract(path, "x", io.BytesIO())
+        npz.Archive(path).extract("x", io.BytesIO())
 
 
 BAD_ARCHIVES = {
