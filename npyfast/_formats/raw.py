@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import operator
 import os
@@ -84,9 +85,22 @@ def locate(path: str, layout: Layout) -> Located:
     with open_file(path) as file:
         status = os.fstat(file.fileno())
         found = format_of_descriptor(file.fileno())
+        _refuse_unknown_size(path, file.fileno(), status.st_size)
     if found != UNKNOWN:
         raise ValueError(f"{path}: is {found}: leave dtype, shape and offset out")
     return Located(_header(path, layout, status.st_size), status)
+
+
+def _refuse_unknown_size(path: str, descriptor: int, size: int) -> None:
+    """Raises OSError for what the kernel makes when it is read, as the files of /proc and /sys,
+    whose size says nothing."""
+    last = os.pread(descriptor, 1, size - 1) if size else b"-"
+    if not last or (not size and os.pread(descriptor, 1, 0)):
+        raise OSError(
+            errno.EINVAL,
+            f"does not hold the {size:,} bytes that the system tells: write it into a file",
+            path,
+        )
 
 
 def _header(path: str, layout: Layout, size: int) -> Header:

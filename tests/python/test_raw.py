@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +187,79 @@ def test_wrong_options(data: str, options: dict[str, Any], error: Any, text: str
     with pytest.raises(error) as caught:
         npyfast.source(data, **{"dtype": "f4", **options})
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/proc/self/status", "/proc/meminfo", "/sys/kernel/mm/ksm/run"])
+@pytest.mark.parametrize("shape", [(-1,), (0,), (1,)])
+def test_files_that_are_made_when_they_are_read(path: str, shape: Any, tmp_path: Path) -> None:
+    if not os.path.exists(path):
+        pytest.skip(f"{path} is not there")
+    source = npyfast.source(path, dtype="u1", shape=shape)
+    for read in FRONT_ENDS:
+        with pytest.raises((OSError, npyfast.NpyFormatError)) as caught:
+            read(source, tmp_path)
+        assert path in str(caught.value)
+
+
+@contextlib.contextmanager
+def irregular(kind: str, path: Path) -> Iterator[str]:
+    """Something that is no file, at this path or another."""
+    if kind == "pipe":
+        os.mkfifo(path)
+        yield str(path)
+    elif kind == "pipe that is written":
+        os.mkfifo(path)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        writer = os.open(path, os.O_WRONLY)
+        os.write(writer, b"PK\x03\x04" + bytes(60))
+        yield str(path)
+        os.close(reader)
+        os.close(writer)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(path))
+            yield str(path)
+    elif kind == "link to a device":
+        path.symlink_to("/dev/zero")
+        yield str(path)
+    else:
+        reader, writer = os.pipe()
+        yield f"/proc/self/fd/{reader}"
+        os.close(reader)
+        os.close(writer)
+
+
+KINDS = ["pipe", "pipe that is written", "socket", "link to a device", "pipe of a shell"]
+FRONT_ENDS: list[Any] = [
+    lambda source, folder: npyfast.open(source),
+    lambda source, folder: npyfast.batches(source),
+    lambda source, folder: npyfast.pack(source, folder / "out.npy"),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file(kind: str, tmp_path: Path) -> None:
+    with irregular(kind, tmp_path / "x") as path:
+        sources = [npyfast.source(path, dtype="u1", shape=shape) for shape in [(-1,), (0,), (4,)]]
+        for source in sources:
+            for read in FRONT_ENDS:
+                with pytest.raises(OSError, match="of which nobody knows the size") as caught:
+                    read(source, tmp_path)
+                assert caught.value.filename == path
+        # Of files that say what they are: nobody waits for a writer.
+        for source in [path, npyfast.source(path, key="x"), npyfast.source(path, per_file="row")]:
+            for read in FRONT_ENDS:
+                with pytest.raises(OSError):
+                    read(source, tmp_path)
+
+
+def test_a_directory_among_the_files(data: str, tmp_path: Path) -> None:
+    (tmp_path / "z.bin").mkdir()
+    for read in FRONT_ENDS:
+        with pytest.raises(IsADirectoryError):
+            read(npyfast.source(f"{tmp_path}/*.bin", dtype="u1"), tmp_path)
+
+
+def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    assert len(npyfast.open(npyfast.source(tmp_path / "x", dtype="f4", shape=(-1, 3)))) == 0
