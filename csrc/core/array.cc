@@ -1,9 +1,11 @@
 #include "core/array.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -20,8 +22,15 @@ namespace {
 // replaced later.
 constexpr size_t kMappedWhenOpened = 256;
 
-// What CheckSizeNowAndThen() may cost: a hundredth of one thread's time, whatever is read.
+// What CheckUnchangedNowAndThen() may cost: a hundredth of one thread's time, whatever is read.
 constexpr int64_t kNanosecondsPerCheck = 100'000;
+
+// From one check of all files to the next: at least so long, and so many times what one takes.
+constexpr int64_t kCheckIntervalNs = 100'000'000;
+constexpr int64_t kCheckIntervals = 100;
+
+// So many files are looked at by one thread: others would take longer to wake up.
+constexpr size_t kCheckedAlone = 16;
 
 std::vector<int64_t> RowShape(const Header& header) {
   return {header.shape.begin() + 1, header.shape.end()};
@@ -92,7 +101,10 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents) {
   for (auto& [header, file] : found) {
     array->stamps_.push_back(file->stamp());
     const int64_t rows = header.shape[0];
-    if (rows == 0) continue;
+    if (rows == 0) {
+      array->empty_.push_back(std::move(*file));
+      continue;
+    }
     Shard shard;
     shard.first_row = array->rows_;
     shard.rows = rows;
@@ -112,21 +124,66 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents) {
     array->files_.push_back(std::move(*file));
   }
   array->dense_rows_ = dense_shards == array->shards_.size();
+  array->check_due_ = CheckClock() + kCheckIntervalNs;
   return array;
 }
 
+int64_t Array::CheckClock() {
+  timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+void Array::CheckFiles() const {
+  const size_t count = files_.size() + empty_.size();
+  if (count == 0) return;
+  // Other readers need not look as well meanwhile.
+  check_due_.store(CheckClock() + kCheckIntervalNs, std::memory_order_relaxed);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto check = [this](size_t i) {
+    (i < files_.size() ? files_[i] : empty_[i - files_.size()]).CheckUnchanged();
+  };
+  try {
+    if (count > kCheckedAlone) {
+      ForEachFile(count, check);
+    } else {
+      for (size_t i = 0; i < count; ++i) check(i);
+    }
+  } catch (...) {
+    check_due_.store(INT64_MIN, std::memory_order_relaxed);
+    throw;
+  }
+  const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - begin;
+  const int64_t interval = std::max(kCheckIntervalNs, kCheckIntervals * int64_t{took.count()});
+  check_due_.store(CheckClock() + interval, std::memory_order_relaxed);
+}
+
+void Array::CheckFilesOf(std::span<const int64_t> rows) const {
+  if (files_.empty() || rows.empty()) return;
+  if (files_.size() == 1) return files_[0].CheckUnchanged();
+  std::vector<bool> checked(files_.size());
+  size_t s = ShardOf(rows[0]);
+  for (const int64_t row : rows) {
+    if (row < shards_[s].first_row || row - shards_[s].first_row >= shards_[s].rows)
+      s = ShardOf(row);
+    if (checked[s]) continue;
+    checked[s] = true;
+    files_[s].CheckUnchanged();
+  }
+}
+
 void Array::CheckTail(size_t shard) const {
-  files_[shard].CheckSizeNowAndThen(kNanosecondsPerCheck * std::ssize(files_));
+  files_[shard].CheckUnchangedNowAndThen(kNanosecondsPerCheck * std::ssize(files_));
 }
 
 void Array::ThrowUnreadable(const void* address) const {
   for (const MappedFile& file : files_) {
     if (!file.Holds(address)) continue;
-    file.CheckSize();
+    file.CheckUnchanged();
     throw OsError(EIO, file.path());
   }
   // Nobody knows which one it was.
-  for (const MappedFile& file : files_) file.CheckSize();
+  for (const MappedFile& file : files_) file.CheckUnchanged();
   throw Error(
       "memory of an array can't be read or written: it is that of a mapped file, which was "
       "truncated meanwhile, or whose disk has failed");

@@ -1,6 +1,7 @@
 #ifndef NPYFAST_CORE_ARRAY_H_
 #define NPYFAST_CORE_ARRAY_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -86,9 +87,30 @@ class Array {
     return files_.empty() ? memory_ : files_[shard].data() + shards_[shard].data_offset;
   }
 
+  // Throws if a file of the array was changed after it was opened, as MappedFile::CheckUnchanged()
+  // says, naming the first such file. From then on it always throws. Does nothing for memory, nor
+  // for files of one row each, which are looked at when they are read.
+  //
+  // For readers: CheckFiles() before the first row of an iteration is handed out, and again before
+  // a row is handed out while CheckIsDue(), which is shared by all readers of the array: once in
+  // 100 ms, and less often where the files are so many, or so slow to look at, that the checks
+  // would take more than 1 % of the time.
+  //
+  // Thread-safe, with no lock held. Makes a system call for each file, some of which may have to
+  // wait for a network: touches no Python object, call with the GIL released.
+  void CheckFiles() const;
+  // Costs a load and a look at a coarse clock. Always true once a check has failed.
+  bool CheckIsDue() const { return CheckIsDue(CheckClock()); }
+  // The same for several arrays at once.
+  bool CheckIsDue(int64_t now) const { return now >= check_due_.load(std::memory_order_relaxed); }
+  static int64_t CheckClock();
+  // CheckFiles() for the files alone that hold these rows: to be called after they were copied.
+  // REQUIRES: 0 <= row < rows() for each of them.
+  void CheckFilesOf(std::span<const int64_t> rows) const;
+
   // To be called after rows from tail_row on of a shard were copied: beyond the end of a truncated
-  // file, the rest of the page gives zeros and no fault. Throws FormatError if the file is shorter
-  // now. Looks at each file but now and then, so that what it costs does not count.
+  // file, the rest of the page gives zeros and no fault. Throws as CheckFiles() does. Looks at each
+  // file but now and then, so that what it costs does not count.
   void CheckTail(size_t shard) const;
 
   // Throws the error of a row that can't be read: a file at the address, which may be null, was
@@ -110,6 +132,8 @@ class Array {
   std::vector<Shard> shards_;        // none of them empty
   std::vector<int64_t> first_rows_;  // shards_[i].first_row again, close together for the search
   std::vector<MappedFile> files_;    // of shards_; none for memory
+  std::vector<MappedFile> empty_;    // the other files, which have no rows
+  mutable std::atomic<int64_t> check_due_{INT64_MAX};  // by CheckClock(); never for memory
   const std::byte* memory_ = nullptr;
   std::vector<FileStamp> stamps_;
   int64_t file_bytes_ = 0;

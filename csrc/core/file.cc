@@ -29,10 +29,13 @@ constexpr size_t kFilesPerThread = 4;
 
 FileStamp MakeStamp(const struct stat& status) {
   // Without a sign: some filesystems have times that a sum of 63 bits does not hold.
-  constexpr uint64_t kSecond = 1'000'000'000;
-  const uint64_t modified = static_cast<uint64_t>(status.st_mtim.tv_sec) * kSecond +
-                            static_cast<uint64_t>(status.st_mtim.tv_nsec);
-  return {status.st_ino, status.st_size, static_cast<int64_t>(modified)};
+  const auto nanoseconds = [](const timespec& time) {
+    constexpr uint64_t kSecond = 1'000'000'000;
+    return static_cast<int64_t>(static_cast<uint64_t>(time.tv_sec) * kSecond +
+                                static_cast<uint64_t>(time.tv_nsec));
+  };
+  return {status.st_dev, status.st_ino, status.st_size, nanoseconds(status.st_mtim),
+          nanoseconds(status.st_ctim)};
 }
 
 // A descriptor, or -1 with errno.
@@ -195,7 +198,9 @@ MappedFile::MappedFile(MappedFile&& other) noexcept
     : data_(other.data_.exchange(nullptr, std::memory_order_relaxed)),
       path_(std::move(other.path_)),
       place_(std::move(other.place_)),
-      stamp_(std::exchange(other.stamp_, {})) {}
+      stamp_(std::exchange(other.stamp_, {})) {
+  changed_size_ = other.changed_size_.exchange(-1);
+}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   data_.store(
@@ -204,6 +209,7 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(place_, other.place_);
   std::swap(stamp_, other.stamp_);
+  changed_size_ = other.changed_size_.exchange(changed_size_);
   return *this;
 }
 
@@ -229,20 +235,31 @@ bool MappedFile::Holds(const void* address) const {
   return data != nullptr && at >= first && at - first < static_cast<uintptr_t>(size());
 }
 
-void MappedFile::CheckSize() const {
+void MappedFile::CheckUnchanged() const {
+  const int64_t changed_size = changed_size_.load(std::memory_order_relaxed);
+  if (changed_size >= 0) ThrowChanged(changed_size);
   struct stat status;
   if (::stat(place_.c_str(), &status) != 0) return;  // removed, but whoever has it mapped keeps it
   const FileStamp now = MakeStamp(status);
-  if (now.inode != stamp_.inode || now.size >= stamp_.size) return;
-  throw FormatError(path_ + ": has " + Grouped(now.size) + " bytes now, " + Grouped(stamp_.size) +
+  if (!now.IsSameFile(stamp_) || now == stamp_) return;
+  // Another file may take its place later, which is no reason to trust the mapping again.
+  changed_size_.store(now.size, std::memory_order_relaxed);
+  ThrowChanged(now.size);
+}
+
+void MappedFile::ThrowChanged(int64_t size_now) const {
+  if (size_now >= stamp_.size) {
+    throw OsError(ESTALE, path_, "was changed after it was opened; make the dataset again");
+  }
+  throw FormatError(path_ + ": has " + Grouped(size_now) + " bytes now, " + Grouped(stamp_.size) +
                     " when it was opened: it was truncated while it was read; copy it again");
 }
 
-void MappedFile::CheckSizeNowAndThen(int64_t interval_ns) const {
+void MappedFile::CheckUnchangedNowAndThen(int64_t interval_ns) const {
   const int64_t now =
       std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
   if (now - checked_ns_.load(std::memory_order_relaxed) < interval_ns) return;
-  CheckSize();
+  CheckUnchanged();
   // Behind the check: one that has failed is made again.
   checked_ns_.store(now, std::memory_order_relaxed);
 }

@@ -10,13 +10,18 @@
 
 namespace npyfast {
 
-// Tells whether a path still leads to the same, unchanged file.
+// The state of a file: tells whether a path still leads to the same, unchanged one.
 struct FileStamp {
+  uint64_t device = 0;
   uint64_t inode = 0;
   int64_t size = 0;
   int64_t modified_ns = 0;  // since 1970
+  int64_t changed_ns = 0;   // of its contents or of anything else: utime() can't put this back
 
   bool operator==(const FileStamp&) const = default;
+  bool IsSameFile(const FileStamp& other) const {
+    return device == other.device && inode == other.inode;
+  }
 };
 
 // The stamp of the file that a path leads to now. Throws OsError.
@@ -98,11 +103,12 @@ class MappedFile {
   // Whether the file has been mapped, and the mapping holds this address.
   bool Holds(const void* address) const;
 
-  // Throws FormatError if the file is shorter now than it was when it was opened. One that was
-  // replaced is another file, and no concern of this one.
-  void CheckSize() const;
+  // Throws if the file was changed after it was opened, in whatever way: FormatError if it is
+  // shorter now, else OsError (ESTALE). What has thrown once does so for ever. A path that leads to
+  // another file by now, or to none, is no change of this one. One system call.
+  void CheckUnchanged() const;
   // The same, but at most once in `interval_ns` nanoseconds.
-  void CheckSizeNowAndThen(int64_t interval_ns) const;
+  void CheckUnchangedNowAndThen(int64_t interval_ns) const;
 
   // madvise() for the pages that hold a range of bytes; returns whether the system has taken it.
   // Throws what data() throws.
@@ -110,9 +116,11 @@ class MappedFile {
 
  private:
   const std::byte* MapNow() const;
+  [[noreturn]] void ThrowChanged(int64_t size_now) const;
 
   mutable std::atomic<const std::byte*> data_{nullptr};
-  mutable std::atomic<int64_t> checked_ns_{0};  // of the steady clock
+  mutable std::atomic<int64_t> checked_ns_{0};     // of the steady clock
+  mutable std::atomic<int64_t> changed_size_{-1};  // when it was found to be changed; -1: it is not
   std::string path_;
   std::string place_;
   FileStamp stamp_;

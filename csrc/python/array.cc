@@ -64,11 +64,12 @@ std::unique_ptr<PyArrayRows> ViewMemory(const py::array& memory) {
                   memory});
 }
 
-// (inode, size, time of change in nanoseconds) of each file.
+// (device, inode, size, times of modification and of change in nanoseconds) of each file.
 py::list Stamps(const PyArrayRows& self) {
   py::list stamps;
   for (const FileStamp& stamp : self.array->stamps())
-    stamps.append(py::make_tuple(stamp.inode, stamp.size, stamp.modified_ns));
+    stamps.append(
+        py::make_tuple(stamp.device, stamp.inode, stamp.size, stamp.modified_ns, stamp.changed_ns));
   return stamps;
 }
 
@@ -126,6 +127,7 @@ py::list Take(const PyGather& self, const RowNumbers& rows, int threads) {
       out.push_back(buffers.back().get());
     }
     self.gather->RowsParallel(resolved, out.data(), ThreadsFor(self, threads));
+    self.gather->array()->CheckFilesOf(resolved);
   }
   const auto count = static_cast<int64_t>(resolved.size());
   py::list arrays;
@@ -147,6 +149,7 @@ void TakeInto(const PyGather& self, const RowNumbers& rows, py::array& out, int 
   std::vector<int64_t> resolved(wanted.size());
   ResolveRows(wanted, self.gather->array()->rows(), resolved);
   self.gather->RowsParallel(resolved, &data, ThreadsFor(self, threads));
+  self.gather->array()->CheckFilesOf(resolved);
 }
 
 }  // namespace
@@ -166,6 +169,11 @@ void RegisterArray(py::module_& m) {
       .def_property_readonly("row_type",
                              [](const PyArrayRows& self) { return self.array->row_type(); })
       .def_property_readonly("stamps", &Stamps)
+      .def("check_files",
+           [](const PyArrayRows& self) {
+             const GilReleased released;
+             self.array->CheckFiles();
+           })
       .def_property_readonly("dtype",
                              [](const PyArrayRows& self) { return ToNumpy(self.array->dtype()); })
       .def_property_readonly("shards",

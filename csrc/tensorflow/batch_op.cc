@@ -269,7 +269,8 @@ void RegisterBatchOp() {
                // Of each file that is an extent, a .npy header and the place of its data.
                "headers: list(string) = []",
                "offsets: list(int) = []",
-               // Inode, size and time of change of each file that does not hold one row.
+               // Device, inode, size, times of modification and of change of each file that does
+               // not hold one row.
                "stamps: list(int)",
                "machine: string",          // the machine on which the stamps hold
                "row_types: list(string)",  // of each leaf

@@ -13,6 +13,8 @@ namespace {
 
 using Kind = ArraySource::Kind;
 
+constexpr size_t kStampNumbers = 5;  // device, inode, size, times of modification and of change
+
 Header HeaderOf(std::string_view bytes, const char* attribute) {
   try {
     return ParseHeader(bytes);
@@ -106,10 +108,12 @@ std::vector<LeafSpec> ReadLeafSpecs(const Attributes& attributes) {
         source.offsets.push_back(offsets[extent++]);
       }
       if (is_row_files) continue;
-      if (stamps.size() < stamp + 3) Malformed("stamps");
-      leaf.files.stamps.push_back(
-          {static_cast<uint64_t>(stamps[stamp]), stamps[stamp + 1], stamps[stamp + 2]});
-      stamp += 3;
+      if (stamps.size() < stamp + kStampNumbers) Malformed("stamps");
+      const int64_t* numbers = &stamps[stamp];
+      leaf.files.stamps.push_back({static_cast<uint64_t>(numbers[0]),
+                                   static_cast<uint64_t>(numbers[1]), numbers[2], numbers[3],
+                                   numbers[4]});
+      stamp += kStampNumbers;
     }
     leaf.files.row_type = row_types[i];
     leaf.files.rows = attributes.Int("rows_of_leaf");

@@ -76,8 +76,8 @@ class Rows:
         return self._array.file_bytes
 
     @property
-    def stamps(self) -> list[tuple[int, int, int]]:
-        """What tells whether each file is still the same: inode, size, time of change."""
+    def stamps(self) -> list[tuple[int, int, int, int, int]]:
+        """The state of each file: see npyfast._file_status.FileState."""
         return self._array.stamps
 
     @property

@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "check.h"
@@ -346,11 +348,78 @@ TEST(Array, StampsAreThoseOfItsFilesInOrder) {
   CHECK(Open({empty})->stamps() == std::vector<FileStamp>{stamps[0]});
 }
 
+TEST(CheckFiles, NamesAChangedFileOfAny) {
+  const TempFolder folder;
+  std::vector<std::string> paths;
+  for (int i = 0; i < 40; ++i) {
+    paths.push_back(folder / ("a" + std::to_string(i) + ".npy"));
+    WriteNpy(paths.back(), "'|u1'", {i == 20 ? 0 : 3}, RandomBytes(i == 20 ? 0 : 3));
+  }
+  for (const int changed : {0, 13, 20, 39}) {  // the 20th one has no rows
+    const std::vector<std::string> few(paths.begin() + changed, paths.begin() + changed + 1);
+    const auto many = Open(paths);
+    const auto one = Open(few);
+    many->CheckFiles();
+    one->CheckFiles();
+    CHECK(!many->CheckIsDue());
+    const std::string& path = paths[static_cast<size_t>(changed)];
+    std::ofstream(path, std::ios::app) << "more";
+    for (const auto& array : {many, one}) {
+      for (int i = 0; i < 3; ++i) {
+        CHECK_THROWS(array->CheckFiles(), OsError, path + ": was changed after it was opened");
+        CHECK(array->CheckIsDue());
+      }
+    }
+  }
+  // Of those that were removed or replaced nothing is to be said.
+  const auto array = Open(paths);
+  for (const std::string& path : paths) std::filesystem::remove(path);
+  WriteFile(paths[0], "another");
+  array->CheckFiles();
+}
+
+TEST(CheckFiles, IsDueNowAndThen) {
+  const TempFolder folder;
+  WriteNpy(folder / "a.npy", "'|u1'", {3}, RandomBytes(3));
+  const auto array = Open({folder / "a.npy"});
+  CHECK(!array->CheckIsDue());
+  for (int i = 0; i < 2; ++i) {
+    for (int waited = 0; !array->CheckIsDue(); ++waited) {
+      CHECK(waited < 10'000);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    array->CheckFiles();
+    CHECK(!array->CheckIsDue());
+  }
+}
+
+TEST(CheckFiles, OfTheRowsThatWereRead) {
+  const TempFolder folder;
+  std::vector<std::string> paths;
+  for (int i = 0; i < 5; ++i) {
+    paths.push_back(folder / ("a" + std::to_string(i) + ".npy"));
+    WriteNpy(paths.back(), "'|u1'", {i}, RandomBytes(static_cast<size_t>(i)));
+  }
+  const auto array = Open(paths);
+  std::ofstream(paths[3], std::ios::app) << "more";  // rows 3 to 5
+  array->CheckFilesOf({});
+  array->CheckFilesOf(std::vector<int64_t>{0, 9, 1, 2, 6, 2});
+  for (const int64_t row : {3, 4, 5}) {
+    CHECK_THROWS(array->CheckFilesOf(std::vector<int64_t>{0, row, 9}), OsError, paths[3]);
+    CHECK_THROWS(array->CheckFilesOf(std::vector<int64_t>{row}), OsError, paths[3]);
+  }
+  array->CheckFilesOf(std::vector<int64_t>{2, 6});
+}
+
 TEST(Array, MemoryHasNoStamps) {
   const std::vector<int64_t> shape = {2};
   const std::vector<int64_t> strides = {4};
   const auto memory = RandomBytes(8);
-  CHECK(Array::View(memory.data(), testing::DtypeOf("'<f4'"), shape, strides)->stamps().empty());
+  const auto array = Array::View(memory.data(), testing::DtypeOf("'<f4'"), shape, strides);
+  CHECK(array->stamps().empty());
+  array->CheckFiles();
+  array->CheckFilesOf(std::vector<int64_t>{0});
+  CHECK(!array->CheckIsDue());
 }
 
 TEST(Array, SaysWhatARowIs) {

@@ -5,12 +5,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstring>
 #include <ctime>
+#include <functional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -121,7 +123,7 @@ TEST(MappedFile, IsFoundAgainFromAnotherFolder) {
     CHECK_EQ(now.path(), "a");
     CHECK_EQ(Content(later), "what it holds");
     CHECK_EQ(::truncate((folder / "a").c_str(), 4), 0);
-    CHECK_THROWS(now.CheckSize(), FormatError, "a: has 4 bytes now");
+    CHECK_THROWS(now.CheckUnchanged(), FormatError, "a: has 4 bytes now");
   });
 }
 
@@ -242,37 +244,94 @@ TEST(OpenFile, ReadsTheStartAndNoMore) {
   CHECK(OpenFile(folder / "empty").Map() == nullptr);
 }
 
-TEST(CheckSize, SeesATruncatedFileAndNothingElse) {
+// Sets when a file was last changed.
+void SetModified(const std::string& path, time_t seconds, long nanoseconds) {
+  const timespec times[2] = {{0, UTIME_OMIT}, {seconds, nanoseconds}};
+  CHECK_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+}
+
+// Until the time of a change differs from that of what was done before: it has no finer steps.
+void WaitForTheClock(const TempFolder& folder) {
+  WriteFile(folder / "clock", "");
+  const int64_t before = StampOf(folder / "clock").changed_ns;
+  while (StampOf(folder / "clock").changed_ns == before) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    WriteFile(folder / "clock", "");
+  }
+}
+
+TEST(CheckUnchanged, NamesATruncatedFileForEver) {
   const TempFolder folder;
   const std::string path = folder / "a";
   WriteFile(path, std::string(5000, 'x'));
   const MappedFile file(path);
-  file.CheckSize();
-  WriteFile(folder / "longer", std::string(6000, 'y'));
-  file.CheckSize();
+  file.CheckUnchanged();
+  WriteFile(folder / "other", std::string(6000, 'y'));
+  file.CheckUnchanged();
   CHECK_EQ(::truncate(path.c_str(), 4999), 0);
-  CHECK_THROWS(file.CheckSize(), FormatError,
-               path +
-                   ": has 4,999 bytes now, 5,000 when it was opened: it was truncated while it "
-                   "was read; copy it again");
-  for (int i = 0; i < 3; ++i) CHECK_THROWS(file.CheckSizeNowAndThen(0), FormatError, path);
-  // Another, shorter one in its place is no concern of this one's; nor is it that there is none.
-  WriteFile(folder / "b", "new");
-  CHECK_EQ(::rename((folder / "b").c_str(), path.c_str()), 0);
-  file.CheckSize();
+  const std::string message =
+      path +
+      ": has 4,999 bytes now, 5,000 when it was opened: it was truncated while it was read; copy "
+      "it again";
+  CHECK_THROWS(file.CheckUnchanged(), FormatError, message);
+  for (int i = 0; i < 3; ++i) CHECK_THROWS(file.CheckUnchangedNowAndThen(0), FormatError, path);
+  // Neither another file in its place nor that there is none makes it what it was.
+  CHECK_EQ(::rename((folder / "other").c_str(), path.c_str()), 0);
+  CHECK_THROWS(file.CheckUnchanged(), FormatError, message);
   CHECK_EQ(::unlink(path.c_str()), 0);
-  file.CheckSize();
+  CHECK_THROWS(file.CheckUnchanged(), FormatError, message);
 }
 
-TEST(CheckSize, NowAndThenOnly) {
+TEST(CheckUnchanged, KnowsEveryChange) {
+  const TempFolder folder;
+  const std::string path = folder / "a";
+  const auto changes = std::to_array<std::function<void()>>({
+      [&] { WriteFile(path, "new"); },
+      [&] { WriteFile(path, "longer"); },
+      [&] { SetModified(path, 1'000, 6); },
+      [&] { CHECK_EQ(::chmod(path.c_str(), 0600), 0); },
+      [&] {  // of which the time of change alone tells
+        WriteFile(path, "new");
+        SetModified(path, 1'000, 5);
+      },
+  });
+  for (const auto& change : changes) {
+    WriteFile(path, "old");
+    SetModified(path, 1'000, 5);
+    MappedFile file(path);
+    WaitForTheClock(folder);
+    file.CheckUnchanged();
+    change();
+    CHECK_THROWS(file.CheckUnchanged(), OsError,
+                 path + ": was changed after it was opened; make the dataset again");
+    const MappedFile moved(std::move(file));
+    CHECK_EQ(::unlink(path.c_str()), 0);
+    CHECK_THROWS(moved.CheckUnchanged(), OsError, path);
+  }
+}
+
+TEST(CheckUnchanged, AnotherFileOrNoneIsNoChange) {
+  const TempFolder folder;
+  const std::string path = folder / "a";
+  WriteFile(path, "what it holds");
+  const MappedFile file(path);
+  WriteFile(folder / "b", "new");
+  WaitForTheClock(folder);
+  CHECK_EQ(::rename((folder / "b").c_str(), path.c_str()), 0);
+  file.CheckUnchanged();
+  CHECK_EQ(::unlink(path.c_str()), 0);
+  file.CheckUnchanged();
+}
+
+TEST(CheckUnchanged, NowAndThenOnly) {
   const TempFolder folder;
   WriteFile(folder / "a", "what it holds");
   const MappedFile file(folder / "a");
   constexpr int64_t kForEver = int64_t{1} << 62;
-  file.CheckSizeNowAndThen(0);
+  file.CheckUnchangedNowAndThen(0);
   CHECK_EQ(::truncate((folder / "a").c_str(), 1), 0);
-  file.CheckSizeNowAndThen(kForEver);
-  CHECK_THROWS(file.CheckSizeNowAndThen(0), FormatError, "truncated");
+  file.CheckUnchangedNowAndThen(kForEver);
+  CHECK_THROWS(file.CheckUnchangedNowAndThen(0), FormatError, "truncated");
 }
 
 // --- Many files at once.
@@ -306,12 +365,6 @@ TEST(ForEachFile, ThrowsTheErrorOfTheFirst) {
 
 // --- Stamps.
 
-// Sets when a file was last changed.
-void SetModified(const std::string& path, time_t seconds, long nanoseconds) {
-  const timespec times[2] = {{0, UTIME_OMIT}, {seconds, nanoseconds}};
-  CHECK_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
-}
-
 TEST(FileStamp, IsThatOfTheOpenedFile) {
   const TempFolder folder;
   WriteFile(folder / "a", "what it holds");
@@ -319,9 +372,11 @@ TEST(FileStamp, IsThatOfTheOpenedFile) {
   const MappedFile file(folder / "a");
   struct stat status;
   CHECK_EQ(::stat((folder / "a").c_str(), &status), 0);
+  CHECK_EQ(file.stamp().device, status.st_dev);
   CHECK_EQ(file.stamp().inode, status.st_ino);
   CHECK_EQ(file.stamp().size, 13);
   CHECK_EQ(file.stamp().modified_ns, 1'700'000'000'123'456'789);
+  CHECK_EQ(file.stamp().changed_ns, status.st_ctim.tv_sec * 1'000'000'000 + status.st_ctim.tv_nsec);
   CHECK(StampOf(folder / "a") == file.stamp());
   // By another name it is the same file.
   CHECK_EQ(::symlink("a", (folder / "b").c_str()), 0);
@@ -337,25 +392,26 @@ TEST(FileStamp, TellsOfEveryChange) {
   WriteFile(path, "old");
   SetModified(path, 1'000, 5);
   const FileStamp old = StampOf(path);
+  CHECK(StampOf(path) == old);
   SetModified(path, 1'000, 6);
   CHECK(!(StampOf(path) == old));
   SetModified(path, 1'001, 5);
   CHECK(!(StampOf(path) == old));
+  // Written again, with the time of modification put back.
+  WaitForTheClock(folder);
+  WriteFile(path, "new");
   SetModified(path, 1'000, 5);
-  CHECK(StampOf(path) == old);
-  CHECK_EQ(::truncate(path.c_str(), 2), 0);
-  SetModified(path, 1'000, 5);
+  CHECK_EQ(StampOf(path).modified_ns, old.modified_ns);
+  CHECK_EQ(StampOf(path).size, old.size);
   CHECK(!(StampOf(path) == old));
+  CHECK(StampOf(path).IsSameFile(old));
   // Another file in its place, alike in everything else.
-  WriteFile(path, "old");
-  SetModified(path, 1'000, 5);
-  CHECK(StampOf(path) == old);
   const MappedFile file(path);
   WriteFile(folder / "b", "new");
   SetModified(folder / "b", 1'000, 5);
   CHECK_EQ(::rename((folder / "b").c_str(), path.c_str()), 0);
-  CHECK(!(StampOf(path) == old));
-  CHECK(file.stamp() == old);
+  CHECK(!StampOf(path).IsSameFile(old));
+  CHECK(file.stamp().IsSameFile(old));
 }
 
 TEST(FileStamp, MovesWithItsFile) {
