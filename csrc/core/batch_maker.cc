@@ -82,9 +82,11 @@ int BatchMaker::Parts(int threads) const {
   return static_cast<int>(std::min<int64_t>(threads, worthwhile));
 }
 
-Batch BatchMaker::Allocate(int64_t item) const {
+Batch BatchMaker::Allocate(int64_t item) const { return AllocateAt(PlaceOf(item)); }
+
+Batch BatchMaker::AllocateAt(const Place& place) const {
   Batch batch;
-  batch.rows = RowsAt(PlaceOf(item));
+  batch.rows = RowsAt(place);
   for (const auto& leaf : leaves_) {
     for (size_t c = 0; c < leaf->columns(); ++c) {
       int64_t bytes;
@@ -96,10 +98,11 @@ Batch BatchMaker::Allocate(int64_t item) const {
 }
 
 void BatchMaker::Fill(int64_t item, int part, int parts, const Batch& batch) const {
-  const Place place = PlaceOf(item);
-  const int64_t begin = batch.rows * part / parts;
-  const int64_t end = batch.rows * (part + 1) / parts;
+  FillRows(PlaceOf(item), batch.rows * part / parts, batch.rows * (part + 1) / parts, batch);
+}
 
+void BatchMaker::FillRows(const Place& place, int64_t begin, int64_t end,
+                          const Batch& batch) const {
   // Kept by each thread: a fresh vector for every batch would cost more than a small batch does.
   thread_local std::vector<int64_t> rows;
   thread_local std::vector<std::byte*> out;
@@ -146,6 +149,15 @@ Batch BatchMaker::Make(int64_t item) const {
   Batch batch = Allocate(item);
   Fill(item, 0, 1, batch);
   return batch;
+}
+
+Batch BatchMaker::MakeBatch(int64_t item, int64_t batch) const {
+  Place place = PlaceOf(item);
+  place.batch += batch;
+  place.batches = 1;
+  Batch made = AllocateAt(place);
+  FillRows(place, 0, made.rows, made);
+  return made;
 }
 
 }  // namespace npyfast

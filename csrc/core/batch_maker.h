@@ -61,6 +61,9 @@ class BatchMaker {
   virtual void Fill(int64_t item, int part, int parts, const Batch& batch) const;
   // All of an item.
   Batch Make(int64_t item) const;
+  // One of the batches of an item alone, as where another one of them can't be made. REQUIRES:
+  // 0 <= batch < PlaceOf(item).batches.
+  Batch MakeBatch(int64_t item, int64_t batch) const;
 
   // Consecutive batches of one epoch.
   struct Place {
@@ -82,6 +85,9 @@ class BatchMaker {
 
  private:
   int64_t RowsAt(const Place& place) const;
+  Batch AllocateAt(const Place& place) const;
+  // Writes the rows [begin, end) of what lies at a place.
+  void FillRows(const Place& place, int64_t begin, int64_t end, const Batch& batch) const;
   // The first items have 1, 2, 4 ... batches: how many such items, and their batches together.
   int GrowingItems() const {
     return static_cast<int>(std::bit_width(static_cast<uint64_t>(run_.group - 1)));

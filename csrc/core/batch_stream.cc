@@ -59,17 +59,24 @@ int64_t AheadItems(const BatchMaker& maker, const BatchStream::Options& options)
 
 }  // namespace
 
+// What became of an item, or of one of its batches where some of them could not be made.
+struct BatchStream::Outcome {
+  Batch batch;
+  std::exception_ptr error = nullptr;  // instead of it
+  bool last = true;                    // of its item
+};
+
 // Consecutive items that one thread makes, or a single large one that several make part by part.
-// Its items are touched by the thread that makes them alone, until all parts are done.
+// Its outcomes are touched by the thread that makes them alone, until all parts are done.
 struct BatchStream::Claim {
   int64_t first = 0;
   int64_t count = 0;
   int parts = 1;
   int parts_claimed = 0;
   int parts_done = 0;
-  std::vector<Batch> items;
+  std::vector<Outcome> outcomes;
   size_t delivered = 0;
-  std::exception_ptr error;  // of the item behind the last one in `items`
+  std::exception_ptr error = nullptr;  // of a part; guarded by the state's mutex
 
   bool done() const { return parts_done == parts; }
 };
@@ -91,7 +98,6 @@ struct BatchStream::State {
   int64_t next_item = 0;
   int64_t claim_items = 1;  // small at first, so that the first batch is there soon
   int active = 0;           // tasks submitted and not yet ended
-  bool failed = false;
   std::atomic<bool> cancelled{false};
 
   bool AllClaimed() const { return maker->items() >= 0 && next_item >= maker->items(); }
@@ -119,36 +125,41 @@ struct BatchStream::State {
     return !claims.empty() && claims.back()->parts_claimed < claims.back()->parts;
   }
 
-  // A part of a claim that the caller is to make. Null if there is none now.
+  // A part of a claim that the caller is to make. Null if there is none now. Throws std::bad_alloc
+  // where there is no memory for a claim, which leaves everything as it was.
   Claim* TryClaim() {
-    if (cancelled || failed) return nullptr;
-    if (PartsLeft()) {
-      ++claims.back()->parts_claimed;
-      return claims.back().get();
+    for (;;) {
+      if (cancelled) return nullptr;
+      if (PartsLeft()) {
+        ++claims.back()->parts_claimed;
+        return claims.back().get();
+      }
+      const int64_t count = std::min(claim_items, Claimable());
+      if (count <= 0) return nullptr;
+      auto claim = std::make_unique<Claim>();
+      claim->first = next_item;
+      claim->count = count;
+      claim->parts = parts;
+      claim->parts_claimed = 1;
+      claim->outcomes.reserve(static_cast<size_t>(count));
+      const bool allocated = parts == 1 || Allocate(*claim);
+      claims.push_back(std::move(claim));
+      next_item += count;
+      if (readahead != nullptr) readahead->Reached(next_item, claims.front()->first);
+      if (allocated) return claims.back().get();
     }
-    const int64_t count = std::min(claim_items, Claimable());
-    if (count <= 0) return nullptr;
-    auto claim = std::make_unique<Claim>();
-    claim->first = next_item;
-    claim->count = count;
-    claim->parts = parts;
-    claim->parts_claimed = 1;
-    if (parts > 1) Allocate(*claim);
-    claims.push_back(std::move(claim));
-    next_item += count;
-    if (readahead != nullptr) readahead->Reached(next_item, claims.front()->first);
-    return failed ? nullptr : claims.back().get();
   }
 
   // Memory for an item, before any part of it is made: all threads must find it. Where there is
   // none the claim is done, and has the error.
-  void Allocate(Claim& claim) {
+  bool Allocate(Claim& claim) const {
     try {
-      claim.items.push_back(maker->Allocate(claim.first));
+      claim.outcomes.push_back({maker->Allocate(claim.first)});
+      return true;
     } catch (const std::bad_alloc&) {
-      claim.error = std::current_exception();
+      claim.outcomes.push_back({{}, std::current_exception()});
       claim.parts = claim.parts_claimed = 0;
-      failed = true;
+      return false;
     }
   }
 
@@ -159,27 +170,32 @@ struct BatchStream::State {
     lock.unlock();
     const auto begin = Clock::now();
     std::exception_ptr error;
-    try {
-      if (parts > 1) {
+    if (parts == 1) {
+      MakeItems(*claim);
+    } else {
+      try {
         if (readahead != nullptr) readahead->Await(claim->first);
-        maker->Fill(claim->first, part, parts, claim->items[0]);
-      } else {
-        MakeItems(*claim);
+        maker->Fill(claim->first, part, parts, claim->outcomes[0].batch);
+      } catch (...) {
+        error = std::current_exception();
       }
-    } catch (...) {
-      error = std::current_exception();
     }
     const auto spent = Clock::now() - begin;
     lock.lock();
     if (error) {
-      failed = true;
-      if (!claim->error) claim->error = error;
+      if (!claim->error) claim->error = std::move(error);
       claim->parts = claim->parts_claimed;  // nobody will claim the others
     }
+    if (claim->error && claim->parts_done + 1 == claim->parts) {
+      lock.unlock();
+      claim->outcomes.clear();
+      TakeApart(claim->first, std::move(claim->error), &claim->outcomes);
+      lock.lock();
+    }
     ++claim->parts_done;
-    if (parts > 1 && claim->error && claim->done()) claim->items.clear();
     if (claim->done()) {
-      for (const Batch& item : claim->items) CountReady(maker->BatchesOf(item));
+      for (const Outcome& outcome : claim->outcomes)
+        if (!outcome.error) CountReady(maker->BatchesOf(outcome.batch));
     }
     if (parts == 1 && claim->count == claim_items) {
       if (spent < kShortClaim)
@@ -190,11 +206,40 @@ struct BatchStream::State {
   }
 
   void MakeItems(Claim& claim) const {
-    claim.items.reserve(static_cast<size_t>(claim.count));
     // Acquire: whoever takes a claim that was cut short sees that the stream is closed.
     for (int64_t i = 0; i < claim.count && !cancelled.load(std::memory_order_acquire); ++i) {
-      if (readahead != nullptr) readahead->Await(claim.first + i);
-      claim.items.push_back(maker->Make(claim.first + i));
+      const int64_t item = claim.first + i;
+      try {
+        if (readahead != nullptr) readahead->Await(item);
+        claim.outcomes.push_back({maker->Make(item)});
+      } catch (...) {
+        TakeApart(item, std::current_exception(), &claim.outcomes);
+      }
+    }
+  }
+
+  // The outcomes of an item that could not be made as one: of each of its batches, where it is
+  // several.
+  void TakeApart(int64_t item, std::exception_ptr error, std::vector<Outcome>* outcomes) const {
+    const int64_t batches = maker->PlaceOf(item).batches;
+    try {
+      // Room for the rest of the claim as well, which must not fail for want of it.
+      if (batches > 1) outcomes->reserve(outcomes->capacity() + static_cast<size_t>(batches) - 1);
+    } catch (const std::bad_alloc&) {
+      outcomes->push_back({{}, std::move(error)});
+      return;
+    }
+    for (int64_t i = 0; i < batches && !cancelled.load(std::memory_order_acquire); ++i) {
+      const bool last = i + 1 == batches;
+      try {
+        if (batches > 1) {
+          outcomes->push_back({maker->MakeBatch(item, i), nullptr, last});
+        } else {
+          outcomes->push_back({{}, std::move(error)});
+        }
+      } catch (...) {
+        outcomes->push_back({{}, std::current_exception(), last});
+      }
     }
   }
 
@@ -204,7 +249,7 @@ struct BatchStream::State {
   }
 
   void StartWorkers(const std::shared_ptr<State>& self) noexcept {
-    if (cancelled || failed || !(WorthWaking() || PartsLeft())) return;
+    if (cancelled || !(WorthWaking() || PartsLeft())) return;
     try {
       while (active < workers) {
         ThreadPool::Shared().Submit([self] { self->Work(self); });
@@ -312,13 +357,16 @@ void BatchStream::Close() {
 }
 
 BatchStream::Result BatchStream::TakeReady(Batch* item) {
-  if (current_->delivered < current_->items.size()) {
-    *item = std::move(current_->items[current_->delivered++]);
-    position_.fetch_add(1, std::memory_order_relaxed);
+  if (current_->delivered < current_->outcomes.size()) {
+    Outcome& outcome = current_->outcomes[current_->delivered++];
+    if (outcome.last) position_.fetch_add(1, std::memory_order_relaxed);
+    // Moved: its last owner is whoever catches it.
+    if (outcome.error) [[unlikely]]
+      std::rethrow_exception(std::move(outcome.error));
+    *item = std::move(outcome.batch);
     Count(*item);
     return Result::kItem;
   }
-  if (current_->error) std::rethrow_exception(current_->error);
   current_ = nullptr;
   return Result::kNotYet;
 }
@@ -338,6 +386,19 @@ BatchStream::Result BatchStream::TryNext(Batch* item) {
   if (!reading.owns_lock()) return Result::kNotYet;
   if (closed_) return Result::kEnd;
   return current_ == nullptr ? Result::kNotYet : TakeReady(item);
+}
+
+// Where there is no memory for a claim, the claims there are come first. If there are none, that is
+// the error of the item that comes next.
+BatchStream::Claim* BatchStream::TryClaim(State& state) {
+  try {
+    return state.TryClaim();
+  } catch (const std::bad_alloc&) {
+    if (!state.claims.empty()) return nullptr;
+    ++state.next_item;
+    position_.fetch_add(1, std::memory_order_relaxed);
+    throw;
+  }
 }
 
 BatchStream::Result BatchStream::Next(Batch* item, std::chrono::milliseconds timeout) {
@@ -371,7 +432,7 @@ BatchStream::Result BatchStream::Next(Batch* item, std::chrono::milliseconds tim
       state.StartWorkers(state_);
     } else if (state.claims.empty() && state.AllClaimed()) {
       return Result::kEnd;
-    } else if (Claim* claim = state.TryClaim()) {
+    } else if (Claim* claim = TryClaim(state)) {
       early = true;
       state.Fill(claim, lock);
     } else if (!state.claims.empty() && state.claims.front()->done()) {

@@ -44,21 +44,26 @@ class BatchStream {
   // The next item if it lies ready; never waits.
   Result TryNext(Batch* item);
   // The next item; makes it, or waits up to `timeout` for the thread that does.
-  // Rethrows what making the item threw, at its place in the order, and from then on.
+  //
+  // Rethrows what making the item threw, once, in its place: what is read next is the item behind
+  // it. Of an item that is several batches, those that can be made come one by one instead, and an
+  // error in the place of each of the others.
   Result Next(Batch* item, std::chrono::milliseconds timeout);
 
   // Ends the stream: what is read next is kEnd. Does not wait.
   void Close();
 
-  // Items delivered.
+  // Items delivered, those among them whose place an error took.
   int64_t position() const;
 
  private:
+  struct Outcome;
   struct Claim;
   struct State;
 
   Result TakeReady(Batch* item);
   void Count(const Batch& item) const;
+  Claim* TryClaim(State& state);
   void RebuildAfterFork();
   std::shared_ptr<State> NewState(int64_t first_item) const;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -117,8 +118,6 @@ Batch IndexedBatches::NextOf(Sequence& sequence, int64_t index) const {
   BatchStream::Result result = sequence.stream->TryNext(&batch);
   while (result == BatchStream::Result::kNotYet)
     result = sequence.stream->Next(&batch, std::chrono::hours(1));
-  const int64_t items = sequence.stream->maker().items();
-  if (items >= 0 && sequence.stream->position() == items) sequence.stream = nullptr;
   return batch;
 }
 
@@ -128,7 +127,10 @@ Batch IndexedBatches::Get(int64_t index) {
   std::unique_lock lock(sequence->mutex);
   // Whoever was told an earlier index of this sequence is on the way here, or has been.
   sequence->turn.wait(lock, [&] { return sequence->position == index; });
+  // Behind an error too, which a stream tells once, in its place.
   const auto pass_on = [&]() noexcept {
+    std::unique_ptr<BatchStream>& stream = sequence->stream;
+    if (stream != nullptr && stream->position() == stream->maker().items()) stream = nullptr;
     sequence->position = index + 1;
     sequence->turn.notify_all();
   };
@@ -136,8 +138,11 @@ Batch IndexedBatches::Get(int64_t index) {
     Batch batch = NextOf(*sequence, index);
     pass_on();
     return batch;
+  } catch (const std::bad_alloc&) {
+    sequence->stream = nullptr;  // what it has made ahead has failed as well, and need not again
+    pass_on();
+    throw;
   } catch (...) {
-    sequence->stream = nullptr;  // it would throw the same for ever
     pass_on();
     throw;
   }

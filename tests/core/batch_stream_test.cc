@@ -15,6 +15,7 @@
 #include <new>
 #include <numeric>
 #include <set>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -24,6 +25,7 @@
 #include <vector>
 
 #include "check.h"
+#include "core/errors.h"
 #include "core/thread_pool.h"
 #include "npy_file.h"
 
@@ -309,7 +311,35 @@ struct TestError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-TEST(BatchStream, AnErrorComesAtItsPlaceAndStays) {
+// What the stream gives until it ends: the items, and -1 - i in the place of an item i whose error
+// it tells.
+Items ReadThrough(BatchStream& stream) {
+  Items items;
+  for (;;) {
+    try {
+      const Items next = Read(stream, 1);
+      if (next.empty()) return items;
+      items.insert(items.end(), next.begin(), next.end());
+    } catch (const TestError& error) {
+      items.push_back(-1 - std::stoll(error.what()));
+    }
+  }
+}
+
+// An item that some can't be made, and the items that there are.
+bool IsBad(int64_t item) { return item % 7 == 3 || (item >= 20 && item < 30); }
+
+Items WithErrors(int64_t first, int64_t last) {
+  Items items;
+  for (int64_t item = first; item < last; ++item) items.push_back(IsBad(item) ? -1 - item : item);
+  return items;
+}
+
+void FailWhereBad(int64_t item) {
+  if (IsBad(item)) throw TestError(std::to_string(item));
+}
+
+TEST(BatchStream, AnErrorComesOnceInItsPlace) {
   for (const int threads : {1, 2, 4}) {
     for (const int64_t place : {0, 1, 5, 100, 299}) {
       const Hook hook = [place](int64_t item) {
@@ -318,64 +348,114 @@ TEST(BatchStream, AnErrorComesAtItsPlaceAndStays) {
       BatchStream stream(Hooked(300, hook), {.threads = threads, .ahead_items = 40});
       CHECK_EQ(Read(stream, place), Range(0, place));
       Batch batch;
-      for (int i = 0; i < 3; ++i) {
-        CHECK_THROWS(Wait(stream, &batch), TestError, "item " + std::to_string(place));
-        CHECK_THROWS(stream.Next(&batch, 10ms), TestError, "item " + std::to_string(place));
-      }
-      CHECK_EQ(stream.position(), place);
+      CHECK_THROWS(Wait(stream, &batch), TestError, "item " + std::to_string(place));
+      CHECK_EQ(stream.position(), place + 1);
+      CHECK_EQ(Read(stream), Range(place + 1, 300));
+      CHECK_EQ(stream.position(), 300);
     }
   }
 }
 
-TEST(BatchStream, TheFirstErrorInOrderIsTheOneThatIsSeen) {
+TEST(BatchStream, ErrorsTakeThePlacesOfTheirItemsAlone) {
+  for (const int threads : {1, 2, 4}) {
+    for (const int64_t ahead : {1, 3, 40, 1024}) {
+      const auto statistics = std::make_shared<Statistics>();
+      BatchStream stream(Hooked(300, FailWhereBad),
+                         {.threads = threads, .ahead_items = ahead, .statistics = statistics});
+      const Items wanted = WithErrors(0, 300);
+      CHECK_EQ(ReadThrough(stream), wanted);
+      CHECK_EQ(stream.position(), 300);
+      CHECK_EQ(ReadThrough(stream), Items{});
+      const int64_t made =
+          std::count_if(wanted.begin(), wanted.end(), [](int64_t i) { return i >= 0; });
+      CHECK_EQ(statistics->batches.load(), made);
+      CHECK_EQ(statistics->rows.load(), made);
+      CHECK_EQ(statistics->batches_ahead.load(), 0);
+    }
+  }
+}
+
+// A hook is called for whole items, so that files are needed here: each holds a row.
+TEST(BatchStream, GoodBatchesOfABadGroupCome) {
+  const testing::TempFolder folder;
+  std::vector<std::string> paths;
+  for (int64_t i = 0; i < 100; ++i) {
+    paths.push_back(folder / (std::to_string(i) + ".npy"));
+    testing::WriteNpy(paths.back(), "'<i8'", {}, std::as_bytes(std::span(&i, 1)));
+  }
+  const std::set<int64_t> bad = {3, 40, 41, 47, 98};
+  for (const int64_t i : bad) testing::WriteFile(paths[static_cast<size_t>(i)], "none");
+  const auto gather = std::make_shared<Gather>(Array::OpenRowFiles(paths), Fields::kTogether);
+  const auto maker = std::make_shared<BatchMaker>(
+      std::vector<std::shared_ptr<const Gather>>{gather}, Plan({.size = 100}, {.batch_size = 2}),
+      BatchMaker::Run{.group = 8});
+  for (const int threads : {1, 3}) {
+    BatchStream stream(maker, {.threads = threads});
+    Items got;
+    for (bool more = true; more;) {
+      try {
+        const Items next = Read(stream, 1);
+        got.insert(got.end(), next.begin(), next.end());
+        more = !next.empty();
+      } catch (const FormatError&) {
+        got.push_back(-1);
+      }
+    }
+    Items wanted;
+    for (int64_t row = 0; row < 100; row += 2) {
+      if (bad.contains(row) || bad.contains(row + 1)) {
+        wanted.push_back(-1);
+      } else {
+        wanted.insert(wanted.end(), {row, row + 1});
+      }
+    }
+    CHECK_EQ(got, wanted);
+    CHECK_EQ(stream.position(), maker->items());
+  }
+}
+
+TEST(BatchStream, ErrorsComeInOrder) {
   // The later one comes long before.
   const Hook hook = [](int64_t item) {
     if (item == 3) std::this_thread::sleep_for(30ms);
-    if (item >= 3) throw TestError("item " + std::to_string(item));
+    if (item >= 3) throw TestError(std::to_string(item));
   };
   for (const int threads : {1, 2, 4}) {
     BatchStream stream(Hooked(100, hook), {.threads = threads});
-    CHECK_EQ(Read(stream, 3), Range(0, 3));
-    Batch batch;
-    CHECK_THROWS(Wait(stream, &batch), TestError, "item 3");
+    Items wanted = {0, 1, 2};
+    for (int64_t item = 3; item < 100; ++item) wanted.push_back(-1 - item);
+    CHECK_EQ(ReadThrough(stream), wanted);
   }
 }
 
-TEST(BatchStream, AfterAnErrorNothingNewIsBegun) {
-  std::atomic<int> made{0};
+TEST(BatchStream, ErrorsAreMadeNoFurtherAheadThanItems) {
+  std::atomic<int64_t> made{0};
   const Hook hook = [&made](int64_t item) {
     ++made;
-    if (item == 0) throw TestError("item 0");
-    std::this_thread::sleep_for(1ms);
+    throw TestError(std::to_string(item));
   };
   BatchStream stream(Hooked(10, hook, -1), {.threads = 3, .ahead_items = 100});
-  Batch batch;
-  CHECK_THROWS(Wait(stream, &batch), TestError, "item 0");
+  WaitUntil([&] { return made > 50; });
   std::this_thread::sleep_for(50ms);
-  CHECK(made < 50);
+  CHECK(made <= 100);
+  Batch batch;
+  for (int64_t item = 0; item < 1000; ++item)
+    CHECK_THROWS(Wait(stream, &batch), TestError, std::to_string(item));
+  CHECK_EQ(stream.position(), 1000);
 }
 
-TEST(BatchStream, AnErrorIsSeenByEveryReader) {
-  const Hook hook = [](int64_t item) {
-    if (item == 50) throw TestError("item 50");
-  };
-  BatchStream stream(Hooked(100, hook), {.threads = 3});
-  std::atomic<int> errors{0};
-  std::atomic<int64_t> items{0};
+TEST(BatchStream, AnErrorIsSeenByOneReader) {
+  BatchStream stream(Hooked(300, FailWhereBad), {.threads = 3});
+  std::vector<Items> got(3);
   std::vector<std::thread> readers;
-  for (int i = 0; i < 3; ++i) {
-    readers.emplace_back([&] {
-      Batch batch;
-      try {
-        while (Wait(stream, &batch) == Result::kItem) ++items;
-      } catch (const TestError&) {
-        ++errors;
-      }
-    });
-  }
+  for (Items& items : got) readers.emplace_back([&] { items = ReadThrough(stream); });
   for (std::thread& reader : readers) reader.join();
-  CHECK_EQ(errors.load(), 3);
-  CHECK_EQ(items.load(), 50);
+  Items all;
+  for (const Items& items : got) all.insert(all.end(), items.begin(), items.end());
+  std::sort(all.begin(), all.end());
+  Items wanted = WithErrors(0, 300);
+  std::sort(wanted.begin(), wanted.end());
+  CHECK_EQ(all, wanted);
 }
 
 TEST(BatchStream, AnUnreadErrorIsNoHarm) {
@@ -465,15 +545,28 @@ TEST(Parts, AnErrorInAnyOfThemComesAtItsPlace) {
           if (part != bad) std::this_thread::sleep_for(std::chrono::microseconds(300 * part));
           if (item == place && part == bad) throw TestError("part " + std::to_string(part));
         };
-        BatchStream stream(std::make_shared<LargeMaker>(60, -1, hook), {.threads = threads});
+        BatchStream stream(std::make_shared<LargeMaker>(60, 1, hook), {.threads = threads});
         CHECK_EQ(ReadLarge(stream, place), Range(0, 4 * place));
         Batch batch;
-        for (int i = 0; i < 3; ++i)
-          CHECK_THROWS(Wait(stream, &batch), TestError, "part " + std::to_string(bad));
-        CHECK_EQ(stream.position(), place);
+        CHECK_THROWS(Wait(stream, &batch), TestError, "part " + std::to_string(bad));
+        CHECK_EQ(stream.position(), place + 1);
+        CHECK_EQ(ReadLarge(stream), Range(4 * (place + 1), 60));
       }
     }
   }
+}
+
+TEST(Parts, AnErrorInAllOfThemIsOne) {
+  const PartHook hook = [](int64_t item, int) {
+    if (item % 2 > 0) throw TestError(std::to_string(item));
+  };
+  BatchStream stream(std::make_shared<LargeMaker>(60, 1, hook), {.threads = 4});
+  Batch batch;
+  for (int64_t item = 0; item < 15; item += 2) {
+    CHECK_EQ(ReadLarge(stream, 1), Range(4 * item, 4 * item + 4));
+    if (item < 14) CHECK_THROWS(Wait(stream, &batch), TestError, std::to_string(item + 1));
+  }
+  CHECK(Wait(stream, &batch) == Result::kEnd);
 }
 
 TEST(Parts, ItemsThatNoMemoryHoldsAreAnError) {
@@ -484,11 +577,13 @@ TEST(Parts, ItemsThatNoMemoryHoldsAreAnError) {
       Array::View(&one, testing::DtypeOf("'|u1'"), shape, strides), Fields::kTogether);
   const auto maker = std::make_shared<BatchMaker>(
       std::vector<std::shared_ptr<const Gather>>{gather},
-      Plan({.size = 1 << 21}, {.batch_size = 1 << 20}), BatchMaker::Run{});
+      Plan({.size = 1 << 21}, {.batch_size = 1 << 20}), BatchMaker::Run{.epochs = 10});
+  CHECK_EQ(maker->items(), 20);
   BatchStream stream(maker, {.threads = 3});
   Batch batch;
-  for (int i = 0; i < 3; ++i) CHECK_THROWS(Wait(stream, &batch), std::bad_alloc, "");
-  CHECK_EQ(stream.position(), 0);
+  for (int i = 0; i < 20; ++i) CHECK_THROWS(Wait(stream, &batch), std::bad_alloc, "");
+  CHECK_EQ(stream.position(), 20);
+  CHECK(Wait(stream, &batch) == Result::kEnd);
 }
 
 TEST(Parts, CloseAndLeaveInTheMiddle) {
@@ -749,18 +844,21 @@ TEST(Fork, AClosedStreamStaysClosed) {
   IN_CHILD([&stream] { CHECK_EQ(Read(stream), Items{}); });
 }
 
-TEST(Fork, AnErrorIsMetAgain) {
-  const Hook hook = [](int64_t item) {
-    if (item == 20) throw TestError("item 20");
-  };
-  BatchStream stream(Hooked(100, hook), {.threads = 3});
-  Batch batch;
-  CHECK_EQ(Read(stream, 20), Range(0, 20));
-  CHECK_THROWS(Wait(stream, &batch), TestError, "item 20");
-  IN_CHILD([&stream] {
-    Batch childs;
-    CHECK_THROWS(Wait(stream, &childs), TestError, "item 20");
-  });
+TEST(Fork, AnErrorIsMetOnceByEach) {
+  for (const int64_t read : {0, 3, 25, 300}) {
+    BatchStream stream(Hooked(300, FailWhereBad), {.threads = 3});
+    const Items wanted = WithErrors(0, 300);
+    for (int64_t i = 0; i < read; ++i) {
+      Batch batch;
+      if (IsBad(i)) {
+        CHECK_THROWS(Wait(stream, &batch), TestError, std::to_string(i));
+      } else {
+        CHECK(Wait(stream, &batch) == Result::kItem);
+      }
+    }
+    IN_CHILD([&] { CHECK_EQ(ReadThrough(stream), Items(wanted.begin() + read, wanted.end())); });
+    CHECK_EQ(ReadThrough(stream), Items(wanted.begin() + read, wanted.end()));
+  }
 }
 
 TEST(Fork, WhileAnotherThreadReads) {

@@ -15,6 +15,7 @@
 #include <numeric>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -462,6 +463,33 @@ TEST(Errors, StayWithTheirBatch) {
       for (const int64_t i : Picked(100, 50)) check(i);
     }
   }
+}
+
+// Behind an error a sequence goes on with what has been made ahead.
+TEST(Errors, EndNoSequence) {
+  const testing::TempFolder folder;
+  std::vector<std::string> paths;
+  for (int64_t i = 0; i < 200; ++i) {
+    paths.push_back(folder / (std::to_string(i) + ".npy"));
+    testing::WriteNpy(paths.back(), "'<i8'", {}, std::as_bytes(std::span(&i, 1)));
+  }
+  const auto is_bad = [](int64_t i) { return i % 50 == 7; };
+  for (int64_t i = 0; i < 200; ++i)
+    if (is_bad(i)) testing::WriteFile(paths[static_cast<size_t>(i)], "none");
+  const auto gather = std::make_shared<Gather>(Array::OpenRowFiles(paths), Fields::kTogether);
+  const auto statistics = std::make_shared<Statistics>();
+  IndexedBatches batches({gather}, Plan({.size = 200}, {}), {0, 0, 2},
+                         {.threads = 2, .statistics = statistics});
+  for (int64_t i = 0; i < 200; ++i) {
+    if (is_bad(i)) {
+      CHECK_THROWS(batches.Get(i), FormatError, "");
+      // More than this would be that of a stream which begins anew.
+      WaitUntil([&] { return statistics->batches_ahead >= std::min<int64_t>(40, 190 - i); });
+    } else {
+      CHECK_EQ(Content(batches.Get(i), {gather}), (std::vector<int64_t>{i, 1}));
+    }
+  }
+  CHECK_EQ(statistics->batches.load(), 196);
 }
 
 TEST(Errors, AreSeenByEachReaderThatMeetsThem) {

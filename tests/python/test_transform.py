@@ -311,7 +311,9 @@ class TestErrors:
         with pytest.raises(npyfast.NpyFormatError, match="it was truncated while it was read"):
             assert set(stream) == {1}
         epoch, batch = made.position
-        assert 16 * epoch + batch == made.statistics.batches
+        # The core's own stream stands behind the error, which counts as no batch.
+        error = npyfast.backend == "native" and threads == 1
+        assert 16 * epoch + batch == made.statistics.batches + error
 
 
 @every_backend
