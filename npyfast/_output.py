@@ -10,21 +10,33 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import re
-import shutil
 import stat
 from collections.abc import Container, Iterable, Iterator, Sequence
 from types import TracebackType
 
+from npyfast._descriptor import (
+    Descriptor,
+    create,
+    has_inode,
+    inherit_permissions,
+    is_locked,
+    is_own_file,
+    lock,
+    look_at,
+    rename_new,
+)
+
 _SUFFIX = ".partial"
 
-# What flock() says where a filesystem has no locks; nobody else is then kept away.
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-
 _Identity = tuple[int, int, int]
+
+_TRIES = 100
+_LONGEST_LIST = 1 << 28  # bytes
+_SCRATCH = re.compile(r"(\d+|rows)\.npy\.partial")
+_REPLACED = "was replaced by another process while it was written"
 
 _RENAMING = "npyfast pack: the files that are being renamed"
 
@@ -51,7 +63,11 @@ class Output:
     """The output `path`, locked until the end of a `with` block; what was not committed is removed,
     and so is what a killed process has left of it.
 
-    Raises BlockingIOError where another process writes it.
+    Others may write in its folder: only files of this user, with the names that pack gives, are
+    removed, and no link is followed.
+
+    Raises BlockingIOError where another process writes it, FileExistsError where something else has
+    the name of a temporary file.
     """
 
     def __init__(self, path: str, *, overwrite: bool, inputs: Sequence[str] = ()) -> None:
@@ -59,18 +75,20 @@ class Output:
         self._folder = os.path.dirname(path) or "."
         self._overwrite = overwrite
         self._names: Sequence[str] = ()  # final ones
+        self._written: dict[str, os.stat_result] = {}  # by their final names
         self._complete: list[_Identity] = []  # the files that are to have them, once all are there
         self._committed = False
+        self._scratch: Descriptor | None = None
         if not os.path.isdir(self._folder):
             raise FileNotFoundError(errno.ENOENT, "there is no such folder", self._folder)
         self._refuse_inputs(inputs)
-        self._lock = _lock(path + _SUFFIX)
+        self._lock = self._locked()
 
     def __enter__(self) -> Output:
         try:
-            self._roll_back()
+            self._remove_temporary()
         except BaseException:
-            os.close(self._lock)
+            self._lock.close()
             raise
         return self
 
@@ -80,24 +98,58 @@ class Output:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            with contextlib.suppress(OSError):  # what remains, the next process removes
+        with self._lock, contextlib.suppress(OSError):  # what remains, the next process removes
+            try:
                 if self._complete and not isinstance(error, Exception):
                     # Interrupted: all have their names, sooner than that none has, as files that
                     # were overwritten are gone.
                     self._rename()
+            finally:
                 if not self._committed:
                     self._roll_back()
-                    if _is(self._lock, partial(self._path)):
-                        os.unlink(partial(self._path))
-        finally:
-            os.close(self._lock)
 
     @property
     def scratch(self) -> str:
         """A folder beside the output for temporary files, which is made when it is needed and
         removed in any case."""
         return f"{self._path}.unpacked{_SUFFIX}"
+
+    def create(self, name: str) -> Descriptor:
+        """The temporary file of an output, opened for writing."""
+        if name == self._path:
+            file = Descriptor(os.dup, self._lock.number)
+        else:
+            file = create(partial(name), self._mode(name))
+        self._written[name] = os.fstat(file.number)
+        return file
+
+    def reopen(self, name: str) -> Descriptor:
+        """The same file, for reading. Raises OSError where another one has its name."""
+        with naming(partial(name)):
+            file = look_at(partial(name))
+            if not os.path.samestat(os.fstat(file.number), self._written[name]):
+                raise OSError(errno.ESTALE, _REPLACED)
+        return file
+
+    def create_scratch(self, path: str) -> Descriptor:
+        """A file in the scratch folder, opened for writing."""
+        if self._scratch is None:
+            try:
+                os.mkdir(self.scratch, 0o700)
+            except FileExistsError:
+                raise FileExistsError(
+                    errno.EEXIST, "is in the way of a temporary folder", self.scratch
+                ) from None
+            with naming(self.scratch):
+                self._scratch = look_at(self.scratch, os.O_DIRECTORY)
+        return create(os.path.basename(path), 0o600, self._scratch)
+
+    def _mode(self, name: str) -> int:
+        """The mode of a new file: nobody may read it yet who may not read what it replaces."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._overwrite and stat.S_ISREG(os.lstat(name).st_mode):
+                return 0o600
+        return 0o666
 
     def check(self, names: Iterable[str], inputs: Iterable[str] = ()) -> None:
         """Raises FileExistsError where a file exists that is not to be overwritten, and ValueError
@@ -121,8 +173,10 @@ class Output:
     def _refuse_inputs(self, inputs: Sequence[str]) -> None:
         """Raises ValueError where an input has the name of a temporary file, and would be lost."""
         temporary = [partial(self._path), *self._shards(_SUFFIX)]
-        for folder, _, names in os.walk(self.scratch):
-            temporary += [os.path.join(folder, name) for name in names]
+        if not os.path.islink(self.scratch):
+            with contextlib.suppress(OSError):
+                names = os.listdir(self.scratch)
+                temporary += [os.path.join(self.scratch, name) for name in names]
         existing = set()
         for name in temporary:
             with contextlib.suppress(FileNotFoundError):
@@ -156,8 +210,11 @@ class Output:
         """Gives all files, which are complete and on the disk, their final names."""
         if not self._overwrite:
             self.check(self._names)  # somebody may have been quicker
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        complete = [_identity(partial(name)) for name in self._names]
+        self._remove_scratch()
+        complete = []
+        for name in self._names:
+            with self.reopen(name) as file:
+                complete.append(_identity(os.fstat(file.number)))
         if list(self._names) != [self._path]:
             self._tell_renamed(complete)
         self._complete = complete
@@ -169,7 +226,9 @@ class Output:
             return
         for name, identity in zip(self._names, self._complete, strict=True):
             if not _has(name, identity):
-                os.replace(partial(name), name)
+                self._rename_one(name)
+            elif _has(partial(name), identity):
+                os.unlink(partial(name))  # interrupted where it had both
         self._sync_folder()
         if list(self._names) != [self._path]:
             # Gone for good before anybody hears that all is done: the files it lists would be
@@ -179,50 +238,137 @@ class Output:
             self._sync_folder()
         self._committed = True
 
+    def _rename_one(self, name: str) -> None:
+        with self.reopen(name) as file:
+            if not self._overwrite:
+                try:
+                    rename_new(partial(name), name)
+                except FileExistsError:
+                    self.check([name])  # says what to do
+                    raise
+                return
+            with contextlib.suppress(FileNotFoundError):
+                old = os.lstat(name)
+                if stat.S_ISREG(old.st_mode):
+                    inherit_permissions(file, old)
+            os.replace(partial(name), name)
+
     def _tell_renamed(self, complete: Sequence[_Identity]) -> None:
         """Writes down which files are about to be renamed."""
         bases = map(os.path.basename, self._names)
         files = [(base, *identity) for base, identity in zip(bases, complete, strict=True)]
         text = json.dumps({"what": _RENAMING, "files": files}).encode()
+        lock = self._lock.number
         with naming(partial(self._path)):
-            os.ftruncate(self._lock, 0)
-            os.lseek(self._lock, 0, os.SEEK_SET)
+            os.ftruncate(lock, 0)
+            os.lseek(lock, 0, os.SEEK_SET)
             while text:
-                text = text[os.write(self._lock, text) :]
-            os.fsync(self._lock)
+                text = text[os.write(lock, text) :]
+            os.fsync(lock)
         self._sync_folder()
 
     def _roll_back(self) -> None:
-        """Removes what this process wrote, or one that was killed."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        if not _is(self._lock, partial(self._path)):
-            return  # it has its final name, and is complete
-        for name in self._half_renamed():
-            os.unlink(name)
-        os.ftruncate(self._lock, 0)
+        """Removes what this process wrote. The lock comes last: as long as it is there, others
+        know that something may be left."""
+        if list(self._names) != [self._path]:  # renaming one file is one step
+            for name, identity in zip(self._names, self._complete, strict=False):
+                if _has(name, identity):
+                    os.unlink(name)
+        self._remove_temporary()
+        if has_inode(partial(self._path), os.fstat(self._lock.number)):
+            os.unlink(partial(self._path))
+
+    def _remove_temporary(self) -> None:
+        """Removes temporary files but the lock, of this process or one that was killed."""
+        self._remove_scratch()
         for name in self._shards(_SUFFIX):
             # "part-00000-of-00002.npy" may itself be what another process writes.
-            if not _is_locked(name):
-                os.unlink(name)
+            with contextlib.suppress(FileNotFoundError):
+                if is_own_file(os.lstat(name)) and not is_locked(name):
+                    os.unlink(name)
 
-    def _half_renamed(self) -> list[str]:
-        """The files that a killed process renamed, if it did not come to the end of them."""
-        os.lseek(self._lock, 0, os.SEEK_SET)  # this process may have written it
-        with open(self._lock, "rb", closefd=False) as file:
-            if file.read(1) != b"{":
-                return []
-            file.seek(0)
+    def _remove_scratch(self) -> None:
+        self._scratch = None
+        try:
+            found = os.lstat(self.scratch)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            return  # it is in the way, once the folder is needed
+        with look_at(self.scratch, os.O_DIRECTORY) as folder:
+            names = os.listdir(folder.number)
+            for name in filter(_SCRATCH.fullmatch, names):
+                if is_own_file(os.stat(name, dir_fd=folder.number, follow_symlinks=False)):
+                    os.unlink(name, dir_fd=folder.number)
+        try:
+            os.rmdir(self.scratch)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+    def _locked(self) -> Descriptor:
+        """Makes the lock, for this process alone. What a killed process left is removed before."""
+        path = partial(self._path)
+        for _ in range(_TRIES):
+            try:
+                held = create(path, self._mode(self._path))
+            except FileExistsError:
+                self._take_over(path)
+                continue
+            lock(held, path)
+            # One that took it for what a killed process left may have removed it.
+            if has_inode(path, os.fstat(held.number)):
+                return held
+        raise BlockingIOError(errno.EWOULDBLOCK, "others keep making and removing it", path)
+
+    def _take_over(self, path: str) -> None:
+        """Removes the lock of a process that was killed, and what it renamed if it did not come to
+        the end of that. Raises as the constructor."""
+        try:
+            if not is_own_file(os.lstat(path)):
+                raise FileExistsError(
+                    errno.EEXIST, "is in the way of a temporary file, and no file of yours", path
+                )
+            flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            held = Descriptor(os.open, path, flags)
+        except FileNotFoundError:
+            return
+        with held:
+            status = os.fstat(held.number)
+            lock(held, path)
+            # The one who had it locked may have renamed it meanwhile: then it is that one's output.
+            if not (has_inode(path, status) and is_own_file(status)):
+                return
+            # A list that has a second name may be any file.
+            for name in self._half_renamed(held) if status.st_nlink == 1 else []:
+                os.unlink(name)
+            self._remove_temporary()
+            if has_inode(path, status):
+                os.unlink(path)
+
+    def _half_renamed(self, lock: Descriptor) -> list[str]:
+        """The files that a killed process renamed, if it did not come to the end of them. Raises
+        ValueError where the list has others than a pack of this output writes."""
+        if os.pread(lock.number, 1, 0) != b"{" or os.fstat(lock.number).st_size > _LONGEST_LIST:
+            return []  # data
+        with open(lock.number, "rb", closefd=False) as file:
             try:
                 told = json.loads(file.read())
                 files = told["files"] if told["what"] == _RENAMING else []
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 return []  # it came not even to the beginning
-        found = []
-        for base, *identity in files:
-            name = os.path.join(self._folder, base)
-            if _has(name, tuple(identity)):  # else it has become another file
-                found.append(name)
-        return found
+        names = shard_names(self._path, len(files)) if isinstance(files, list) else []
+        expected = [[os.path.basename(name)] for name in names]
+        if not names or [entry[:1] for entry in files if isinstance(entry, list)] != expected:
+            raise ValueError(
+                f"{partial(self._path)}: lists files that no pack of this output writes; nothing "
+                "was removed: remove it by hand"
+            )
+        return [
+            name
+            for name, entry in zip(names, files, strict=True)
+            if _has(name, tuple(entry[1:])) and is_own_file(os.lstat(name))
+        ]
 
     def _refuse_other_shards(self, names: Sequence[str]) -> None:
         others = sorted(set(self._shards("")) - set(names))
@@ -245,12 +391,13 @@ class Output:
         return [os.path.join(folder, name) for name in found]
 
     def _sync_folder(self) -> None:
-        with naming(self._folder):
-            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        with (
+            naming(self._folder),
+            Descriptor(
+                os.open, self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            ) as folder,
+        ):
+            os.fsync(folder.number)
 
 
 def partial(name: str) -> str:
@@ -273,66 +420,14 @@ def _one_of(inputs: Iterable[str], existing: Container[tuple[int, int]]) -> str 
     return None
 
 
-def _identity(path: str) -> _Identity:
+def _identity(status: os.stat_result) -> _Identity:
     """What a file keeps when it is renamed, and shares with no other."""
-    found = os.stat(path, follow_symlinks=False)
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _has(name: str, identity: tuple[int, ...]) -> bool:
+def _has(name: str, identity: tuple[object, ...]) -> bool:
     """Whether this file has the name."""
     try:
-        return _identity(name) == identity
+        return _identity(os.lstat(name)) == identity
     except FileNotFoundError:
         return False
-
-
-def _is(descriptor: int, path: str) -> bool:
-    """Whether an open file still has this name."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
-    except FileNotFoundError:
-        return False
-
-
-def _is_locked(path: str) -> bool:
-    """Whether a process is writing a file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False  # this filesystem has no locks
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def _lock(path: str) -> int:
-    """Opens a file, which is made if there is none, for this process alone."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-        try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise OSError(errno.EINVAL, "is in the way of a temporary file", path)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BlockingIOError(
-                    errno.EWOULDBLOCK, "another pack is writing this output", path
-                ) from None
-            except OSError as error:
-                if error.errno not in _NO_LOCKS:
-                    raise
-            # The one who had it locked may have renamed it meanwhile: then it is that one's output.
-            if _is(descriptor, path):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)

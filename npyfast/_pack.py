@@ -9,11 +9,10 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.lib.format as npy_format
 
 from npyfast._backends import Rows, backend, backend_for
 from npyfast._fields import AnyArray
@@ -21,21 +20,17 @@ from npyfast._formats import NPY, format_of, hdf5
 from npyfast._formats.npz import Archives
 from npyfast._memory import memory_limit
 from npyfast._output import Output, naming, partial, shard_names
+from npyfast._packed_header import descr_of, header_text, refuse_unreadable
 from npyfast._paths import Path
 from npyfast._plan import Plan, Run, boolean, make_plan
 from npyfast._sizes import parse_bytes
 from npyfast._source import Source, as_source
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from npyfast._written_file import UnpackedFile, WrittenFile
 
 # Rows that are copied at once: enough that Python's share does not show, and little memory.
 _CHUNK_BYTES = 4 << 20
 _SCATTERED_BYTES = 64 << 20
 _CHUNKED_BYTES = 256 << 20
-
-# Data that is on its way to the disk takes twice as much at the most.
-_FLUSH_BYTES = 128 << 20
 
 
 class Progress(NamedTuple):
@@ -97,8 +92,8 @@ def pack(
         The paths of the files, in the order of their rows.
 
     Raises:
-        TypeError: the source is a nest (pack each array by itself) or none at all; its dtype can't
-            be saved.
+        TypeError: the source is a nest (pack each array by itself) or none at all; its dtype or
+            shape can't be saved so that `np.load` reads it as it is by default.
         ValueError: an option's value; the output is one of the inputs; the checksum of an `.npz`
             archive's array, all rows of which are packed, is another; and as `npyfast.batches`.
         FileExistsError: a file exists, and `overwrite` is False.
@@ -137,9 +132,9 @@ def pack(
         names = [path] if most is None else shard_names(path, len(counts))
         sizes = [len(work.header(count)) + count * work.row_bytes for count in counts]
         output.begin(names, leaf.files, sum(sizes))
-        _write(work, [partial(name) for name in names], counts, flusher)
+        _write(work, output, names, counts, flusher)
         if verify:
-            _verify(work, names, counts)
+            _verify(work, output, names, counts)
         output.commit()
     return names
 
@@ -202,19 +197,19 @@ class _Spool:
         # rows only, not which ones they are.
         in_order = _Work(opened, rows, False, None, chunk, None)
         size = in_order.count * in_order.row_bytes
-        with self._create(os.path.join(self._output.scratch, "rows.npy"), size) as file:
+        with self._create(os.path.join(self._output.scratch, partial("rows.npy")), size) as file:
             file.write(in_order.header(in_order.count))
             for piece in in_order.chunks():
                 file.write(piece.reshape(-1).data)
         unpacked = backend().open([file.path])
         return _Work(unpacked, None, shuffle, work.seed, chunk, self._progress)
 
-    def _create(self, path: str, size: int) -> _Unpacked:
+    def _create(self, path: str, size: int) -> UnpackedFile:
         """A temporary file for so many bytes."""
         self._output.require(size)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         self._total += size
-        return _Unpacked(path, self._flusher, self._tell)
+        file = self._output.create_scratch(path)
+        return UnpackedFile(path, file, self._flusher, self._tell)
 
     def _tell(self, written: int) -> None:
         self._done += written
@@ -260,7 +255,7 @@ class _Work:
     ) -> None:
         self._rows = opened
         self._progress = progress
-        self._descr = _descr(opened.dtype)
+        self._descr = descr_of(opened.dtype)
         self.row_bytes = math.prod(opened.row_shape) * opened.dtype.itemsize
         self._holes = _holes(opened.dtype)
         self._plan: Plan = make_plan(
@@ -273,6 +268,7 @@ class _Work:
             rows=rows,
         )
         self.count = self._plan.selection.size
+        refuse_unreadable(opened.dtype, (self.count, *opened.row_shape))
         self.is_whole = self.count == len(opened)
         self.seed = self._plan.seed
 
@@ -288,19 +284,7 @@ class _Work:
 
     def header(self, count: int) -> bytes:
         """The header of a file of so many rows, as NumPy writes it."""
-        buffer = io.BytesIO()
-        with warnings.catch_warnings():
-            # That NumPy before 1.17 can't read it, where names of fields are no Latin 1.
-            warnings.simplefilter("ignore", UserWarning)
-            _numpy_writer()(
-                buffer,
-                {
-                    "descr": self._descr,
-                    "fortran_order": False,
-                    "shape": (count, *self._rows.row_shape),
-                },
-            )
-        return buffer.getvalue()
+        return header_text(self._descr, (count, *self._rows.row_shape))
 
     def chunks(self) -> Iterator[AnyArray]:
         """The bytes of all rows, some MiB at a time: arrays of shape (rows, row_bytes)."""
@@ -348,28 +332,6 @@ class _Work:
             )
 
 
-def _descr(dtype: np.dtype[Any]) -> Any:
-    """What a header has for a dtype. Raises TypeError for the few that NumPy can't save."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that metadata is not saved
-            return npy_format.dtype_to_descr(dtype)
-    except ValueError as error:
-        raise TypeError(
-            f"a .npy file can't hold the dtype {dtype} ({error}); convert the array, for example "
-            "with numpy.lib.recfunctions.repack_fields"
-        ) from None
-
-
-def _numpy_writer() -> Any:
-    """NumPy's writer of headers that chooses the version; the public ones are told it."""
-    try:
-        from numpy.lib import _format_impl
-    except ImportError:  # before NumPy 2.3
-        return npy_format._write_array_header  # type: ignore[attr-defined]
-    return _format_impl._write_array_header  # type: ignore[attr-defined]
-
-
 def _holes(dtype: np.dtype[Any]) -> list[slice]:
     """The bytes of an item that belong to no field: whatever is in them says nothing, and files of
     the same rows are to be the same."""
@@ -393,15 +355,19 @@ def _used(dtype: np.dtype[Any]) -> AnyArray:
 
 
 def _write(
-    work: _Work, paths: Sequence[str], counts: Sequence[int], flusher: ThreadPoolExecutor
+    work: _Work,
+    output: Output,
+    names: Sequence[str],
+    counts: Sequence[int],
+    flusher: ThreadPoolExecutor,
 ) -> None:
     """Writes all files, and brings them to the disk."""
     done = 0
     work.report("writing", done)
     pieces = work.pieces(counts)
     piece = next(pieces, None)
-    for shard, (path, count) in enumerate(zip(paths, counts, strict=True)):
-        with _File(path, flusher) as file:
+    for shard, (name, count) in enumerate(zip(names, counts, strict=True)):
+        with WrittenFile(partial(name), output.create(name), flusher) as file:
             file.write(work.header(count))
             while piece is not None and piece[0] == shard:
                 file.write(piece[2].reshape(-1).data)
@@ -411,80 +377,18 @@ def _write(
             file.sync()
 
 
-class _File:
-    """A file that is written from its beginning to its end, and takes little of the page cache."""
-
-    def __init__(self, path: str, flusher: ThreadPoolExecutor) -> None:
-        self.path = path
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        self._descriptor = os.open(path, flags, 0o666)
-        self._flusher = flusher
-        self._flushing: Future[None] | None = None
-        self._written = self._flushed = 0
-        limit = memory_limit()
-        self._most = _FLUSH_BYTES if limit is None else min(_FLUSH_BYTES, limit // 32)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._await()
-        finally:
-            os.close(self._descriptor)
-
-    def write(self, data: bytes | memoryview) -> None:
-        left = memoryview(data)
-        with naming(self.path):
-            while left:
-                written = os.write(self._descriptor, left)
-                left = left[written:]
-                self._written += written
-        if self._written - self._flushed >= self._most:
-            self._await()
-            self._flushed = self._written
-            self._flushing = self._flusher.submit(self._flush)
-
-    def _await(self) -> None:
-        flushing, self._flushing = self._flushing, None
-        if flushing is not None:
-            flushing.result()
-
-    def _flush(self) -> None:
-        """Brings what was written to the disk, and lets go of its pages."""
-        with naming(self.path):
-            os.fdatasync(self._descriptor)
-            # Pages that were written meanwhile stay until the next time.
-            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-
-    def sync(self) -> None:
-        """Brings all of it to the disk."""
-        self._await()
-        with naming(self.path):
-            os.fsync(self._descriptor)
-            os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-class _Unpacked(_File):
-    """A temporary file, which tells what is written to it."""
-
-    def __init__(self, path: str, flusher: ThreadPoolExecutor, tell: Callable[[int], None]) -> None:
-        super().__init__(path, flusher)
-        self._tell = tell
-
-    def write(self, data: bytes | memoryview) -> None:
-        super().write(data)
-        self._tell(len(data))
-
-
-def _verify(work: _Work, names: Sequence[str], counts: Sequence[int]) -> None:
+def _verify(work: _Work, output: Output, names: Sequence[str], counts: Sequence[int]) -> None:
     """Compares the files with the source. Raises OSError naming the first row that differs."""
     done = 0
     work.report("verifying", done)
     pieces = work.pieces(counts)
     piece = next(pieces, None)
     for shard, (name, count) in enumerate(zip(names, counts, strict=True)):
-        with naming(name), open(partial(name), "rb", buffering=0) as file:
+        with (
+            naming(name),
+            output.reopen(name) as held,
+            io.FileIO(held.number, closefd=False) as file,
+        ):
             # What is in memory would say nothing of the disk.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             header = work.header(count)

@@ -194,7 +194,7 @@ class Source:
         require: Callable[[int], object] | None = None,
     ) -> Source:
         """The same rows, with compressed members of `.npz` archives, which can't be opened, written
-        to `.npy` files in a folder; `create(path, size)` opens each of them for so many bytes.
+        to `N.npy.partial` in a folder; `create(path, size)` opens each of them for so many bytes.
         Before any, `require` is told the bytes of all."""
         key = self._key_in_archives(archives)
         files = self.files
@@ -207,7 +207,7 @@ class Source:
             require(sum(sizes))
         written = []
         for number, (path, size) in enumerate(zip(files, sizes, strict=True)):
-            written.append(os.path.join(folder, f"{number}.npy"))
+            written.append(os.path.join(folder, f"{number}.npy.partial"))
             with create(written[-1], size) if create else open(written[-1], "wb") as file:
                 archives[path].extract(key, file)
         return Source(tuple(written), options=replace(self._options, key=None))

@@ -18,6 +18,7 @@ from expected import same_bits
 from samples import OUT_OF_ORDER, Array, Save, dtypes, in_order, random_array
 
 import npyfast
+from npyfast import _descriptor
 from npyfast._fields import native, to_native
 from npyfast._formats import hdf5
 from npyfast._output import Output
@@ -521,6 +522,12 @@ def test_hdf5_chunked_by_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert read == [len(array)]
 
 
+CHANGING = (
+    *("open", "write", "fsync", "fdatasync", "ftruncate", "replace", "unlink", "link", "mkdir"),
+    *("rmdir", "fchmod", "fchown"),
+)
+
+
 def raising(error: BaseException, number: int, after: bool, patch: pytest.MonkeyPatch) -> None:
     """Has the number-th call that changes files raise an error, before it does so or after it."""
     left = itertools.count(1)
@@ -530,18 +537,23 @@ def raising(error: BaseException, number: int, after: bool, patch: pytest.Monkey
             now = next(left) == number
             if now and not after:
                 raise error
-            result = function(*arguments, **keywords)
-            if now:
-                if function is os_open:
-                    os.close(result)
-                raise error
+            result = None
+            try:
+                result = function(*arguments, **keywords)
+            finally:
+                if now:
+                    if function is os_open and result is not None:
+                        os.close(result)
+                    raise error
             return result
 
         return call
 
     os_open = os.open
-    for name in ("open", "write", "fsync", "fdatasync", "ftruncate", "replace", "unlink"):
+    for name in CHANGING:
         patch.setattr(os, name, wrapped(getattr(os, name)))
+    rename = _descriptor._rename_no_replace
+    patch.setattr(_descriptor, "_rename_no_replace", wrapped(rename))
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), OSError(errno.EIO, "bad")])
@@ -698,3 +710,73 @@ def test_the_mode_of_a_file_is_as_usual(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert {os.stat(path).st_mode & 0o777 for path in written} == {0o640}
+
+
+# Headers
+
+
+def test_a_header_that_numpy_finds_too_long(tmp_path: Path) -> None:
+    fields = [(f"a field of some name {i}", "f4") for i in range(2000)]
+    array = np.zeros(3, fields)
+    np.savez_compressed(tmp_path / "in.npz", X)
+    for options in ({}, {"verify": True}, {"shard_size": "8kB"}, {"shuffle": True}):
+        with pytest.raises(TypeError, match="can't hold the dtype .*is large and may not be safe"):
+            npyfast.pack(array, tmp_path / "out.npy", **options)
+        assert left_in(tmp_path) == ["in.npz"]
+
+
+def test_a_header_that_is_too_long_for_some_shapes(tmp_path: Path) -> None:
+    """Up to the limit everything can be read; beyond it nothing is written."""
+    refused = 0
+    for count in range(400, 420):
+        array = np.zeros((2, *(1,) * 30), [(f"field {i:05}", "f4") for i in range(count)])
+        try:
+            npyfast.pack(array, tmp_path / "out.npy", overwrite=True)
+        except TypeError:
+            refused += 1
+            continue
+        assert refused == 0
+        assert np.load(tmp_path / "out.npy").dtype == array.dtype
+        assert npyfast.open(tmp_path / "out.npy").shape == array.shape
+    assert 0 < refused < 20
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        [("\ud800", "f4")],
+        [("a", [("\udfff", "f4")])],
+        *([np.dtypes.StringDType()] if hasattr(np.dtypes, "StringDType") else []),
+    ],
+    ids=ascii,
+)
+def test_dtypes_that_nobody_could_read(tmp_path: Path, dtype: Any) -> None:
+    with pytest.raises((TypeError, RuntimeError)):  # by whoever finds it first
+        npyfast.pack(np.zeros(3, dtype), tmp_path / "out.npy")
+    assert left_in(tmp_path) == []
+
+
+def test_more_dimensions_than_numpy_has(tmp_path: Path) -> None:
+    source = npyfast.source(np.zeros((3, 1), "f4"), row_shape=(1,) * 64)
+    with pytest.raises((TypeError, ValueError)):
+        npyfast.pack(source, tmp_path / "out.npy")
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        np.dtype("f4", metadata={"unit": "m"}),
+        [("pixel", ml_dtypes.bfloat16), ("scales", ml_dtypes.float8_e4m3fn, (2,))],
+        [("'\"\n\\\0", "f4")],
+        [("a", "f4", (1,)), ("b", "V0"), ("c", "M8[25s]")],
+        [("", "i4"), ("f1", "V4")],
+    ],
+    ids=ascii,
+)
+def test_unusual_dtypes_that_can_be_read(tmp_path: Path, dtype: Any) -> None:
+    array = np.zeros(3, dtype)
+    packed = pack(array, tmp_path, verify=True)
+    assert packed.tobytes() == array.tobytes()
+    assert packed.dtype.names == array.dtype.names
+    assert npyfast.open(tmp_path / "out.npy").dtype == packed.dtype

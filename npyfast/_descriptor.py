@@ -1,0 +1,168 @@
+"""Files that are written where others may write as well: nothing of theirs is opened, followed or
+replaced by mistake, and no descriptor is forgotten."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import functools
+import os
+import stat
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+
+# What the system says where a filesystem has no such rename, or no hard links.
+_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK)
+
+
+# What flock() says where a filesystem has no locks; nobody else is then kept away.
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+class Descriptor:
+    """A descriptor, closed when its owner lets go of it.
+
+    `Descriptor(os.open, path, flags)` makes that call. What it returns has an owner before any
+    other Python runs, so that an interruption at any point leaves nothing open.
+    """
+
+    def __init__(self, call: Callable[..., int], *arguments: object) -> None:
+        self._held: list[int] = []
+        self._held.extend(map(call, *([argument] for argument in arguments)))
+
+    @property
+    def number(self) -> int:
+        """For the functions of `os`."""
+        return self._held[0]
+
+    def close(self) -> None:
+        """Closes it, once."""
+        if self._held:
+            # One step again: nothing comes between letting go of the number and closing it.
+            next(map(os.close, map(list.pop, [self._held])))
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def look_at(path: str, more: int = 0) -> Descriptor:
+    """Opens what has this very name, for reading: no link is followed, no pipe is waited for."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    return Descriptor(os.open, path, os.O_RDONLY | flags | more)
+
+
+def create(path: str, mode: int, folder: Descriptor | None = None) -> Descriptor:
+    """Makes a file, for reading and writing. Raises FileExistsError where the name is taken, by a
+    link to nothing as well."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    number = None if folder is None else folder.number
+    try:
+        return Descriptor(functools.partial(os.open, dir_fd=number), path, flags, mode)
+    except FileExistsError:
+        raise FileExistsError(errno.EEXIST, "is in the way of a temporary file", path) from None
+
+
+def is_own_file(status: os.stat_result) -> bool:
+    """Whether it is a regular file of this user."""
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+
+
+def has_inode(path: str, status: os.stat_result) -> bool:
+    """Whether a name is that of this very file, not of a link to it."""
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), status)
+    except FileNotFoundError:
+        return False
+
+
+def is_locked(path: str) -> bool:
+    """Whether a process is writing a file."""
+    try:
+        with look_at(path) as file:
+            fcntl.flock(file.number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # this filesystem has no locks, or it is gone
+    return False
+
+
+def lock(file: Descriptor, path: str) -> None:
+    """Locks a file. Raises BlockingIOError where another process has."""
+    try:
+        fcntl.flock(file.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BlockingIOError(
+            errno.EWOULDBLOCK, "another pack is writing this output", path
+        ) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+
+
+def rename_new(old: str, new: str) -> None:
+    """Renames a file. Raises FileExistsError where there is one of the new name, whenever it came;
+    where a filesystem has neither such a rename nor hard links, if it came in time."""
+    try:
+        _rename_no_replace(old, new)
+        return
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+    else:
+        os.unlink(old)
+        return
+    if os.path.lexists(new):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
+    os.rename(old, new)
+
+
+def _rename_no_replace(old: str, new: str) -> None:
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:  # another C library than glibc, or one older than 2.28
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), new)
+    names = (_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new))
+    if renameat2(*names, _RENAME_NOREPLACE) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), new)
+
+
+def inherit_permissions(file: Descriptor, old: os.stat_result) -> None:
+    """Gives a file the permissions of another one; owner and group where that is allowed, and
+    nobody more rights where it is not."""
+    for owner in (old.st_uid, -1):
+        with contextlib.suppress(OSError):
+            os.fchown(file.number, owner, old.st_gid)
+            break
+    now = os.fstat(file.number)
+    mode = old.st_mode & 0o777
+    if now.st_uid != old.st_uid:
+        mode &= ~stat.S_IWOTH
+    if now.st_gid != old.st_gid:
+        mode &= ~0o070 | (mode & 0o007) << 3
+    os.fchmod(file.number, mode)

@@ -1,0 +1,97 @@
+"""The headers of files that `npyfast.pack` writes, which everybody must be able to read."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.lib.format as npy_format
+
+from npyfast._errors import NpyFormatError
+from npyfast._formats import parse_header
+from npyfast._header import parse_header_numpy
+
+_WAY_OUT = "convert the array, for example with numpy.lib.recfunctions.repack_fields"
+
+
+def descr_of(dtype: np.dtype[Any]) -> Any:
+    """What a header has for a dtype. Raises TypeError for the few that NumPy can't save."""
+    try:
+        with warnings.catch_warnings():
+            # That metadata is not saved.
+            warnings.simplefilter("ignore", UserWarning)
+            return npy_format.dtype_to_descr(dtype)
+    except ValueError as error:
+        raise _unsaved(dtype, str(error)) from None
+
+
+def header_text(descr: Any, shape: tuple[int, ...]) -> bytes:
+    """The header of an array in C order, as NumPy writes it."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # That NumPy before 1.17 can't read it, where names of fields are no Latin 1.
+        warnings.simplefilter("ignore", UserWarning)
+        said = {"descr": descr, "fortran_order": False, "shape": shape}
+        _numpy_writer()(buffer, said)
+    return buffer.getvalue()
+
+
+def refuse_unreadable(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Raises TypeError for an array that `np.load`, as it is called by default, or npyfast could
+    not read from the file of it, or would read as another one."""
+    descr = descr_of(dtype)
+    try:
+        header = header_text(descr, shape)
+        for _, found, stored, *_ in (parse_header_numpy(header), _by_backend(header)):
+            if found != shape or not _is_same(stored, dtype):
+                raise ValueError(f"it would be read as {found} {stored}")
+        # A file that is nothing but a header shows what else this NumPy can't read: more dimensions
+        # than it has, or (before 2.0) items of no bytes.
+        rows = 0 if dtype.itemsize else shape[0]
+        with tempfile.TemporaryFile() as file:
+            file.write(header_text(descr, (rows, *shape[1:])))
+            file.seek(0)
+            np.load(file)
+    except (NpyFormatError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise _unsaved(dtype, reason) from None
+
+
+def _by_backend(header: bytes) -> tuple[Any, ...]:
+    parsed = parse_header(header)
+    return parsed.version, parsed.shape, parsed.dtype
+
+
+def _is_same(stored: np.dtype[Any], dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype is saved as itself, or, where it is none of NumPy's own, as its bytes."""
+    if dtype.subdtype is not None and stored.subdtype is not None:
+        (mine, shape), (other, others) = dtype.subdtype, stored.subdtype
+        return shape == others and _is_same(other, mine)
+    if dtype.names is not None and dtype.fields is not None and stored.fields is not None:
+        "".join(dtype.names).encode()  # no text is half of a surrogate pair
+        pairs = [(stored.fields.get(name), dtype.fields[name]) for name in dtype.names]
+        return (stored.names, stored.itemsize) == (dtype.names, dtype.itemsize) and all(
+            other is not None and other[1:] == mine[1:] and _is_same(other[0], mine[0])
+            for other, mine in pairs
+        )
+    if dtype.isbuiltin == 2 or dtype.type.__module__ != "numpy":
+        return stored.kind == "V" and stored.itemsize == dtype.itemsize
+    return stored == dtype
+
+
+def _unsaved(dtype: np.dtype[Any], reason: str) -> TypeError:
+    text = str(dtype)
+    text = text if len(text) < 200 else f"{text[:200]}..."
+    return TypeError(f"a .npy file can't hold the dtype {text} ({reason}); {_WAY_OUT}")
+
+
+def _numpy_writer() -> Any:
+    """NumPy's writer of headers that chooses the version; the public ones are told it."""
+    try:
+        from numpy.lib import _format_impl
+    except ImportError:  # before NumPy 2.3
+        return npy_format._write_array_header  # type: ignore[attr-defined]
+    return _format_impl._write_array_header  # type: ignore[attr-defined]
