@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import tempfile
+import os
 import warnings
 from typing import Any
 
@@ -48,13 +48,10 @@ def refuse_unreadable(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         for _, found, stored, *_ in (parse_header_numpy(header), _by_backend(header)):
             if found != shape or not _is_same(stored, dtype):
                 raise ValueError(f"it would be read as {found} {stored}")
-        # A file that is nothing but a header shows what else this NumPy can't read: more dimensions
-        # than it has, or (before 2.0) items of no bytes.
-        rows = 0 if dtype.itemsize else shape[0]
-        with tempfile.TemporaryFile() as file:
-            file.write(header_text(descr, (rows, *shape[1:])))
-            file.seek(0)
-            np.load(file)
+        # More dimensions than this NumPy has, or, before 2.0, items of no bytes.
+        npy_format.read_array(io.BytesIO(header_text(descr, (0, *shape[1:]))), allow_pickle=False)
+        if dtype.itemsize == 0:
+            np.fromfile(os.devnull, dtype, 0)
     except (NpyFormatError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise _unsaved(dtype, reason) from None
