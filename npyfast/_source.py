@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +15,10 @@ from npyfast._backends import backend
 from npyfast._cast import Cast
 from npyfast._errors import NpyFormatError
 from npyfast._fields import AnyArray
+from npyfast._file_sets import check_sets
 from npyfast._file_status import absolute_path
 from npyfast._formats import (
     HDF5,
-    NPY,
     NPZ,
     UNKNOWN,
     Located,
@@ -28,13 +27,18 @@ from npyfast._formats import (
     list_keys,
     make_shape,
     member_name,
-    open_file,
 )
 from npyfast._formats.npz import Archives
 from npyfast._formats.raw import Layout, locate
-from npyfast._header import Header
 from npyfast._nest import Nest, leaves, map_nest
 from npyfast._paths import Path, expand_all
+from npyfast._source_checks import (
+    new_shape,
+    only_key,
+    refuse_key,
+    refuse_mixed,
+    refuse_no_rows,
+)
 
 LEAVES = (
     "a path, a glob pattern, a directory, a list of paths, a NumPy array or what npyfast.source() "
@@ -102,7 +106,7 @@ class Source:
         options = self._options
         shape = None
         if options.row_shape is not None:
-            shape = _new_shape(self.name, rows.row_shape, options.row_shape)
+            shape = new_shape(self.name, rows.row_shape, options.row_shape)
         cast = None
         if options.casts:
             row_shape = rows.row_shape if shape is None else shape
@@ -125,7 +129,7 @@ class Source:
         try:
             return self._open_by_format(files, archives)
         except NpyFormatError:
-            _refuse_mixed(files)
+            refuse_mixed(files)
             raise
 
     def _open_by_format(self, files: tuple[str, ...], archives: Archives) -> BackendRows:
@@ -135,15 +139,15 @@ class Source:
         if found in (NPZ, HDF5):
             key = options.key
             if key is None:
-                key = _only_key(files[0], self.keys(archives))
+                key = only_key(files[0], self.keys(archives))
             if found == HDF5:
                 return hdf5.open(files, key)
             located = [archives[path].locate(key) for path in files]
             for path, (header, _) in zip(files, located, strict=True):
-                _refuse_no_rows(path, key, header)
+                refuse_no_rows(path, key, header)
             return _open_located(files, located)
         if options.key is not None:
-            _refuse_key(files[0], options.key, found)
+            refuse_key(files[0], options.key, found)
         try:
             return backend().open(files)
         except NpyFormatError as error:
@@ -172,7 +176,7 @@ class Source:
             try:
                 others = list_of(path)
             except NpyFormatError:
-                _refuse_mixed(files)
+                refuse_mixed(files)
                 raise
             if set(others) != set(first):
                 raise ValueError(
@@ -201,7 +205,7 @@ class Source:
         if key is None or not any(archives[path].compression(key) for path in files):
             return self
         for path in files:
-            _refuse_no_rows(path, key, archives[path].look(key))
+            refuse_no_rows(path, key, archives[path].look(key))
         sizes = [archives[path].unpacked_bytes(key) for path in files]
         if require is not None:
             require(sum(sizes))
@@ -227,7 +231,7 @@ class Source:
         if format_of(files[0]) != NPZ:
             return None
         key = self._options.key
-        return _only_key(files[0], self.keys(archives)) if key is None else key
+        return only_key(files[0], self.keys(archives)) if key is None else key
 
     def is_chunked(self) -> bool:
         """Whether h5py has to read it, which takes a whole chunk for each row in random order."""
@@ -241,57 +245,6 @@ class Source:
 
 def _open_located(files: Sequence[str], located: Sequence[Located]) -> BackendRows:
     return backend().open(files, [each.header for each in located])
-
-
-def _refuse_no_rows(path: str, key: str, header: Header) -> None:
-    if header.shape == ():
-        raise ValueError(
-            f"{member_name(path, key)}: holds a 0-dimensional array, which has no rows"
-        )
-
-
-def _only_key(path: str, keys: list[str] | None) -> str:
-    if keys is not None and len(keys) == 1:
-        return keys[0]
-    raise ValueError(
-        f"{path}: holds {len(keys or [])} arrays: choose one by npyfast.source(path, key=...), of "
-        f"{list_keys(keys or [])}"
-        if keys
-        else f"{path}: holds no arrays"
-    )
-
-
-def _refuse_mixed(files: Sequence[str]) -> None:
-    """Raises ValueError where a file is readable, but of another kind than the first one."""
-    first = format_of(files[0])
-    for path in files[1:]:
-        found = format_of(path)
-        if UNKNOWN not in (first, found) and found != first:
-            raise ValueError(
-                f"the files of one array must be of one kind: {files[0]} is {first}, {path} is "
-                f"{found}"
-            ) from None
-
-
-def _refuse_key(path: str, key: str, found: str) -> NoReturn:
-    open_file(path).close()  # that it can't be opened says more
-    if found == NPY:
-        raise ValueError(f"{path}: is a .npy file, which holds one array: leave key={key!r} out")
-    raise NpyFormatError(
-        f"{path}: is neither a .npz archive nor an HDF5 file, which key={key!r} is for"
-    )
-
-
-def _new_shape(name: str, old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
-    """The option row_shape, with the -1 in it worked out."""
-    items, known = math.prod(old), math.prod(n for n in new if n >= 0)
-    if -1 in new and known and items % known == 0:
-        return tuple(items // known if n < 0 else n for n in new)
-    if -1 in new or items != known:
-        raise ValueError(
-            f"{name}: rows of shape {old}, {items:,} items, can't be reshaped to row_shape={new}"
-        )
-    return new
 
 
 def source(
@@ -335,9 +288,11 @@ def source(
 
     Raises:
         FileNotFoundError: a pattern or directory without files.
-        ValueError: an option's value; options that don't go together. When it is used: an option
-            that doesn't fit the files; a key that does not exist; a compressed member of an `.npz`;
-            a raw file whose size does not divide; a `row_shape` of another size.
+        ValueError: a pattern or directory in which a file of a set is missing
+            (`part-00001-of-00003.npy`), or files of two are; an option's value; options that don't
+            go together. When it is used: an option that doesn't fit the files; a key that does not
+            exist; a compressed member of an `.npz`; a raw file whose size does not divide; a
+            `row_shape` of another size.
         TypeError: not a path, a list of paths or an array. When it is used: Python objects, or a
             dtype that can't be cast.
         ImportError: when it is used: an HDF5 file without h5py (`pip install 'npyfast[hdf5]'`).
@@ -420,7 +375,10 @@ def _files(path: Any, options: _Options) -> tuple[str, ...]:
                     f"{os.fspath(item)}: is a directory, of which any file could be raw data: "
                     f"write a pattern, such as '{os.path.join(os.fspath(item), '*.bin')}'"
                 )
-    return tuple(expand_all(paths, npy_are_files=options.per_file is not None))
+    found = expand_all(paths, npy_are_files=options.per_file is not None)
+    if options.per_file is None:
+        check_sets(found, {os.fsdecode(os.fspath(item)) for item in paths})
+    return tuple(found)
 
 
 def as_source(leaf: Any) -> Source:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npyfast._backends import backend
+from npyfast._file_sets import check_sets
 from npyfast._pack import Progress, pack
 from npyfast._sizes import format_bytes, parse_bytes
 from npyfast._source import source
@@ -200,6 +201,8 @@ def _source(options: argparse.Namespace) -> Any:
     names = ("per_file", "key", "dtype", "shape", "offset", "cast", "scale", "shift", "row_shape")
     chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     paths = options.source
+    if len(paths) > 1 and options.per_file is None:
+        check_sets(paths, ())  # an unquoted pattern, which the shell has looked up
     return source(paths[0] if len(paths) == 1 else paths, **chosen)
 
 
