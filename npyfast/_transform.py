@@ -1,15 +1,24 @@
-"""The option `transform`: a Python function goes over each element, by one thread or several."""
+"""The option `transform`: a Python function goes over each element, by one thread or several.
+
+CPython raises KeyboardInterrupt in the main thread, and changes threads, where a Python function
+begins, after a call, and where a loop jumps back; nowhere else. So what was taken from the stream
+is kept where the next read finds it, and to count an element and to hand it over are the last
+steps, without a call between them: it has been counted and handed over, or it comes again.
+"""
 
 from __future__ import annotations
 
+import _thread
+import atexit
 import os
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from itertools import islice
+from queue import SimpleQueue
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from npyfast._backends import Counters, Stream
 from npyfast._nest import leaves
@@ -19,6 +28,13 @@ Transform = Callable[[Any], Any]
 # Elements that are made before the reader has come for them, for each thread: one that it works on,
 # and one that waits while an earlier one takes longer.
 _AHEAD = 2
+
+# After so many seconds a reader looks again whether what it waits for is still to come.
+_LOOK_AGAIN = 0.1
+
+# So many seconds the end of the interpreter waits for calls of the function. Python stops a thread
+# that is not at its end by then, which some C++ turns into the abortion of the process.
+_LAST_CALLS = 2.0
 
 
 def apply(transform: Transform, element: Any) -> Any:
@@ -31,85 +47,201 @@ def apply(transform: Transform, element: Any) -> Any:
 
 
 class Transformed:
-    """A stream of elements that a function has gone over, each when it is asked for."""
+    """A stream of elements that a function has gone over, each when it is asked for.
+
+    An error is raised in the place of its element. What is no Exception interrupts: the element has
+    not been handed over, and the function is called for it again.
+    """
 
     def __init__(self, stream: Stream, transform: Transform) -> None:
+        self.position = 0
         self._stream = stream
         self._transform = transform
+        self._interrupted: list[Any] = []  # elements
 
     def __iter__(self) -> Transformed:
         return self
 
     def __next__(self) -> Any:
-        return apply(self._transform, next(self._stream))
-
-    @property
-    def position(self) -> int:
-        return self._stream.position
+        taken: list[Any] = []
+        try:
+            if self._interrupted:
+                taken += self._interrupted[:1]
+                del self._interrupted[:1]
+            else:
+                taken.extend(islice(self._stream, 1))  # a call that leaves nothing behind
+            if taken:
+                made = apply(self._transform, taken[0])
+                self.position += 1
+                return made
+        except Exception:
+            self.position += 1
+            raise
+        except BaseException:
+            self._interrupted += taken
+            raise
+        raise StopIteration
 
     def close(self) -> None:
         self._stream.close()
+        self._interrupted = []
 
 
 class _Made(NamedTuple):
     """What has become of an element, and what there is to count of it."""
 
-    element: Any
+    element: Any = None
     error: BaseException | None = None  # raised in its place
+    items: int = 1  # 0 with an error: interrupted; and without one: the end of the stream
     batches: int = 0  # none if the stream itself failed
     rows: int = 0
     bytes: int = 0
 
 
-# Where an element will lie once it is made; None at the end of the stream.
-_Slot = Future[_Made | None]
+_END = _Made(items=0)
+
+
+class _Slot:
+    """Where an element will lie once it is made."""
+
+    __slots__ = ("asked_for", "begun", "done", "made", "taken")
+
+    def __init__(self, taken: list[Any]) -> None:
+        self.taken = taken  # from the stream: the element, if it is there
+        self.asked_for = self.begun = False
+        self.made: _Made | None = None
+        self.done = threading.Lock()  # held until it is made
+        self.done.acquire()
+
+
+class _Tasks:
+    """What a thread that waits for work knows. It leads neither to the function nor to a reader, so
+    that these can be collected; with them, its end comes."""
+
+    def __init__(self) -> None:
+        self.asked_for: SimpleQueue[tuple[_Work, _Slot] | None] = SimpleQueue()  # None: stop
+        self.taking = threading.Lock()
+
+    def run(self) -> None:
+        while self.make_one():
+            pass
+
+    def make_one(self) -> bool:
+        """Makes the next element that is asked for; False if there will be no other."""
+        with self.taking:
+            task = self.asked_for.get()
+            if task is None:
+                self.asked_for.put(None)  # for the next thread
+                return False
+            work, slot = task
+            if slot.begun or work.stopped:
+                return True
+            slot.begun = True
+            made = work.take(slot.taken)
+        if made is None:
+            made = work.transformed(slot.taken[0])
+        if made.items:
+            slot.taken.clear()
+        slot.made = made
+        slot.done.release()
+        # An error knows this frame by its traceback: it must not be found from here.
+        del task, slot, made
+        return True
 
 
 class _Work:
     """What the threads of an iteration share. It refers to nothing of the reader's, so that an
     iterator that nobody reads any more can be collected while they are at work."""
 
-    def __init__(self, stream: Stream, transform: Transform) -> None:
-        self.stream = stream
-        self.coming: deque[_Slot] = deque()  # in order; the reader adds and removes them
+    def __init__(self, stream: Stream, transform: Transform, threads: int) -> None:
+        self.coming: deque[_Slot] = deque()  # in order; the readers add and remove them
+        self.stopped = False
+        self.alone = False  # the readers have to make the elements themselves
+        self._stream = stream
         self._transform = transform
-        self._taking = threading.Lock()
+        self._most_threads = threads
+        self._threads: list[threading.Thread] = []
+        self._starting = threading.Lock()
+        self._tasks = _Tasks()
 
-    def make(self) -> None:
-        """Makes the first element that nobody has begun with."""
-        with self._taking:
-            # A copy, which takes no step of Python's in which the reader could change it.
-            for slot in self.coming.copy():
-                # False where it has been cancelled.
-                if not slot.running() and not slot.done() and slot.set_running_or_notify_cancel():
-                    break
-            else:
-                return
-            made: _Made | None
+    def first(self) -> _Slot:
+        """The element whose turn it is; sees to it that enough others are asked for."""
+        while len(self.coming) <= _AHEAD * self._most_threads:
+            self.coming.append(_Slot([]))
+        for slot in self.coming.copy():
+            if not slot.asked_for:
+                # Once more, after an interrupt here, does nothing.
+                self._tasks.asked_for.put((self, slot))
+                slot.asked_for = True
+        return self.coming[0]
+
+    def await_or_make(self, slot: _Slot) -> None:
+        """Returns when an element is made, or after a moment."""
+        if not self._threads and not self.alone:
             try:
-                made = _Made(next(self.stream), None, 1)
-            except StopIteration:
-                made = None
-            except BaseException as error:
-                made = _Made(None, error)
-        if made is not None and made.batches:
-            made = self._transformed(made.element)
-        slot.set_result(made)
-        # An error knows this frame by its traceback: it must not be found from here.
-        del slot, made
+                # A thread starts the others, because Ctrl-C would interrupt us in the middle of it,
+                # in Python-level locks of the module threading.
+                _thread.start_new_thread(self._start, ())
+            except RuntimeError:  # there is none to be had, or none any more
+                self.alone = True
+        if self.alone:
+            self._tasks.make_one()
+        elif slot.done.acquire(timeout=_LOOK_AGAIN):
+            slot.done.release()  # for others that wait
 
-    def _transformed(self, element: Any) -> _Made:
+    def _start(self) -> None:
+        _works.add(self)
+        with self._starting:
+            while not self.stopped and len(self._threads) < self._most_threads:
+                name = f"npyfast-transform_{len(self._threads)}"
+                # A daemon, so that a call that hangs doesn't keep the interpreter from ending.
+                thread = threading.Thread(target=self._tasks.run, name=name, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    break
+                self._threads.append(thread)
+            self.alone = not self._threads
+
+    def take(self, taken: list[Any]) -> _Made | None:
+        """Takes an element from the stream, if it is not there; what became of it if that fails."""
+        try:
+            if not taken:
+                taken.extend(islice(self._stream, 1))
+        except BaseException as error:
+            if self.alone and not isinstance(error, Exception):
+                raise  # Ctrl-C
+            return _Made(error=error)
+        return None if taken else _END
+
+    def transformed(self, element: Any) -> _Made:
+        """What the function makes of an element."""
         columns = list(leaves(element))
         rows = len(columns[0]) if columns else 0  # none of a structure without fields
-        count = (1, rows, sum(column.nbytes for column in columns))
+        count = (1, 1, rows, sum(column.nbytes for column in columns))
         before = _working_for()
         _this_thread.work = self
         try:
             return _Made(apply(self._transform, element), None, *count)
-        except BaseException as error:
+        except Exception as error:
             return _Made(None, error, *count)
+        except BaseException as error:
+            return _Made(error=error, items=0)
         finally:
             _this_thread.work = before
+
+    def stop(self) -> None:
+        """Lets the threads end after the calls that have begun."""
+        self.stopped = True
+        self._tasks.asked_for.put(None)
+        self._stream.close()
+
+    def join(self, end: float | None = None) -> None:
+        """Waits until the threads have ended, or time.monotonic() has come to `end`."""
+        with self._starting:
+            threads = self._threads.copy()
+        for thread in threads:
+            thread.join(None if end is None else max(0, end - time.monotonic()))
 
 
 _this_thread = threading.local()
@@ -132,10 +264,10 @@ class TransformedByThreads:
     """A stream of elements that several threads run a function on, ahead of the reader, who gets
     them in their order.
 
-    Few elements are made ahead, whatever the reader does. An error is raised in the place of its
-    element, and the stream goes on behind it. Several readers may share a stream. Once it has
-    ended, is closed, or is referred to by nobody, its threads end too. In a forked child, which has
-    none of them, it starts over where its reader was.
+    Few elements are made ahead, whatever the reader does. Errors and interrupts are as those of
+    Transformed. Several readers may share a stream. Once it has ended, is closed, or is referred to
+    by nobody, its threads end too. In a forked child, which has none of them, it starts over where
+    its reader was.
     """
 
     def __init__(
@@ -153,84 +285,73 @@ class TransformedByThreads:
         self._counters = counters
         self._closed = False
         self._work: _Work | None = None
-        self.start_over()
-        self._work = _Work(begin(0), transform)
-        counters.add(self)
+        self._work = self._working()
+        counters.streams.add(self)
         _streams.add(self)
 
     def start_over(self) -> None:
         """Forgets all threads and all that they have made."""
-        self._reading = threading.Lock()
         self._work = None
-        self._executor: ThreadPoolExecutor | None = None
-        self._asked_for = self._given_out = 0  # elements of this work
 
     def __iter__(self) -> TransformedByThreads:
         return self
 
     def __next__(self) -> Any:
         begin = time.perf_counter_ns()
+        wait_ns = 0
         if self._work is not None and _working_for() is self._work:
             # It would wait for itself.
             raise RuntimeError("a transform can't read the iterator that it is run for")
-        with self._reading:
-            if self._closed:
-                raise StopIteration
-            ready = self._is_ready()
-            coming = self._make_ahead()
-            try:
-                made = coming[0].result()  # which stays there if the wait is interrupted
-            except CancelledError:
-                made = None
-            if made is None or self._closed:
+        while not self._closed:
+            work = self._working()
+            slot = work.first()
+            made = slot.made
+            if made is None:
+                self._await_or_make(work, slot)
+                wait_ns = time.perf_counter_ns() - begin
+                continue
+            if made is _END:
                 self.close()
-                raise StopIteration
-            coming.popleft()
-            self._given_out += 1
-            self.progress.position += made.batches
-            self._counters.count(made, 0 if ready else time.perf_counter_ns() - begin)
-            # Now, so that the threads have work while the reader has.
-            self._make_ahead()
-            del coming
-        if made.error is None:
-            return made.element
-        try:
-            raise made.error
-        finally:
-            del made  # the error's traceback has this frame
-
-    def _is_ready(self) -> bool:
-        """Whether the next element is there before the reader has come for it."""
-        return self._work is not None and any(slot.done() for slot in [*self._work.coming][:1])
-
-    def _make_ahead(self) -> deque[_Slot]:
-        """The coming elements, of which it sees to it that enough are in the making."""
-        if self._work is None:
-            self._work = _Work(self._begin(self.position), self._transform)
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(self._threads, "npyfast-transform")
-        coming = self._work.coming
-        while len(coming) < _AHEAD * self._threads:
-            coming.append(Future())
-        # By their numbers, as Ctrl-C may have come in between; a call too many does nothing.
-        while self._asked_for < self._given_out + len(coming):
-            if not self._ask_for_one():
                 break
-        return coming
+            again = None if made.items else _Slot(slot.taken)
+            # No call from here on.
+            if self._work is not work or work.coming[0] is not slot:
+                continue  # another reader was faster
+            if again is not None:
+                work.coming[0] = again
+            else:
+                del work.coming[0]
+            counters = self._counters
+            counters.batches += made.batches
+            counters.rows += made.rows
+            counters.bytes += made.bytes
+            counters.waits += wait_ns > 0
+            counters.wait_ns += wait_ns
+            self.progress.position += made.items
+            if made.error is None:
+                return made.element
+            try:
+                raise made.error
+            finally:
+                del made, slot  # the error's traceback has this frame
+        raise StopIteration
 
-    def _ask_for_one(self) -> bool:
-        """Whether a thread will make one; if not, it is made."""
-        assert self._executor is not None
-        assert self._work is not None
+    def _working(self) -> _Work:
+        """The work that is done for the readers now."""
+        while self._work is None or self._work.stopped:
+            position = self.progress.position
+            work = _Work(self._begin(position), self._transform, self._threads)
+            if self.progress.position == position:
+                self._work = work
+        return self._work
+
+    def _await_or_make(self, work: _Work, slot: _Slot) -> None:
         try:
-            self._executor.submit(self._work.make)
-        except RuntimeError:
-            # No thread can be started, or none any more because the interpreter ends.
-            self._work.make()
-            return False
-        finally:
-            self._asked_for += 1
-        return True
+            work.await_or_make(slot)
+        except BaseException:
+            if work.alone:
+                self._work = None  # what was being made is nowhere
+            raise
 
     @property
     def position(self) -> int:
@@ -238,31 +359,26 @@ class TransformedByThreads:
 
     def ready(self) -> int:
         """The elements that lie ready."""
-        if self._closed or self._work is None:
+        work = self._work
+        if self._closed or work is None:
             return 0
-        done = [slot for slot in self._work.coming.copy() if slot.done() and not slot.cancelled()]
-        return sum(slot.result() is not None for slot in done)
+        return sum(slot.made.items for slot in work.coming.copy() if slot.made is not None)
 
     def close(self) -> None:
         """Ends the iteration, and waits for the calls of the function that have begun."""
-        self._stop(wait=True)
+        work = self._stop()
+        if work is not None and work is not _working_for():
+            work.join()
 
-    def _stop(self, wait: bool) -> None:
+    def _stop(self) -> _Work | None:
         self._closed = True
-        executor, work = self._executor, self._work
-        if work is None:
-            return
-        work.stream.close()
-        if executor is not None:
-            executor.shutdown(wait=False, cancel_futures=True)
-            for slot in work.coming.copy():
-                slot.cancel()  # has no effect on those that a thread has begun with
-            if wait:
-                executor.shutdown()
+        if self._work is not None:
+            self._work.stop()
+        return self._work
 
     def __del__(self) -> None:
         # Without waiting: it may be one of the threads that collects garbage.
-        self._stop(wait=False)
+        self._stop()
 
 
 class DeliveredCounters:
@@ -270,45 +386,57 @@ class DeliveredCounters:
 
     def __init__(self, taken: Counters) -> None:
         self.taken = taken  # by threads, perhaps for nobody
-        self._streams: weakref.WeakSet[TransformedByThreads] = weakref.WeakSet()
-        self._batches = self._rows = self._bytes = self._waits = self._wait_ns = 0
-        self.start_over()
-
-    def start_over(self) -> None:
-        """Forgets who is counting."""
-        self._counting = threading.Lock()
-
-    def add(self, stream: TransformedByThreads) -> None:
-        """Counts what lies ready in a stream as well."""
-        with self._counting:
-            self._streams.add(stream)
-
-    def count(self, made: _Made, wait_ns: int) -> None:
-        """Counts an element for which its reader has waited so long."""
-        with self._counting:
-            self._batches += made.batches
-            self._rows += made.rows
-            self._bytes += made.bytes
-            self._waits += wait_ns > 0
-            self._wait_ns += wait_ns
+        self.streams: _Living[TransformedByThreads] = _Living()  # that elements may lie ready in
+        self.batches = self.rows = self.bytes = self.waits = self.wait_ns = 0
 
     def counters(self) -> tuple[int, ...]:
         *_, needed_bytes, read_bytes = self.taken.counters()
-        with self._counting:
-            ahead = sum(stream.ready() for stream in self._streams)
-            counted = (self._batches, self._rows, self._bytes, self._waits, self._wait_ns)
+        ahead = sum(stream.ready() for stream in self.streams)
+        counted = (self.batches, self.rows, self.bytes, self.waits, self.wait_ns)
         return *counted, ahead, needed_bytes, read_bytes
 
 
-_streams: weakref.WeakSet[TransformedByThreads] = weakref.WeakSet()
+_T = TypeVar("_T")
+
+
+class _Living(Generic[_T]):
+    """Objects, for as long as they live. Unlike in a WeakSet, each change is a single step, which
+    no other thread can see half done."""
+
+    def __init__(self) -> None:
+        self._references: set[weakref.ref[_T]] = set()
+
+    def add(self, one: _T) -> None:
+        self._references.add(weakref.ref(one, self._references.discard))
+
+    def __iter__(self) -> Iterator[_T]:
+        for reference in self._references.copy():
+            one = reference()
+            if one is not None:
+                yield one
+
+
+_streams: _Living[TransformedByThreads] = _Living()
+_works: _Living[_Work] = _Living()  # that threads work for
 
 
 def _start_over() -> None:
     """In a forked child: no thread is left, and locks may be held by those that are gone."""
     for stream in _streams:
-        stream._counters.start_over()
         stream.start_over()
+    _works.__init__()  # type: ignore[misc]
 
 
+def _end() -> None:
+    """Before the interpreter ends: with it ends what threads can do safely."""
+    works = list(_works)
+    for work in works:
+        work.stop()
+    end = time.monotonic() + _LAST_CALLS
+    for work in works:
+        work.join(end)
+
+
+atexit.register(_end)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_over)

@@ -86,6 +86,7 @@ class PyStream {
 
   // A new reference, or null: with an error set, or at the end without.
   PyObject* Next() {
+    if (interrupted_) return CallPack(std::exchange(interrupted_, py::object())).release().ptr();
     Batch batch;
     BatchStream::Result result = stream_->TryNext(&batch);
     while (result == BatchStream::Result::kNotYet) {
@@ -99,8 +100,11 @@ class PyStream {
     return result == BatchStream::Result::kEnd ? nullptr : Pack(batch).release().ptr();
   }
 
-  void Close() { stream_->Close(); }
-  int64_t position() const { return stream_->position(); }
+  void Close() {
+    interrupted_ = py::object();
+    stream_->Close();
+  }
+  int64_t position() const { return stream_->position() - (interrupted_ ? 1 : 0); }
   int64_t items() const { return stream_->maker().items(); }
 
  private:
@@ -124,7 +128,9 @@ class PyStream {
     return pack_.is_none() ? py::object(std::move(arrays)) : CallPack(arrays);
   }
 
-  py::object CallPack(const py::tuple& arrays) {
+  // Where what is no Exception comes in between, as KeyboardInterrupt may, nothing has been handed
+  // over: the next call begins with the same arrays.
+  py::object CallPack(const py::object& arrays) {
     PyObject* made = nullptr;
     try {
       // With no objects of C++ in between, whose destructors would run without the GIL.
@@ -132,11 +138,15 @@ class PyStream {
     } catch (...) {
       WaitForTheEnd();
     }
-    if (made == nullptr) throw py::error_already_set();
+    if (made == nullptr) {
+      if (PyErr_ExceptionMatches(PyExc_Exception) == 0) interrupted_ = arrays;
+      throw py::error_already_set();
+    }
     return py::reinterpret_steal<py::object>(made);
   }
 
   py::object pack_;
+  py::object interrupted_;  // arrays that pack_ was called with, or null
   py::object list_;
   std::vector<py::object> owners_;
   std::vector<ColumnSpec> columns_;

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -225,32 +224,14 @@ def can_read(rows: AnyRows) -> bool:
 
 
 class Statistics:
-    """What streams count together."""
+    """What streams count together, without a call in between: nobody sees a count half done."""
 
     def __init__(self) -> None:
-        self._lock, self._process = threading.Lock(), os.getpid()
-        self._batches = self._rows = self._bytes = self._waits = self._wait_ns = 0
-
-    def _counting(self) -> threading.Lock:
-        if self._process != os.getpid():
-            # A forked child: a thread of the parent may have held it.
-            self._lock, self._process = threading.Lock(), os.getpid()
-        return self._lock
+        self.batches = self.rows = self.bytes = self.waits = self.wait_ns = 0
 
     def counters(self) -> tuple[int, ...]:
-        with self._counting():
-            counted = (self._batches, self._rows, self._bytes, self._waits, self._wait_ns)
         # Nothing is made ahead, and nothing read but by the copy itself.
-        return *counted, 0, 0, 0
-
-    def count(self, item: Item, wait_ns: int) -> None:
-        """Counts an item for which its reader has waited so long."""
-        with self._counting():
-            self._batches += item.batches
-            self._rows += item.rows
-            self._bytes += item.bytes
-            self._waits += 1
-            self._wait_ns += wait_ns
+        return self.batches, self.rows, self.bytes, self.waits, self.wait_ns, 0, 0, 0
 
 
 def statistics() -> Statistics:
@@ -267,28 +248,132 @@ class Item(NamedTuple):
     bytes: int
 
 
-class Stream:
-    """The batches of a run, each made when it is asked for."""
+class Place(NamedTuple):
+    """Where an item begins, and how many batches it may have."""
 
-    def __init__(self, items: Iterator[Item], statistics: Statistics) -> None:
-        self._items = items
-        self._statistics = statistics
-        self._reading = threading.Lock()  # several threads may share a stream
+    epoch: int
+    batch: int
+    size: int
+
+
+class Stream:
+    """The batches of a run, each made when it is asked for.
+
+    An error is raised in the place of its item; of several batches, those that can be made come one
+    by one. What is no Exception interrupts: the item has not been handed over, and comes again. As
+    in _transform.py, the last steps are without a call, and so those that take a place.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[RowNumbers, int], Item],
+        plan: Plan,
+        run: Run,
+        group: int,
+        statistics: Statistics,
+    ) -> None:
         self.position = 0
+        self._make = make
+        self._plan = plan
+        self._run = run
+        self._group = group
+        self._statistics = statistics
+        # The first items grow up to a group.
+        self._next = self._place(run.start_epoch, run.start_batch, 1)
+        self._before: list[Place] = []  # places that come before the next one
+        self._known = (-1, 0, np.empty((0, 0), np.int64))  # epoch, batch; rows from there on
 
     def __iter__(self) -> Stream:
         return self
 
     def __next__(self) -> Any:
         begin = time.perf_counter_ns()
-        with self._reading:
-            item = next(self._items)
+        taken: list[Place] = []
+        try:
+            while self._take(taken):
+                try:
+                    item = self._item(taken[0])
+                except Exception:
+                    alone = self._alone(taken[0])
+                    if not alone:
+                        raise
+                    self._before = alone + self._before
+                    taken.clear()
+                    continue
+                wait_ns = time.perf_counter_ns() - begin
+                counted = self._statistics
+                counted.batches += item.batches
+                counted.rows += item.rows
+                counted.bytes += item.bytes
+                counted.waits += 1
+                counted.wait_ns += wait_ns
+                self.position += 1
+                return item.element
+        except Exception:
             self.position += 1
-        self._statistics.count(item, time.perf_counter_ns() - begin)
-        return item.element
+            raise
+        except BaseException:
+            self._before = taken + self._before
+            raise
+        raise StopIteration
 
     def close(self) -> None:
-        self._items = iter(())
+        self._next = None
+        self._before = []
+
+    def _place(self, epoch: int, batch: int, size: int) -> Place | None:
+        """What begins there, or in the next epoch; None at the end of the run."""
+        plan, run = self._plan, self._run
+        if batch >= plan.batches:
+            epoch, batch, size = epoch + 1, 0, self._group
+        ended = 0 <= run.epochs <= epoch - run.start_epoch
+        return None if ended or plan.batches == 0 else Place(epoch, batch, size)
+
+    def _batches(self, place: Place) -> int:
+        """A short last batch is never part of a group."""
+        return max(1, min(place.size, self._plan.full_batches - place.batch))
+
+    def _take(self, taken: list[Place]) -> bool:
+        """Adds the place that comes next; False if there is none."""
+        while not self._before:
+            place = self._next
+            if place is None:
+                return False
+            behind = place.batch + self._batches(place)
+            following = self._place(place.epoch, behind, min(2 * place.size, self._group))
+            if self._next is place:  # and no other reader was faster
+                self._next = following
+                taken += [place]
+                return True
+        taken += self._before[:1]
+        del self._before[:1]
+        return True
+
+    def _alone(self, place: Place) -> list[Place]:
+        """The batches of an item of several, each by itself."""
+        batches = self._batches(place)
+        each = [Place(place.epoch, place.batch + i, 1) for i in range(batches)]
+        return each if batches > 1 else []
+
+    def _item(self, place: Place) -> Item:
+        batches = self._batches(place)
+        return self._make(self._rows(place, batches), batches)
+
+    def _rows(self, place: Place, batches: int) -> RowNumbers:
+        plan = self._plan
+        epoch, first, rows = self._known
+        begin = place.batch - first
+        if epoch != place.epoch or begin < 0 or begin + batches > len(rows):
+            # The order costs some 80 us whatever it is asked for: it is asked for many at once.
+            some = min(_ROWS_AT_ONCE // plan.batch_size, plan.full_batches - place.batch)
+            many = max(some, batches)
+            rows = plan.rows(place.epoch, place.batch, many).reshape(many, -1)
+            self._known = (place.epoch, place.batch, rows)
+            begin = 0
+        return rows[begin : begin + batches].reshape(-1)
+
+
+_ROWS_AT_ONCE = 4096
 
 
 def stream(
@@ -305,7 +390,7 @@ def stream(
 ) -> Stream:
     """The batches of a run; see npyfast._backends.Backend."""
 
-    def item(rows: RowNumbers, batches: int) -> Item:
+    def make(rows: RowNumbers, batches: int) -> Item:
         taken = [leaf.take(rows, threads) for leaf in leaf_rows]
         flat = taken if records else [column for leaf in taken for column in leaves(split(leaf))]
         if group > 1:
@@ -315,28 +400,4 @@ def stream(
         only = flat[0] if len(flat) == 1 else tuple(flat)
         return Item(only if pack is None else pack(*flat), batches, len(rows), size)
 
-    items = (item(rows, batches) for rows, batches in _items(plan, run, group))
-    return Stream(items, statistics)
-
-
-# The order in NumPy costs some 80 us whatever it is asked for: it is asked for many rows at once.
-_ROWS_AT_ONCE = 4096
-
-
-def _items(plan: Plan, run: Run, group: int) -> Iterator[tuple[RowNumbers, int]]:
-    """The rows of each item of a run, and of how many batches they are."""
-    epoch, batch = run.start_epoch, run.start_batch
-    size = 1  # of the next item; the first ones grow up to a group
-    while plan.batches and (run.epochs < 0 or epoch < run.start_epoch + run.epochs):
-        while batch < plan.full_batches:
-            at_once = max(size, _ROWS_AT_ONCE // (group * plan.batch_size) * group)
-            batches = min(at_once if size == group else size, plan.full_batches - batch)
-            rows = plan.rows(epoch, batch, batches).reshape(batches, plan.batch_size)
-            for first in range(0, batches, size):
-                item = rows[first : first + size]
-                yield item.reshape(-1), len(item)
-            batch += batches
-            size = min(2 * size, group)
-        if batch < plan.batches:  # a short last batch is never part of a group
-            yield plan.rows(epoch, batch), 1
-        epoch, batch, size = epoch + 1, 0, group
+    return Stream(make, plan, run, group, statistics)
