@@ -17,6 +17,7 @@ from npyfast._engines.tensors import (
     finished,
     import_tensorflow,
     is_bfloat16,
+    map_by_reader,
     signature,
     static_rows,
     tensor_type,
@@ -177,6 +178,30 @@ def _returned_type(array: AnyArray) -> tf.DType:
         ) from None
 
 
+def _of_cardinality(made: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    """The same dataset, which knows how many elements it has.
+
+    Where some are errors, whoever drops them gets fewer. assert_cardinality() would raise at the
+    end then, each time it is asked again, and ignore_errors() would ask for ever. So numbers cut
+    off a dataset that is said to be endless: an error uses one up as well.
+    """
+    tf = import_tensorflow()
+    endless = tf.data.INFINITE_CARDINALITY
+    made = made.apply(tf.data.experimental.assert_cardinality(endless))
+    if count == endless:
+        return made
+    numbered = tf.data.Dataset.zip((tf.data.Dataset.range(count), made))
+    spec = made.element_spec
+    flat = tf.nest.flatten(spec)
+    # No call at all: TensorFlow sees that the function only picks arguments.
+    without = tf.function(
+        lambda number, *columns: columns,
+        input_signature=[tf.TensorSpec((), tf.int64), *flat],
+        autograph=False,
+    ).get_concrete_function()
+    return map_by_reader(numbered, without, spec)
+
+
 def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:
     """The batches as a dataset; see npyfast._engines.Engine."""
     tf = import_tensorflow()
@@ -185,7 +210,6 @@ def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:
     output = spec if group == 1 else _grouped(spec)
     begin = _generator(batching, group, spec)
     made = tf.data.Dataset.from_generator(begin, output_signature=output)
-    made = counted(made, batching.statistics)
     if group > 1:
 
         def batches_of(*group: Any) -> Any:
@@ -194,7 +218,7 @@ def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:
 
         # unbatch() would do the same, and takes twice as long for all but the smallest batches.
         made = made.prefetch(1).flat_map(batches_of)
-    made = made.apply(tf.data.experimental.assert_cardinality(cardinality(batching)))
+    made = counted(_of_cardinality(made, cardinality(batching)), batching.statistics)
     if prefetch is None:
         # What is grouped has been prefetched.
         prefetch = 2 if group == 1 else 0

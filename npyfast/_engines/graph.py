@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
-import inspect
 import os
 import secrets
 import weakref
@@ -24,6 +23,7 @@ from npyfast._engines.tensors import (
     counted,
     finished,
     import_tensorflow,
+    map_by_reader,
     signature,
     tensor_type,
 )
@@ -257,35 +257,8 @@ def _map_batches(indexes: tf.data.Dataset, batching: Batching, stride: int) -> t
     function = tf.function(
         batch, input_signature=[tf.TensorSpec((), tf.int64)], autograph=False
     ).get_concrete_function()
-    # Dataset.map() would run each call on TensorFlow's pool of threads, or on several of them, and
-    # wait: many times what the op takes to hand over a batch that lies ready. The op's function is
-    # run by the thread that wants the batch.
-    here = {"force_synchronous": True} if _has_force_synchronous() else {}
-    variant = tf.raw_ops.MapDataset(
-        input_dataset=tf.data.experimental.to_variant(indexes),
-        other_arguments=function.captured_inputs,
-        f=function,
-        output_types=[leaf.dtype for leaf in flat_specs],
-        output_shapes=[leaf.shape for leaf in flat_specs],
-        use_inter_op_parallelism=False,
-        preserve_cardinality=True,
-        **here,
-    )
-    made = tf.data.experimental.from_variant(variant, spec)
-    made._npyfast_function = function  # alive as long as the dataset
-    made = counted(made, statistics)
-    if not here:  # TensorFlow 2.16
-        options = tf.data.Options()
-        options.experimental_optimization.map_parallelization = False
-        made = made.with_options(options)
-    return made
-
-
-@functools.cache
-def _has_force_synchronous() -> bool:
-    return (
-        "force_synchronous" in inspect.signature(import_tensorflow().raw_ops.MapDataset).parameters
-    )
+    made = map_by_reader(indexes, function, spec)
+    return counted(made, statistics)
 
 
 def _attributes(batching: Batching, stride: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,6 +79,38 @@ def cardinality(batching: Batching) -> int:
     """What `Dataset.cardinality()` is to say."""
     count = batching.run.batches(batching.plan)
     return int(import_tensorflow().data.INFINITE_CARDINALITY) if count < 0 else count
+
+
+def map_by_reader(source: tf.data.Dataset, function: Any, spec: Nest) -> tf.data.Dataset:
+    """A dataset of what a concrete function makes of the elements of another one: as many, of this
+    element_spec.
+
+    Dataset.map() would run each call on TensorFlow's pool of threads, or on several of them, and
+    wait: many times what it takes to hand over a batch that lies ready. Here it is run by the
+    thread that wants the batch.
+    """
+    tf = import_tensorflow()
+    # TensorFlow 2.16 has an option instead.
+    known = inspect.signature(tf.raw_ops.MapDataset).parameters
+    here = {"force_synchronous": True} if "force_synchronous" in known else {}
+    flat = tf.nest.flatten(spec)
+    variant = tf.raw_ops.MapDataset(
+        input_dataset=tf.data.experimental.to_variant(source),
+        other_arguments=function.captured_inputs,
+        f=function,
+        output_types=[leaf.dtype for leaf in flat],
+        output_shapes=[leaf.shape for leaf in flat],
+        use_inter_op_parallelism=False,
+        preserve_cardinality=True,
+        **here,
+    )
+    made = tf.data.experimental.from_variant(variant, spec)
+    made._npyfast_function = function  # alive as long as the dataset
+    if not here:
+        options = tf.data.Options()
+        options.experimental_optimization.map_parallelization = False
+        made = made.with_options(options)
+    return made
 
 
 def counted(made: tf.data.Dataset, counters: Counters) -> tf.data.Dataset:
