@@ -16,6 +16,7 @@ from npyfast._batches import Batches, batches
 from npyfast._dataset import dataset
 from npyfast._errors import NpyFormatError
 from npyfast._header import Header
+from npyfast._iterator import BatchIterator
 from npyfast._pack import pack
 from npyfast._row_selection import RowSelection
 from npyfast._rows import Rows
@@ -28,6 +29,7 @@ from npyfast._statistics import Statistics, statistics
 __version__ = "0.1.0"
 
 __all__ = [
+    "BatchIterator",
     "Batches",
     "BlockShuffle",
     "Header",

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator
+import weakref
 from dataclasses import dataclass, replace
 from typing import Any
 
 from npyfast import _plan
 from npyfast._backends import Backend, Counters, Rows, Stream, backend_for
 from npyfast._fields import columns
+from npyfast._iterator import BatchIterator, Passes, StreamIterator
 from npyfast._memory import memory_limit
 from npyfast._nest import Nest, map_nest, packer
 from npyfast._plan import Plan, Run
 from npyfast._shuffle import BlockShuffle, Shuffle, block_sizes, check_shuffle
 from npyfast._source import open_nest
+from npyfast._state import Values, described
 from npyfast._statistics import Statistics, of_counters
-from npyfast._transform import (
-    DeliveredCounters,
-    Progress,
-    Transform,
-    Transformed,
-    TransformedByThreads,
-)
+from npyfast._transform import DeliveredCounters, Transform, Transformed, TransformedByThreads
 
 
 @dataclass(frozen=True)
@@ -51,17 +48,33 @@ class Batching:
         """The elements of one iteration."""
         counters = self.statistics
         if self.transform is None or not transformed:
-            return self._stream(run, group, counters)
+            untouched: Stream = self._stream(run, group, counters)
+            return untouched
         if not isinstance(counters, DeliveredCounters):
             return Transformed(self._stream(run, group, counters), self.transform)
         taken = counters.taken
 
         def begin(position: int) -> Stream:
-            return self._stream(run.after(self.plan, position), group, taken)
+            made: Stream = self._stream(run.after(self.plan, position), group, taken)
+            return made
 
         return TransformedByThreads(begin, self.transform, self.transform_threads, counters)
 
-    def _stream(self, run: Run, group: int, counters: Counters) -> Stream:
+    def iterator(self, passes: Passes, run: Run) -> BatchIterator:
+        """An iterator over the elements of one iteration, for users."""
+        kind = self.backend.ITERATOR
+        if kind is None or self.transform is not None:
+            return StreamIterator(passes, self.stream, run)
+        made: BatchIterator = self._stream(run, 1, self.statistics, kind=kind)
+        made._passes = passes
+        return made
+
+    @functools.cached_property
+    def values(self) -> Values:
+        """All that decides which rows come where."""
+        return described(self.plan, self.leaves)
+
+    def _stream(self, run: Run, group: int, counters: Counters, **kind: Any) -> Any:
         return self.backend.stream(
             self.leaves,
             self.plan,
@@ -71,6 +84,7 @@ class Batching:
             readahead=self.readahead,
             statistics=counters,
             pack=packer(self.structure),
+            **kind,
         )
 
 
@@ -143,38 +157,41 @@ class Batches:
     """An iterable of batches; made by `npyfast.batches`.
 
     The k-th iteration of it is epoch `start_epoch + k`; with an explicit `epochs`, each iteration
-    is the same. `len()` is the number of batches of one iteration.
+    is the same. `len()` is the number of batches of one iteration. An iterator is a
+    `BatchIterator`: it knows its place, which can be saved and restored.
     """
 
     def __init__(self, batching: Batching) -> None:
         self._batching = batching
-        self._iterations = 0
-        self._run = batching.run
-        self._delivered: Stream | Progress = Progress()  # in the newest iteration
-
-    def __iter__(self) -> Iterator[Any]:
-        self._run = self._batching.run_of(self._iterations)
-        self._iterations += 1
-        stream = self._batching.stream(self._run)
+        self._passes = Passes(
+            batching.plan, batching.run, batching.endless_epochs, lambda: batching.values
+        )
         # An iterator that the caller lets go of must not live on here, threads and all.
-        self._delivered = stream.progress if isinstance(stream, TransformedByThreads) else stream
-        return stream
+        self._iterators: weakref.WeakSet[BatchIterator] = weakref.WeakSet()
+        self._closed = False
+
+    def __iter__(self) -> BatchIterator:
+        if self._closed:
+            raise ValueError("the batches were closed")
+        run = self._batching.run_of(self._passes.iterations)
+        iterator = self._batching.iterator(self._passes, run)
+        self._passes.iterations += 1
+        self._iterators.add(iterator)
+        return iterator
+
+    def close(self) -> None:
+        """Ends all iterators, and with them what is read and made ahead. There will be no others:
+        iterating again raises ValueError."""
+        self._closed = True
+        for iterator in list(self._iterators):
+            iterator.close()
 
     def __len__(self) -> int:
         """Batches of one iteration. Raises TypeError for an endless one."""
-        count = self._run.batches(self._batching.plan)
+        count = self._batching.run.batches(self._batching.plan)
         if count < 0:
             raise TypeError("batches with epochs=-1 are endless: they have no len()")
         return count
-
-    @property
-    def position(self) -> tuple[int, int]:
-        """The epoch, and the batch in it, that comes next in the newest iteration.
-
-        Given as `start_epoch` and `start_batch` (with the same seed, and an explicit `epochs`) they
-        go on exactly there.
-        """
-        return self._run.place(self._batching.plan, self._delivered.position)
 
     @property
     def statistics(self) -> Statistics:
@@ -196,9 +213,9 @@ class Batches:
                 f" in blocks of {plan.blocks.block_rows:,} and windows of "
                 f"{plan.blocks.window_rows:,} rows"
             )
-        passes = "endless passes of " if self._run.epochs < 0 else ""
-        if self._run.epochs > 1:
-            passes = f"{self._run.epochs} passes of "
+        passes = "endless passes of " if self._batching.run.epochs < 0 else ""
+        if self._batching.run.epochs > 1:
+            passes = f"{self._batching.run.epochs} passes of "
         worker = ""
         if plan.shard_count > 1:
             worker = f", worker {plan.shard_index} of {plan.shard_count}"
@@ -271,7 +288,8 @@ def batches(
             rest by rows. Never changes results.
 
     Returns:
-        `Batches`: iterable, with `len()`, `position` and `statistics`. Each element has the nest of
+        `Batches`: iterable, with `len()`, `close()` and `statistics`; its iterators have
+        `position`, `get_state()` and `set_state()`. Each element has the nest of
         `source`, each array the shape `(batch, *row_shape)`, in native byte order. A structured
         dtype gives a dict of its fields. The arrays are the caller's to keep and to write.
 

@@ -176,6 +176,13 @@ void RegisterArray(py::module_& m) {
            })
       .def_property_readonly("dtype",
                              [](const PyArrayRows& self) { return ToNumpy(self.array->dtype()); })
+      .def_property_readonly("rows_of_shards",
+                             [](const PyArrayRows& self) {
+                               std::vector<int64_t> rows;
+                               for (const Shard& shard : self.array->shards())
+                                 rows.push_back(shard.rows);
+                               return rows;
+                             })
       .def_property_readonly("shards",
                              [](const PyArrayRows& self) { return self.array->shards().size(); });
 

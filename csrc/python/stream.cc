@@ -62,17 +62,17 @@ std::unique_ptr<PyPlan> MakePlan(int64_t start, int64_t step, int64_t size,
 class PyStream {
  public:
   PyStream(const std::vector<const PyGather*>& leaves, const PyPlan& plan,
-           const BatchMaker::Run& run, BatchStream::Options options, py::object pack)
-      : pack_(std::move(pack)), list_(plan.list), grouped_(run.group > 1) {
+           const BatchMaker::Run& run, const BatchStream::Options& options, py::object pack)
+      : pack_(std::move(pack)), list_(plan.list), grouped_(run.group > 1), options_(options) {
     std::vector<std::shared_ptr<const Gather>> gathers;
     for (const PyGather* leaf : leaves) {
       gathers.push_back(leaf->gather);
       columns_.insert(columns_.end(), leaf->columns.begin(), leaf->columns.end());
       owners_.push_back(leaf->owner);
     }
-    if (options.threads == 0) options.threads = UsualThreads(gathers);
+    if (options_.threads == 0) options_.threads = UsualThreads(gathers);
     auto maker = std::make_shared<BatchMaker>(std::move(gathers), plan.plan, run);
-    stream_ = std::make_unique<BatchStream>(std::move(maker), options);
+    stream_ = std::make_shared<BatchStream>(std::move(maker), options_);
   }
 
   ~PyStream() {
@@ -91,8 +91,9 @@ class PyStream {
     BatchStream::Result result = stream_->TryNext(&batch);
     while (result == BatchStream::Result::kNotYet) {
       {
+        const std::shared_ptr<BatchStream> stream = stream_;  // Restart() may replace it meanwhile
         const GilReleased released;
-        result = stream_->Next(&batch, kSignalCheck);
+        result = stream->Next(&batch, kSignalCheck);
       }
       if (result == BatchStream::Result::kNotYet && PyErr_CheckSignals() != 0)
         throw py::error_already_set();
@@ -106,6 +107,18 @@ class PyStream {
   }
   int64_t position() const { return stream_->position() - (interrupted_ ? 1 : 0); }
   int64_t items() const { return stream_->maker().items(); }
+  const BatchMaker::Run& run() const { return stream_->maker().run(); }
+
+  // Goes on with another run of the same plan, whatever came before; closed or not.
+  void Restart(const BatchMaker::Run& run) {
+    const BatchMaker& before = stream_->maker();
+    auto maker = std::make_shared<BatchMaker>(before.leaves(), before.plan(), run);
+    auto stream = std::make_shared<BatchStream>(std::move(maker), options_);
+    stream_.swap(stream);
+    interrupted_ = py::object();
+    const GilReleased released;  // as in the destructor
+    stream = nullptr;
+  }
 
  private:
   // The batch in the nest that the user gave: the only array itself, a flat tuple, or what pack()
@@ -151,12 +164,17 @@ class PyStream {
   std::vector<py::object> owners_;
   std::vector<ColumnSpec> columns_;
   const bool grouped_;
-  std::unique_ptr<BatchStream> stream_;
+  BatchStream::Options options_;
+  std::shared_ptr<BatchStream> stream_;  // never null
 };
 
 PyObject* IterNext(PyObject* self) {
   try {
-    return py::handle(self).cast<PyStream&>().Next();
+    // Without the look-ups of a cast, which take longer for types that are derived in Python.
+    auto* instance = reinterpret_cast<py::detail::instance*>(self);
+    auto* stream = static_cast<PyStream*>(instance->get_value_and_holder().value_ptr());
+    if (stream == nullptr) throw py::type_error("the stream has not been initialized");
+    return stream->Next();
   } catch (...) {
     SetPythonError(std::current_exception());
     return nullptr;
@@ -201,6 +219,17 @@ void RegisterStream(py::module_& m) {
            py::arg("start_batch"), py::arg("epochs"), py::arg("group"), py::arg("threads"),
            py::arg("readahead"), py::arg("statistics").none(false), py::arg("pack"))
       .def("close", &PyStream::Close)
+      .def(
+          "restart",
+          [](PyStream& self, uint64_t start_epoch, int64_t start_batch, int64_t epochs) {
+            self.Restart({start_epoch, start_batch, epochs, self.run().group});
+          },
+          py::kw_only(), py::arg("start_epoch"), py::arg("start_batch"), py::arg("epochs"))
+      .def_property_readonly("run",
+                             [](const PyStream& self) {
+                               const BatchMaker::Run& run = self.run();
+                               return py::make_tuple(run.start_epoch, run.start_batch, run.epochs);
+                             })
       .def_property_readonly("position", &PyStream::position)
       .def_property_readonly("items", &PyStream::items);
 }

@@ -29,6 +29,9 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
 
+    def parts(self) -> Sequence[tuple[str | bytes, int]]:
+        """The paths of the files, in their order, and how many rows each has; or nothing."""
+
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         """The listed rows (negative ones from the end) as a fresh array; structures stay whole.
 
@@ -63,6 +66,9 @@ class Backend(Protocol):
     """What a backend module offers."""
 
     NAME: str
+    # A BatchIterator that is one of its streams, and loses no time between them, if it has one: the
+    # `kind` of stream().
+    ITERATOR: type | None
 
     def read_header(self, path: str) -> Header: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from npyfast._cast import Cast
@@ -17,16 +18,19 @@ class Converted:
 
     def __init__(self, rows: Rows, cast: Cast | None, row_shape: tuple[int, ...] | None) -> None:
         self._rows = rows
-        self._cast = cast
+        self.cast = cast
         self.dtype = rows.dtype if cast is None else cast.dtype
         self.row_shape = rows.row_shape if row_shape is None else row_shape
 
     def __len__(self) -> int:
         return len(self._rows)
 
+    def parts(self) -> Sequence[tuple[str | bytes, int]]:
+        return self._rows.parts()
+
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         taken = self._rows.take(rows, threads).reshape(len(rows), *self.row_shape)
-        return taken if self._cast is None else self._cast(taken)
+        return taken if self.cast is None else self.cast(taken)
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         out[...] = self.take(rows, threads)

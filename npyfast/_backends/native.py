@@ -13,6 +13,7 @@ from npyfast import _core
 from npyfast._cast import Cast
 from npyfast._fields import AnyArray, columns, native
 from npyfast._header import Header, header_bytes, read_header_native
+from npyfast._iterator import BatchIterator
 from npyfast._nest import leaves
 from npyfast._plan import Plan, RowNumbers, Run
 
@@ -60,6 +61,11 @@ class Rows:
 
     def __len__(self) -> int:
         return self._array.rows
+
+    def parts(self) -> Sequence[tuple[str | bytes, int]]:
+        paths = self.files.paths
+        counts = [1] * len(paths) if self.files.one_row_each else self._array.rows_of_shards
+        return list(zip(paths, counts, strict=False))  # memory has one, and no path
 
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         return self._records.take(rows, threads or 0)[0]
@@ -119,6 +125,23 @@ def view(memory: AnyArray) -> Rows:
     return Rows(_core.Array.view(memory), memory.dtype, Files())
 
 
+class Iterator(BatchIterator, _core.Stream):  # type: ignore[misc]  # position is another thing
+    """A stream that tells its place as users count it. The core's own __next__ is left alone."""
+
+    def _progress(self) -> tuple[Run, int]:
+        delivered: int = _core.Stream.position.fget(self)  # type: ignore[attr-defined]
+        return Run(*self.run), delivered
+
+    def _restart(self, run: Run) -> None:
+        self.restart(start_epoch=run.start_epoch, start_batch=run.start_batch, epochs=run.epochs)
+
+    def _end(self) -> None:
+        _core.Stream.close(self)
+
+
+ITERATOR = Iterator
+
+
 def can_read(rows: AnyRows) -> bool:
     """Only what the core has opened: Python has no part in making batches."""
     return isinstance(rows, Rows)
@@ -140,10 +163,11 @@ def stream(
     statistics: _core.Statistics,
     pack: Callable[..., Any] | None,
     records: bool = False,
+    kind: type[_core.Stream] = _core.Stream,
 ) -> _core.Stream:
     """The batches of a run; see npyfast._backends.Backend."""
     selection = plan.selection
-    return _core.Stream(
+    return kind(
         leaves=[leaf.records() if records else leaf.columns() for leaf in leaf_rows],
         plan=_core.Plan(
             start=selection.start,

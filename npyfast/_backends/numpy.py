@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from npyfast._backends import Rows as AnyRows
 
 NAME = "numpy"
+ITERATOR = None
 
 
 def read_header(path: str) -> Header:
@@ -99,6 +100,10 @@ class Rows:
     def __len__(self) -> int:
         return int(self._first_rows[-1])
 
+    def parts(self) -> Sequence[tuple[str | bytes, int]]:
+        files = [shard for shard in self._shards if isinstance(shard, File)]
+        return [(file.path, len(file)) for file in files]
+
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         if len(self._shards) == 1 and self.dtype.itemsize:
             return self._take(0, resolve_rows(rows, len(self)))
@@ -138,6 +143,9 @@ class RowFiles:
 
     def __len__(self) -> int:
         return len(self._files)
+
+    def parts(self) -> Sequence[tuple[str | bytes, int]]:
+        return [(path, 1) for path in self._files]
 
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         out: AnyArray = np.ndarray((len(rows), *self.row_shape), self.dtype)

@@ -289,6 +289,9 @@ class Rows:
     def __len__(self) -> int:
         return int(self._first_rows[-1])
 
+    def parts(self) -> Sequence[tuple[str | bytes, int]]:
+        return [(dataset.path, dataset.shape[0]) for dataset in self._found]
+
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         # Not np.empty, which makes "S1" of "S0".
         out: AnyArray = np.ndarray((len(rows), *self.row_shape), self.dtype)

@@ -68,6 +68,19 @@ BODIES = {
         child(work)
         check(stream, 1)
         """,
+    "a state": """
+        stream = iter(made)
+        next(stream)
+        state = stream.get_state()
+        for _ in range(9):
+            next(stream)
+        def work():
+            assert stream.position == divmod(10, len(made) // 2)
+            stream.set_state(state)
+            check(stream, 1)
+        child(work)
+        check(stream, 10)
+        """,
     "a closed stream stays closed": """
         stream = iter(made)
         next(stream)

@@ -434,5 +434,6 @@ def test_zero_rows_are_an_empty_dataset(save: Save, epochs: int | None) -> None:
     for source in (save(np.zeros((0, 3))), X[:0], (X[:0], save(np.zeros(0)))):
         made = npyfast.batches(source, shuffle=True, epochs=epochs)
         assert len(made) == 0
-        assert list(made) == []
-        assert made.position == (0, 0)
+        iterator = iter(made)
+        assert list(iterator) == []
+        assert iterator.position == (0, 0)

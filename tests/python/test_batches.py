@@ -135,11 +135,11 @@ def test_starts_at_any_epoch(save: Save, start_epoch: int) -> None:
 def test_position_resumes_exactly_there(save: Save, stop: int) -> None:
     path = save(X)
     made = npyfast.batches(path, 10, True, epochs=3, start_epoch=1)
-    assert made.position == (1, 0)
     stream = iter(made)
+    assert stream.position == (1, 0)
     for _ in range(stop):
         next(stream)
-    epoch, batch = made.position
+    epoch, batch = stream.position
     assert (epoch, batch) == (1 + stop // 11, stop % 11)
     if stop < 33:
         rest = npyfast.batches(
@@ -153,7 +153,7 @@ def test_position_counts_what_was_delivered_not_what_was_made_ahead(save: Save) 
     stream = iter(made)
     for delivered in range(1, 50):
         next(stream)
-        assert made.position == (0, delivered)
+        assert stream.position == (0, delivered)
 
 
 def test_drop_remainder(save: Save) -> None:
@@ -296,8 +296,9 @@ def test_transform(save: Save) -> None:
 
 def test_transform_keeps_position(save: Save) -> None:
     made = npyfast.batches(save(X), 10, epochs=2, transform=lambda x: x)
-    next(iter(made))
-    assert made.position == (0, 1)
+    stream = iter(made)
+    next(stream)
+    assert stream.position == (0, 1)
 
 
 def test_transform_that_raises_stop_iteration_loses_nothing_silently(save: Save) -> None:

@@ -34,6 +34,14 @@ def values(batch: Any) -> Any:
     return map_nest(lambda array: np.asarray(array).tolist(), batch)
 
 
+def delivered(stream: Any, batches: int) -> int:
+    """How much a stream has delivered, or an iterator of so many batches in an epoch."""
+    if isinstance(stream, npyfast.BatchIterator):
+        epoch, batch = stream.position
+        return epoch * batches + batch
+    return int(stream.position)
+
+
 def read_with_interrupts(make: Callable[[], Any]) -> int:
     """Reads streams, each of which is interrupted once, at another moment; tells how many."""
     wanted = [values(batch) for batch in make()]
@@ -48,7 +56,7 @@ def read_with_interrupts(make: Callable[[], Any]) -> int:
                 result = injector.call(step)  # will be interrupted no more
             if result is not None:
                 got.append(result)
-            assert stream.position == len(got), injector.place
+            assert delivered(stream, len(wanted)) == len(got), injector.place
         assert [values(batch) for batch in got] == wanted, injector.place
         assert next(stream, None) is None
         if not injector.is_done:
@@ -80,7 +88,8 @@ class TestAtEachMoment:
 
     def test_of_batches(self, save: Save, backend: str) -> None:
         made = npyfast.batches(save(Y), 20, epochs=1)
-        assert (read_with_interrupts(lambda: iter(made)) > 0) == (backend == "numpy")
+        # On the native backend only close() has any such moment.
+        assert read_with_interrupts(lambda: iter(made)) > (10 if backend == "numpy" else 0)
 
     def test_of_packing_a_nest(self, save: Save, backend: str) -> None:
         made = npyfast.batches({"x": (save(Y),), "y": save(-Y)}, 20, epochs=1)

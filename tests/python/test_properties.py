@@ -75,7 +75,7 @@ def test_resuming(data: st.DataObject, rows: int, stop: int) -> None:
             batches = npyfast.batches(array, **given_options(made))
             stream = iter(batches)
             given_out = sum(1 for _ in itertools.islice(stream, stop))
-            epoch, batch = batches.position
+            epoch, batch = stream.position
             epochs = made["epochs"]
             if epochs > 0:
                 epochs -= epoch - made["start_epoch"]

@@ -229,8 +229,9 @@ class TestErrors:
         made = npyfast.batches(save(Y), 10, transform=transform, transform_threads=threads)
         wanted: list[Any] = [Y[i : i + 10].tolist() for i in range(0, 103, 10)]
         wanted[2], wanted[5], wanted[8] = ((Odd, f"at {i}") for i in (20, 50, 80))
-        assert outcomes(iter(made), 13) == [*wanted, (StopIteration, ""), (StopIteration, "")]
-        assert made.position == (1, 0)
+        stream = iter(made)
+        assert outcomes(stream, 13) == [*wanted, (StopIteration, ""), (StopIteration, "")]
+        assert stream.position == (1, 0)
         assert made.statistics.rows == 103
 
     @by_one_or_more
@@ -281,13 +282,13 @@ class TestErrors:
         made = npyfast.batches(Y, 50, transform=transform, transform_threads=threads)
         stream = iter(made)
         assert outcomes(stream, 2) == [Y[:50].tolist(), (kind, "")]
-        assert made.position == (0, 1)
+        assert stream.position == (0, 1)
         assert made.statistics.rows in (50, 100)  # one thread counts what it takes
         assert outcomes(stream, 1) == [(kind, "")]
-        assert made.position == (0, 1)
+        assert stream.position == (0, 1)
         rest = [Y[50:100].tolist(), Y[100:].tolist(), (StopIteration, "")]
         assert outcomes(stream, 3) == rest
-        assert made.position == (1, 0)
+        assert stream.position == (1, 0)
         assert made.statistics.rows == 103
 
     @by_one_or_more
@@ -323,7 +324,7 @@ class TestErrors:
         os.truncate(path, 4096)
         with pytest.raises(npyfast.NpyFormatError, match="it was truncated while it was read"):
             assert set(stream) == {1}
-        epoch, batch = made.position
+        epoch, batch = stream.position
         assert 16 * epoch + batch == made.statistics.batches + 1  # the error has its place, too
 
 
@@ -393,7 +394,6 @@ class TestThreads:
         for _ in made:
             break
         wait_until(no_workers)
-        assert made.position == (0, 1)  # of an iterator that is gone
 
     def test_end_with_a_reader_that_fails(self) -> None:
         def read() -> None:
@@ -423,7 +423,7 @@ class TestThreads:
         reader = threading.Thread(target=next, args=(stream, None))
         reader.start()
         wait_until(lambda: gate.begun == 3)
-        stream._stop()  # as when it is collected
+        stream._current[1]._stop()  # as when it is collected
         assert len(workers()) == 3
         gate.open()
         reader.join(SECONDS)
@@ -524,17 +524,16 @@ class TestCounts:
         made = npyfast.batches(
             save(Y), 10, epochs=3, transform=lambda y: y, transform_threads=threads
         )
-        assert made.position == (0, 0)
         stream = iter(made)
-        assert made.position == (0, 0)
+        assert stream.position == (0, 0)
         for count in range(33):
-            assert made.position == divmod(count, 11)
+            assert stream.position == divmod(count, 11)
             next(stream)
             wait_until(
                 lambda: made.statistics.batches_ahead == min(2 * threads, 32 - count)  # noqa: B023
             )
         assert next(stream, None) is None
-        assert made.position == (3, 0)
+        assert stream.position == (3, 0)
 
     @by_threads
     def test_resuming(self, save: Save, threads: int) -> None:
@@ -546,7 +545,7 @@ class TestCounts:
         stream = iter(made)
         for _ in range(15):
             next(stream)
-        epoch, batch = made.position
+        epoch, batch = stream.position
         later = npyfast.batches(
             path, 10, start_epoch=epoch, start_batch=batch, transform_threads=threads, **options
         )
@@ -642,7 +641,7 @@ FORKS = {
         def work():
             check(stream, 1)
             assert made.statistics.batches - before == len(wanted) - 1
-            assert made.position == (2, 0)
+            assert stream.position == (2, 0)
         child(work)
         """,
     "the child ends as usual": """
