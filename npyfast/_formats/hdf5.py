@@ -20,7 +20,7 @@ from npyfast._cast import Cast
 from npyfast._errors import NpyFormatError
 from npyfast._fields import AnyArray, native, to_native
 from npyfast._file_status import absolute_path, check_unchanged
-from npyfast._formats import has_header, list_keys, member_name, pack_command
+from npyfast._formats import has_header, list_keys, member_name, open_file, pack_command
 from npyfast._header import Header, check_size
 from npyfast._plan import RowNumbers, resolve_rows
 
@@ -74,7 +74,7 @@ def _opened(path: str) -> Iterator[Any]:
 
 def _open_file(path: str) -> Any:
     h5py = _h5py()
-    os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))  # h5py's errors name no file
+    open_file(path).close()  # h5py's errors name no file
     try:
         # Where a filesystem has no locks, reading is fine all the same.
         return h5py.File(path, "r", locking="best-effort")

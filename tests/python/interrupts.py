@@ -34,10 +34,13 @@ def _is_unheard(frame: FrameType | None) -> bool:
 
 
 class Injector:
-    """Runs functions, and interrupts what they call at the k-th moment of all of them together."""
+    """Runs functions, and interrupts what they call at the k-th moment of all of them together.
+
+    `left` is how many moments are still to come before.
+    """
 
     def __init__(self, moment: int) -> None:
-        self._left = moment
+        self.left = moment
         self.place = ""  # where it happened, for messages
 
     @property
@@ -75,7 +78,7 @@ class Injector:
         return step
 
     def _count(self, frame: FrameType) -> None:
-        self._left -= 1
-        if self._left < 0:
+        self.left -= 1
+        if self.left < 0:
             self.place = f"{frame.f_code.co_filename}:{frame.f_lineno}, {frame.f_code.co_qualname}"
             raise KeyboardInterrupt

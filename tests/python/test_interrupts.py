@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import functools
+import gc
 import itertools
+import os
+import signal
+import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import processes
 import pytest
 from deadlines import wait_until
 from interrupts import Injector
@@ -18,6 +26,9 @@ import npyfast
 from npyfast._nest import map_nest
 
 Y = np.arange(53)
+
+# Of those at which opening a file is interrupted; at all of them it takes minutes.
+MOMENTS = int(os.environ.get("NPYFAST_TEST_MOMENTS", "40"))
 
 by_one_or_more = pytest.mark.parametrize("threads", [1, 2])
 
@@ -99,3 +110,134 @@ class TestAtEachMoment:
         """As the generator engine asks for them."""
         batching = npyfast.batches({"y": (save(Y),)}, 8, epochs=1)._batching
         assert read_with_interrupts(lambda: batching.stream(batching.run, group=4)) > 10
+
+
+def _files_held() -> list[str]:
+    """Files of this process that are open or mapped."""
+    folder = "/proc/self/fd"
+    held = []
+    for number in os.listdir(folder):
+        with suppress(FileNotFoundError):  # the one that lists them
+            held.append(os.readlink(f"{folder}/{number}"))
+    with open("/proc/self/maps") as maps:
+        held += [line.split(maxsplit=5)[5].rstrip() for line in maps if "/X." in line]
+    return sorted(name for name in held if "/X." in name)
+
+
+@pytest.fixture(params=["npy", "npz", "h5", "raw"])
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    path = tmp_path / f"X.{request.param}"
+    if request.param == "npy":
+        np.save(path, Y)
+    elif request.param == "npz":
+        np.savez(path, a=Y, b=Y)
+    elif request.param == "raw":
+        Y.tofile(path)
+        return npyfast.source(str(path), dtype="int64", shape=(-1,))
+    else:
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(path, "w") as made:
+            made["a"] = made["b"] = Y
+    return str(path)
+
+
+# Of a file that is closed as it is dropped, and of finalizers of half-made objects of zipfile.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("use", [npyfast.split, npyfast.batches, npyfast.open])
+def test_no_file_stays_open(file: Any, backend: str, use: Callable[[Any], Any]) -> None:
+    if use is npyfast.open and isinstance(file, str) and not file.endswith("npy"):
+        file = npyfast.source(file, key="b")
+    use(file)
+    gc.collect()
+    assert _files_held() == []
+    injector = Injector(sys.maxsize)
+    injector.call(lambda: use(file))
+    moments = sys.maxsize - injector.left
+    assert moments > 20
+    for moment in range(0, moments, max(1, moments // MOMENTS)):
+        injector = Injector(moment)
+        with suppress(KeyboardInterrupt):
+            injector.call(lambda: use(file))
+        assert _files_held() == [], injector.place
+
+
+READING = """\
+import random, signal, sys, threading
+import numpy as np, npyfast
+
+may_interrupt = False
+
+def interrupt(*_):
+    if may_interrupt:
+        raise KeyboardInterrupt
+
+# A shell may have started this with signals ignored.
+signal.signal(signal.SIGALRM, interrupt)
+path, threads, count = sys.argv[1], int(sys.argv[2]), 0
+options = {"transform": lambda y: y + 0, "transform_threads": threads} if threads else {}
+made = npyfast.batches(path, 5, True, seed=1, epochs=1, **options)
+wanted = [batch.tolist() for batch in made]
+wait = random.Random(1).uniform
+while count < 100:
+    stream, got = iter(made), []
+    while True:
+        signal.setitimer(signal.ITIMER_REAL, wait(1e-6, 0.01))
+        try:
+            may_interrupt = True
+            for batch in stream:
+                got.append(batch)
+            may_interrupt = False
+            break
+        except KeyboardInterrupt:
+            may_interrupt = False
+            count += 1
+    assert [batch.tolist() for batch in got] == wanted
+    assert stream.position == (1, 0)
+signal.setitimer(signal.ITIMER_REAL, 0)
+del stream
+for thread in threading.enumerate():
+    if thread.daemon:
+        thread.join(60)
+assert threading.active_count() == 1
+"""
+
+
+@pytest.mark.parametrize("threads", [0, 1, 4])
+def test_by_a_hundred_signals(save: Save, backend: str, threads: int) -> None:
+    assert processes.run(READING, save(np.arange(5000)), threads, backend=backend) == ""
+
+
+ENDLESS = """\
+import signal, sys, time
+import numpy as np, npyfast
+signal.signal(signal.SIGINT, signal.default_int_handler)
+stream = iter(npyfast.batches(
+    np.arange(1000), 5, epochs=-1, transform=lambda y: {}, transform_threads=4))
+next(stream)
+print("reading", flush=True)
+for _ in stream:
+    pass
+"""
+
+
+def _interrupted(script: str, backend: str, after: float) -> None:
+    process = processes.start(script, backend=backend)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "reading\n"
+    time.sleep(after)
+    process.send_signal(signal.SIGINT)
+    _, err = processes.finish(process, -signal.SIGINT)
+    assert err.endswith("KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("after", [0, 0.003, 0.01])
+def test_one_signal_ends_the_process(backend: str, after: float) -> None:
+    _interrupted(ENDLESS.format("y + 1"), backend, after)
+
+
+def test_calls_that_hang_do_not_keep_the_process(backend: str) -> None:
+    script = ENDLESS.format("y if y[0] == 0 or time.sleep(10**6) else y")
+    _interrupted(script, backend, 0.1)
+    read_no_more, _ = script.split("for _ in stream")
+    assert processes.run(read_no_more, backend=backend) == "reading"
