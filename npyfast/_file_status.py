@@ -1,9 +1,16 @@
-"""Files that are opened again: where they are, and whether they are still the same."""
+"""Files that stay open, or are opened again: where they are, and whether they are unchanged."""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, NamedTuple
+
+from npyfast._errors import NpyFormatError
 
 
 def absolute_path(path: str) -> str:
@@ -16,10 +23,100 @@ def absolute_path(path: str) -> str:
         return path
 
 
-def check_unchanged(path: str, then: os.stat_result) -> None:
-    """Raises OSError where a file is another one by now than that of which this is the status."""
-    now = os.stat(path)
-    if (now.st_ino, now.st_size, now.st_mtime_ns) == (then.st_ino, then.st_size, then.st_mtime_ns):
-        return
-    changed = "was changed or replaced after it was opened; make the dataset again"
-    raise OSError(errno.ESTALE, changed, path)
+class FileState(NamedTuple):
+    """What tells whether a file is still the same, and unchanged; as FileStamp of
+    csrc/core/file.h."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int  # of anything at all: os.utime() can't put it back
+
+    @staticmethod
+    def of(status: os.stat_result) -> FileState:
+        return FileState(
+            status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        )
+
+
+class WatchedFile:
+    """A file that is open, or will be opened again, and must stay as it was.
+
+    Where it is `kept_open`, a path that leads to another file by now, or to none, is no change:
+    whoever has the old file open keeps it.
+    """
+
+    def __init__(self, path: str, state: FileState, *, kept_open: bool = True) -> None:
+        self.path = path  # as it was given, for people
+        self.place = absolute_path(path)
+        self.state = state
+        self._kept_open = kept_open
+        self._changed_size: int | None = None  # when it was found to be changed
+
+    def check_unchanged(self) -> None:
+        """Raises if the file was changed, in whatever way: NpyFormatError if it is shorter now,
+        else OSError (ESTALE). What has raised once does so for ever."""
+        if self._changed_size is None:
+            try:
+                status = os.stat(self.place)
+            except OSError:
+                if self._kept_open:
+                    return
+                raise
+            now = FileState.of(status)
+            if now == self.state:
+                return
+            if now[:2] != self.state[:2]:
+                if not self._kept_open:
+                    self.check_same(status)
+                return
+            # Another file may take its place later, which is no reason to trust this one again.
+            self._changed_size = now.size
+        if self._changed_size >= self.state.size:
+            changed = "was changed after it was opened; make the dataset again"
+            raise OSError(errno.ESTALE, changed, self.path)
+        raise NpyFormatError(
+            f"{self.path}: has {self._changed_size:,} bytes now, {self.state.size:,} when it was "
+            "opened: it was truncated while it was read; copy it again"
+        )
+
+    def check_same(self, now: os.stat_result) -> None:
+        """Raises OSError where this is the status of another file, or of this one changed."""
+        if FileState.of(now) != self.state:
+            changed = "was changed or replaced after it was opened; make the dataset again"
+            raise OSError(errno.ESTALE, changed, self.path)
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The very file, open. Raises OSError where it is not the same any more."""
+        now = os.stat(self.place)
+        if stat.S_ISREG(now.st_mode):  # opening a pipe would wait for its writer
+            with open(self.place, "rb") as file:
+                self.check_same(os.fstat(file.fileno()))
+                yield file
+        else:
+            self.check_same(now)
+
+
+# From one check of all files to the next: at least so many seconds, and so many times what one
+# takes; as in csrc/core/array.cc.
+_INTERVAL = 0.1
+_INTERVALS = 100
+
+
+class RegularChecks:
+    """Checks when it is called first, and then now and then: after 0.1 s, or later where checking
+    would take more than 1 % of the time. A check that has failed is made again at once."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+        self._due = 0.0
+
+    def __call__(self) -> None:
+        begin = time.monotonic()
+        if begin < self._due:
+            return
+        self._check()
+        end = time.monotonic()
+        self._due = end + max(_INTERVAL, _INTERVALS * (end - begin))

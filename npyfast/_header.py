@@ -83,6 +83,11 @@ def read_header_numpy(path: str | os.PathLike[str]) -> Header:
     return _read_header(path, parse_header_numpy)
 
 
+def look_at_header_numpy(path: str | os.PathLike[str]) -> tuple[Header, os.stat_result]:
+    """The same, and the state of the file before it was read."""
+    return _look_at_header(path, parse_header_numpy)
+
+
 def read_header_native(path: str | os.PathLike[str]) -> Header:
     """Read a header with the native core: the same Header and refusals as by NumPy."""
     from npyfast import _core
@@ -140,19 +145,25 @@ def check_size(path: str | os.PathLike[str], header: Header, size: int) -> None:
 
 
 def _read_header(path: str | os.PathLike[str], parse: Callable[[bytes], _Parsed]) -> Header:
+    return _look_at_header(path, parse)[0]
+
+
+def _look_at_header(
+    path: str | os.PathLike[str], parse: Callable[[bytes], _Parsed]
+) -> tuple[Header, os.stat_result]:
     mode = os.stat(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a directory is refused by open()
         # Opening a pipe would wait for its writer.
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), os.fspath(path))
     with open(path, "rb") as file:
+        status = os.fstat(file.fileno())
         start = file.read(MAX_HEADER_BYTES)
-        size = os.fstat(file.fileno()).st_size
     try:
         header = Header(*parse(start))
     except NpyFormatError as error:
         raise NpyFormatError(f"{os.fspath(path)}: not a readable .npy file: {error}") from error
-    check_size(path, header, size)
-    return header
+    check_size(path, header, status.st_size)
+    return header, status
 
 
 def _text(data: bytes) -> bytes:

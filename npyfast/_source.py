@@ -244,7 +244,7 @@ class Source:
 
 
 def _open_located(files: Sequence[str], located: Sequence[Located]) -> BackendRows:
-    return backend().open(files, [each.header for each in located])
+    return backend().open(files, located)
 
 
 def source(

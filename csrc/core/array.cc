@@ -22,9 +22,6 @@ namespace {
 // replaced later.
 constexpr size_t kMappedWhenOpened = 256;
 
-// What CheckUnchangedNowAndThen() may cost: a hundredth of one thread's time, whatever is read.
-constexpr int64_t kNanosecondsPerCheck = 100'000;
-
 // From one check of all files to the next: at least so long, and so many times what one takes.
 constexpr int64_t kCheckIntervalNs = 100'000'000;
 constexpr int64_t kCheckIntervals = 100;
@@ -52,7 +49,7 @@ int64_t TailRow(const Header& header, int64_t row_stride) {
 
 std::shared_ptr<const Array> Array::Open(std::span<const std::string> paths) {
   std::vector<Extent> extents;
-  for (const std::string& path : paths) extents.push_back({path, std::nullopt});
+  for (const std::string& path : paths) extents.push_back({path});
   return Open(extents);
 }
 
@@ -73,8 +70,10 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents) {
   std::vector<Found> found(extents.size());
   const bool map_now = extents.size() <= kMappedWhenOpened;
   const auto read = [&](size_t i) {
-    const auto& [path, known] = extents[i];
+    const auto& [path, known, stamp] = extents[i];
     const OpenFile file(path);
+    if (stamp && file.stamp() != *stamp)
+      throw OsError(ESTALE, path, "was changed or replaced while it was opened; open it again");
     Header& header = found[i].header;
     header = known ? *known : ReadHeader(file);
     CheckData(file, header);
@@ -170,10 +169,6 @@ void Array::CheckFilesOf(std::span<const int64_t> rows) const {
     checked[s] = true;
     files_[s].CheckUnchanged();
   }
-}
-
-void Array::CheckTail(size_t shard) const {
-  files_[shard].CheckUnchangedNowAndThen(kNanosecondsPerCheck * std::ssize(files_));
 }
 
 void Array::ThrowUnreadable(const void* address) const {

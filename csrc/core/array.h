@@ -22,8 +22,10 @@ namespace npyfast {
 struct Shard {
   int64_t first_row = 0;  // its number in the whole array
   int64_t rows = 0;
-  int64_t data_offset = 0;       // bytes before row 0 in its file
-  int64_t tail_row = 0;          // the first row that has bytes on the last page of its file's data
+  int64_t data_offset = 0;  // bytes before row 0 in its file
+  // The first row that has bytes on the last page of its file's data: where the file is truncated
+  // within that page, they are zeros and no fault. A look at the file, after the copy, must follow.
+  int64_t tail_row = 0;
   int64_t row_stride = 0;        // bytes from one row to the next, may be negative in memory
   std::vector<int64_t> strides;  // bytes, of the dimensions behind the first
 };
@@ -31,7 +33,8 @@ struct Shard {
 // A file of an array: a .npy file; or a file of any kind, and what lies in it from data_offset on.
 struct Extent {
   std::string path;
-  std::optional<Header> header;
+  std::optional<Header> header = std::nullopt;
+  std::optional<FileStamp> stamp = std::nullopt;  // of the file in which that was found
 };
 
 // One array, made of shards that are concatenated along axis 0.
@@ -44,7 +47,8 @@ class Array {
   // Reads the headers of .npy files, many of them at once. The files of an array of few are mapped
   // now: it keeps those that are removed or replaced later. Those of many are mapped when they are
   // first read. REQUIRES: at least one path.
-  // Throws, for the first bad file in the order of the paths, OsError; FormatError naming the file;
+  // Throws, for the first bad file in the order of the paths, OsError, with ESTALE where it is not
+  // the file that the extent was found in, or was changed since; FormatError naming the file;
   // ObjectDtypeError; Error where two shards differ in dtype or row shape, naming both.
   static std::shared_ptr<const Array> Open(std::span<const std::string> paths);
   static std::shared_ptr<const Array> Open(std::span<const Extent> extents);
@@ -107,11 +111,6 @@ class Array {
   // CheckFiles() for the files alone that hold these rows: to be called after they were copied.
   // REQUIRES: 0 <= row < rows() for each of them.
   void CheckFilesOf(std::span<const int64_t> rows) const;
-
-  // To be called after rows from tail_row on of a shard were copied: beyond the end of a truncated
-  // file, the rest of the page gives zeros and no fault. Throws as CheckFiles() does. Looks at each
-  // file but now and then, so that what it costs does not count.
-  void CheckTail(size_t shard) const;
 
   // Throws the error of a row that can't be read: a file at the address, which may be null, was
   // truncated, or its disk has failed.

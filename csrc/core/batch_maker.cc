@@ -128,6 +128,18 @@ void BatchMaker::FillRows(const Place& place, int64_t begin, int64_t end,
   }
 }
 
+void BatchMaker::CheckFiles(bool all) const {
+  for (const auto& leaf : leaves_)
+    if (all || leaf->array()->CheckIsDue()) leaf->array()->CheckFiles();
+}
+
+bool BatchMaker::CheckIsDue() const {
+  const int64_t now = Array::CheckClock();
+  for (const auto& leaf : leaves_)
+    if (leaf->array()->CheckIsDue(now)) return true;
+  return false;
+}
+
 int64_t BatchMaker::row_bytes() const {
   int64_t bytes = 0;
   for (const auto& leaf : leaves_) bytes += leaf->row_bytes();

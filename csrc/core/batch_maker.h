@@ -79,6 +79,10 @@ class BatchMaker {
   int64_t BatchesOf(const Batch& item) const {
     return std::max<int64_t>(item.rows / plan_.options().batch_size, 1);
   }
+  // Array::CheckFiles() of the leaves for which it is due, or of all of them; and whether it is due
+  // for any.
+  void CheckFiles(bool all) const;
+  bool CheckIsDue() const;
   // Bytes of a row of all leaves together, as made.
   int64_t row_bytes() const;
   const std::vector<std::shared_ptr<const Gather>>& leaves() const { return leaves_; }

@@ -206,6 +206,7 @@ struct BatchStream::State {
   }
 
   void MakeItems(Claim& claim) const {
+    PostponedChecks checks;
     // Acquire: whoever takes a claim that was cut short sees that the stream is closed.
     for (int64_t i = 0; i < claim.count && !cancelled.load(std::memory_order_acquire); ++i) {
       const int64_t item = claim.first + i;
@@ -214,6 +215,15 @@ struct BatchStream::State {
         claim.outcomes.push_back({maker->Make(item)});
       } catch (...) {
         TakeApart(item, std::current_exception(), &claim.outcomes);
+      }
+    }
+    try {
+      checks.Check();
+    } catch (...) {
+      for (Outcome& outcome : claim.outcomes) {
+        if (outcome.error) continue;
+        outcome.batch = {};
+        outcome.error = std::current_exception();
       }
     }
   }
@@ -356,13 +366,30 @@ void BatchStream::Close() {
   state_->changed.notify_all();
 }
 
-BatchStream::Result BatchStream::TakeReady(Batch* item) {
+std::exception_ptr BatchStream::LookAtFiles() {
+  const bool first = !looked_.load(std::memory_order_relaxed);
+  if (!first && !maker_->CheckIsDue()) return nullptr;
+  try {
+    maker_->CheckFiles(first);
+  } catch (...) {
+    return std::current_exception();
+  }
+  looked_.store(true, std::memory_order_relaxed);
+  return nullptr;
+}
+
+BatchStream::Result BatchStream::TakeReady(Batch* item, const std::exception_ptr& changed) {
   if (current_->delivered < current_->outcomes.size()) {
     Outcome& outcome = current_->outcomes[current_->delivered++];
     if (outcome.last) position_.fetch_add(1, std::memory_order_relaxed);
     // Moved: its last owner is whoever catches it.
     if (outcome.error) [[unlikely]]
       std::rethrow_exception(std::move(outcome.error));
+    if (changed) [[unlikely]] {
+      state_->CountReady(-maker_->BatchesOf(outcome.batch));
+      outcome.batch = {};
+      std::rethrow_exception(changed);
+    }
     *item = std::move(outcome.batch);
     Count(*item);
     return Result::kItem;
@@ -385,7 +412,9 @@ BatchStream::Result BatchStream::TryNext(Batch* item) {
   const std::unique_lock reading(reader_, std::try_to_lock);
   if (!reading.owns_lock()) return Result::kNotYet;
   if (closed_) return Result::kEnd;
-  return current_ == nullptr ? Result::kNotYet : TakeReady(item);
+  if (current_ == nullptr || !looked_.load(std::memory_order_relaxed) || maker_->CheckIsDue())
+    return Result::kNotYet;
+  return TakeReady(item, nullptr);
 }
 
 // Where there is no memory for a claim, the claims there are come first. If there are none, that is
@@ -415,10 +444,11 @@ BatchStream::Result BatchStream::Next(Batch* item, std::chrono::milliseconds tim
     options_.statistics->wait_ns.fetch_add(spent.count(), std::memory_order_relaxed);
   };
   bool early = false;
+  const std::exception_ptr changed = LookAtFiles();  // with no lock, which others would wait for
   const std::lock_guard reading(reader_);
   for (;;) {
     if (closed_) return Result::kEnd;
-    if (current_ != nullptr && TakeReady(item) == Result::kItem) {
+    if (current_ != nullptr && TakeReady(item, changed) == Result::kItem) {
       if (early) waited(1);
       return Result::kItem;
     }

@@ -41,13 +41,16 @@ class BatchStream {
 
   const BatchMaker& maker() const { return *maker_; }
 
-  // The next item if it lies ready; never waits.
+  // The next item if it lies ready, and it is not time to look at the files; never waits.
   Result TryNext(Batch* item);
   // The next item; makes it, or waits up to `timeout` for the thread that does.
   //
   // Rethrows what making the item threw, once, in its place: what is read next is the item behind
   // it. Of an item that is several batches, those that can be made come one by one instead, and an
   // error in the place of each of the others.
+  //
+  // Looks at the files before the first item and whenever that is due (Array::CheckFiles()). Where
+  // one was changed, each item that comes fails with that error, however many lie ready.
   Result Next(Batch* item, std::chrono::milliseconds timeout);
 
   // Ends the stream: what is read next is kEnd. Does not wait.
@@ -61,7 +64,10 @@ class BatchStream {
   struct Claim;
   struct State;
 
-  Result TakeReady(Batch* item);
+  // The item fails where `changed` is an error.
+  Result TakeReady(Batch* item, const std::exception_ptr& changed);
+  // The error of a file that was changed, if there is one and it is time to look.
+  std::exception_ptr LookAtFiles();
   void Count(const Batch& item) const;
   Claim* TryClaim(State& state);
   void RebuildAfterFork();
@@ -73,6 +79,7 @@ class BatchStream {
   std::shared_ptr<State> state_;
   std::atomic<uint64_t> generation_;
   std::atomic<bool> closed_{false};
+  std::atomic<bool> looked_{false};  // at all files, as before the first item
 
   // The reader's side. Whoever holds reader_ may take state_'s lock, never the other way round.
   mutable std::mutex reader_;

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -128,6 +127,12 @@ OpenFile::OpenFile(const std::string& path) : path_(path) {
 }
 
 OpenFile::~OpenFile() { ::close(descriptor_); }
+
+bool OpenFile::IsUnchanged() const {
+  struct stat status;
+  if (::fstat(descriptor_, &status) != 0) throw OsError(errno, path_);
+  return MakeStamp(status) == stamp_;
+}
 
 std::string OpenFile::Start(size_t bytes) const {
   // Otherwise the kernel takes the first bytes for the beginning of them all, and reads ahead.
@@ -253,15 +258,6 @@ void MappedFile::ThrowChanged(int64_t size_now) const {
   }
   throw FormatError(path_ + ": has " + Grouped(size_now) + " bytes now, " + Grouped(stamp_.size) +
                     " when it was opened: it was truncated while it was read; copy it again");
-}
-
-void MappedFile::CheckUnchangedNowAndThen(int64_t interval_ns) const {
-  const int64_t now =
-      std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-  if (now - checked_ns_.load(std::memory_order_relaxed) < interval_ns) return;
-  CheckUnchanged();
-  // Behind the check: one that has failed is made again.
-  checked_ns_.store(now, std::memory_order_relaxed);
 }
 
 bool MappedFile::Advise(int64_t offset, int64_t bytes, int advice) const {

@@ -59,6 +59,9 @@ class OpenFile {
   // if it can.
   size_t Read(std::span<std::byte> first, std::span<std::byte> second) const;
 
+  // Whether the file is still in the state that it had when it was opened. Throws OsError.
+  bool IsUnchanged() const;
+
   // The whole file, mapped read-only until munmap(); null if it is empty. Throws OsError.
   const std::byte* Map() const;
 
@@ -107,8 +110,6 @@ class MappedFile {
   // shorter now, else OsError (ESTALE). What has thrown once does so for ever. A path that leads to
   // another file by now, or to none, is no change of this one. One system call.
   void CheckUnchanged() const;
-  // The same, but at most once in `interval_ns` nanoseconds.
-  void CheckUnchangedNowAndThen(int64_t interval_ns) const;
 
   // madvise() for the pages that hold a range of bytes; returns whether the system has taken it.
   // Throws what data() throws.
@@ -119,7 +120,6 @@ class MappedFile {
   [[noreturn]] void ThrowChanged(int64_t size_now) const;
 
   mutable std::atomic<const std::byte*> data_{nullptr};
-  mutable std::atomic<int64_t> checked_ns_{0};     // of the steady clock
   mutable std::atomic<int64_t> changed_size_{-1};  // when it was found to be changed; -1: it is not
   std::string path_;
   std::string place_;

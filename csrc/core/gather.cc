@@ -44,7 +44,43 @@ bool SameLayout(const std::vector<Column>& a, const std::vector<Column>& b) {
   return true;
 }
 
+// The postponed checks of this thread, if it postpones them.
+thread_local constinit PostponedChecks* postponed = nullptr;
+
 }  // namespace
+
+PostponedChecks::PostponedChecks() : outer_(postponed) { postponed = this; }
+
+PostponedChecks::~PostponedChecks() { postponed = outer_; }
+
+void PostponedChecks::Check() {
+  std::sort(files_.begin(), files_.end());
+  files_.erase(std::unique(files_.begin(), files_.end()), files_.end());
+  for (const MappedFile* file : files_) file->CheckUnchanged();
+  files_.clear();
+}
+
+// Files whose ends have been copied by one call.
+class Gather::TailFiles {
+ public:
+  void Add(const MappedFile& file) {
+    if (last_ == &file) return;
+    last_ = &file;
+    std::vector<const MappedFile*>& files = postponed ? postponed->files_ : files_;
+    if (files.empty() || files.back() != &file) files.push_back(&file);
+  }
+  // To be called when all has been copied.
+  void Check() {
+    if (files_.empty()) return;
+    PostponedChecks checks;
+    checks.files_ = std::move(files_);
+    checks.Check();
+  }
+
+ private:
+  const MappedFile* last_ = nullptr;
+  std::vector<const MappedFile*> files_;  // unless the checks are postponed
+};
 
 // Copies the rows of one call, block by block.
 class Gather::Copier {
@@ -186,13 +222,7 @@ void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out, Stores s
 
 void Gather::RowsOfShards(std::span<const int64_t> rows, Copier* copier) const {
   const std::vector<Shard>& shards = array_->shards();
-  std::array<size_t, kBlockRows> tails;  // shards of which rows were copied that reach their end
-  size_t tail_count = 0;
-  const auto flush = [&] {
-    copier->Flush();
-    for (size_t i = 0; i < tail_count; ++i) array_->CheckTail(tails[i]);
-    tail_count = 0;
-  };
+  TailFiles tails;
   size_t s = 0;
   const std::byte* data = shards.size() == 1 ? array_->data(0) : nullptr;
   copier->Use(layout_of_shard_[0]);
@@ -201,17 +231,17 @@ void Gather::RowsOfShards(std::span<const int64_t> rows, Copier* copier) const {
       s = array_->ShardOf(row);
       data = array_->data(s);
       if (layout_of_shard_[s] != copier->layout()) {
-        flush();
+        copier->Flush();
         copier->Use(layout_of_shard_[s]);
       }
     }
     const int64_t in_shard = row - shards[s].first_row;
     copier->Add(data + in_shard * shards[s].row_stride);
-    if (in_shard >= shards[s].tail_row && (tail_count == 0 || tails[tail_count - 1] != s))
-      tails[tail_count++] = s;
-    if (copier->full()) flush();
+    if (in_shard >= shards[s].tail_row) tails.Add(array_->file(s));
+    if (copier->full()) copier->Flush();
   }
-  flush();
+  copier->Flush();
+  tails.Check();
 }
 
 void Gather::RowsOfFiles(std::span<const int64_t> rows, Copier* copier) const {

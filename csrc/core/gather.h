@@ -58,6 +58,7 @@ class Gather {
 
  private:
   class Copier;
+  class TailFiles;
 
   void AddLayout(std::span<const int64_t> strides);
   // Whether a row comes out as one run of the bytes from its beginning on.
@@ -72,6 +73,25 @@ class Gather {
   std::vector<size_t> layout_of_shard_;
   std::vector<int64_t> row_bytes_;
   int64_t total_row_bytes_ = 0;
+};
+
+// While it lives, Gather::Rows() called by its thread leaves the looks at files whose ends it has
+// copied to Check(): one for many small batches, before any of them is handed out.
+class PostponedChecks {
+ public:
+  PostponedChecks();
+  ~PostponedChecks();
+  PostponedChecks(const PostponedChecks&) = delete;
+  PostponedChecks& operator=(const PostponedChecks&) = delete;
+
+  // Throws what MappedFile::CheckUnchanged() throws. REQUIRES: the arrays are still there.
+  void Check();
+
+ private:
+  friend class Gather;
+
+  PostponedChecks* const outer_;
+  std::vector<const MappedFile*> files_;
 };
 
 // How many threads should copy rows of these where nobody says: as many as there are CPUs that the

@@ -67,6 +67,10 @@ Batch IndexedBatches::MakeOne(int64_t index) const {
   } else {
     ThreadPool::Shared().ParallelFor(parts, fill);
   }
+  // Such a one by itself is too seldom for what is looked at now and then.
+  std::vector<int64_t> rows;
+  maker.RowsOf(0, &rows);
+  for (const auto& leaf : leaves_) leaf->array()->CheckFilesOf(rows);
   CountOne(batch, std::chrono::steady_clock::now() - begin);
   return batch;
 }

@@ -1,6 +1,7 @@
 #include "core/row_files.h"
 
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <string_view>
 
@@ -12,6 +13,10 @@ namespace {
 
 // Longer headers are read and parsed each time: hardly any are.
 constexpr size_t kUsualHeaderBytes = 1024;
+
+// How often a file is read until it stays the same meanwhile: that it was replaced or removed,
+// which is fine, changes its state as well.
+constexpr int kReadAgain = 4;
 
 }  // namespace
 
@@ -42,8 +47,16 @@ std::string RowFiles::path(int64_t row) const {
 }
 
 bool RowFiles::Read(int64_t row, std::byte* out) const {
+  for (int i = 0; i < kReadAgain; ++i) {
+    const OpenFile file(path(row));
+    const bool fortran_order = ReadOnce(file, out);
+    if (file.IsUnchanged()) return fortran_order;
+  }
+  throw OsError(ESTALE, path(row), "was changed while it was read, again and again");
+}
+
+bool RowFiles::ReadOnce(const OpenFile& file, std::byte* out) const {
   const auto bytes = static_cast<size_t>(row_bytes());
-  const OpenFile file(path(row));
   if (header_bytes_.size() <= kUsualHeaderBytes) {
     std::array<std::byte, kUsualHeaderBytes> start;
     const std::span<std::byte> header(start.data(), header_bytes_.size());

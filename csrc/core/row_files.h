@@ -35,11 +35,13 @@ class RowFiles {
 
   // Reads a row into `out`, as it lies in its file; returns whether that is in Fortran order.
   // REQUIRES: 0 <= row < rows(); out has row_bytes() bytes.
-  // Throws OsError; FormatError naming the file; ObjectDtypeError; Error where the file is not like
-  // the first one, naming both.
+  // Throws OsError, with ESTALE where the file changes all the time; FormatError naming the file;
+  // ObjectDtypeError; Error where the file is not like the first one, naming both.
   bool Read(int64_t row, std::byte* out) const;
 
  private:
+  bool ReadOnce(const OpenFile& file, std::byte* out) const;
+
   std::string paths_;          // one behind the other: a string of its own takes twice the memory
   std::vector<int64_t> ends_;  // of each path in paths_
   Header header_;              // of the first file

@@ -36,12 +36,16 @@ std::unique_ptr<PyArrayRows> OpenFiles(const std::vector<py::bytes>& paths) {
   return std::make_unique<PyArrayRows>(PyArrayRows{Array::Open(names), {}});
 }
 
+// npyfast._file_status.FileState.
+using StateNumbers = std::tuple<uint64_t, uint64_t, int64_t, int64_t, int64_t>;
+
 // Files of any kind: what lies in each from which byte on, as the header of a .npy file.
 std::unique_ptr<PyArrayRows> OpenExtents(
-    const std::vector<std::tuple<py::bytes, py::bytes, int64_t>>& extents) {
+    const std::vector<std::tuple<py::bytes, py::bytes, int64_t, StateNumbers>>& extents) {
   std::vector<Extent> files;
-  for (const auto& [path, header, data_offset] : extents) {
-    files.push_back({path, ParseHeader(std::string_view(header))});
+  for (const auto& [path, header, data_offset, state] : extents) {
+    files.push_back(
+        {path, ParseHeader(std::string_view(header)), std::make_from_tuple<FileStamp>(state)});
     files.back().header->data_offset = data_offset;
   }
   const GilReleased released;

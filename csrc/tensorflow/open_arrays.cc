@@ -1,6 +1,9 @@
 #include "tensorflow/open_arrays.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <list>
 #include <mutex>
@@ -17,7 +20,14 @@ constexpr size_t kUnusedArrays = 8;
 
 struct OpenArray {
   ArraySource source;
+  // As the dataset knows them: after a file was replaced, datasets from before and after may both
+  // be in use.
+  std::vector<FileStamp> stamps;
   std::shared_ptr<const Array> array;
+
+  bool Is(const ArrayFiles& files) const {
+    return source == files.source && stamps == files.stamps;
+  }
 };
 
 std::shared_ptr<const Array> Open(const ArraySource& source) {
@@ -31,13 +41,11 @@ std::shared_ptr<const Array> Open(const ArraySource& source) {
   return Array::Open(extents);
 }
 
-// Whether an array is what these files hold, of which `now` are the stamps. Of files of one row
-// each the first one says what all of them are; the others are looked at when they are read.
-bool IsCurrent(const Array& array, const std::vector<FileStamp>& now) {
-  const RowFiles* files = array.row_files();
-  return files == nullptr ? array.stamps() == now : files->first_stamp() == StampOf(files->path(0));
-}
+// Of files of one row each the first one says what all of them are; the others are looked at when
+// they are read.
+bool IsOutdated(const RowFiles& files) { return files.first_stamp() != StampOf(files.path(0)); }
 
+// Nothing is opened or looked at under its lock, lest one slow disk hold up every dataset.
 class OpenArrays {
  public:
   static OpenArrays& Shared() {
@@ -45,20 +53,21 @@ class OpenArrays {
     return *shared;
   }
 
-  // The array of these files as they are now.
-  std::shared_ptr<const Array> Get(const ArraySource& source, const std::vector<FileStamp>& now) {
-    std::shared_ptr<const Array> array;
+  // The array that was opened for the same files as the dataset knows them; null if there is none.
+  std::shared_ptr<const Array> Find(const ArrayFiles& files) {
+    const std::lock_guard lock(mutex_);
+    const auto found = Position(files);
+    if (found == arrays_.end()) return nullptr;
+    arrays_.splice(arrays_.begin(), arrays_, found);
+    return found->array;
+  }
+
+  // Adds an array, or finds that another thread has been first; returns the one to use.
+  std::shared_ptr<const Array> Add(const ArrayFiles& files, std::shared_ptr<const Array> array) {
     std::list<OpenArray> closed;  // unmapped when the lock has been let go
     const std::lock_guard lock(mutex_);
-    const auto found = std::find_if(arrays_.begin(), arrays_.end(),
-                                    [&](const OpenArray& open) { return open.source == source; });
-    if (found != arrays_.end()) {
-      arrays_.splice(arrays_.begin(), arrays_, found);
-      if (IsCurrent(*found->array, now)) return found->array;
-      closed.splice(closed.begin(), arrays_, found);
-    }
-    array = Open(source);
-    arrays_.push_front({source, array});
+    if (const auto found = Position(files); found != arrays_.end()) return found->array;
+    arrays_.push_front({files.source, files.stamps, array});
     size_t unused = 0;
     for (auto open = arrays_.begin(); open != arrays_.end();) {
       const auto next = std::next(open);
@@ -69,51 +78,92 @@ class OpenArrays {
     return array;
   }
 
+  // Whoever has it keeps it.
+  void Forget(const Array& array) {
+    std::list<OpenArray> closed;
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find_if(arrays_.begin(), arrays_.end(), [&](const OpenArray& open) {
+      return open.array.get() == &array;
+    });
+    if (found != arrays_.end()) closed.splice(closed.begin(), arrays_, found);
+  }
+
  private:
+  std::list<OpenArray>::iterator Position(const ArrayFiles& files) {
+    return std::find_if(arrays_.begin(), arrays_.end(),
+                        [&](const OpenArray& open) { return open.Is(files); });
+  }
+
   std::mutex mutex_;
   std::list<OpenArray> arrays_;  // the one asked for last comes first
 };
+
+// The array as this process has it open, if it has. Throws if a file was changed since.
+std::shared_ptr<const Array> FindOpen(const ArrayFiles& files) {
+  std::shared_ptr<const Array> array = OpenArrays::Shared().Find(files);
+  if (array == nullptr) return nullptr;
+  try {
+    if (array->row_files() == nullptr) {
+      array->CheckFiles();
+      return array;
+    }
+    if (!IsOutdated(*array->row_files())) return array;
+  } catch (...) {
+    OpenArrays::Shared().Forget(*array);  // whoever makes the dataset again is to have it anew
+    throw;
+  }
+  OpenArrays::Shared().Forget(*array);
+  return nullptr;
+}
+
+// The array of the files as they are now.
+std::shared_ptr<const Array> OpenAnew(const ArrayFiles& files, bool same_machine) {
+  const std::vector<std::string>& paths = files.source.paths;
+  // What lies somewhere in a file is there in a copy of it, and not in a file of another size.
+  const bool same_size = files.source.kind == ArraySource::Kind::kExtents;
+  const auto check = [&](size_t i, const FileStamp& now) {
+    const FileStamp& then = files.stamps[i];
+    if (same_machine ? now == then : !same_size || now.size == then.size) return;
+    throw StatusError(TF_FAILED_PRECONDITION,
+                      paths[i] +
+                          ": was changed or replaced after the dataset was made of it; make the "
+                          "dataset again");
+  };
+  // First of all, since whatever opening them would say is due to that.
+  ForEachFile(files.stamps.size(), [&](size_t i) { check(i, StampOf(paths[i])); });
+  std::shared_ptr<const Array> array = Open(files.source);
+  // A file may have been replaced before it was opened.
+  for (size_t i = 0; i < array->stamps().size(); ++i) check(i, array->stamps()[i]);
+  return array;
+}
 
 }  // namespace
 
 std::string MachineId() {
   std::string id;
   std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), id);
+  // Containers of one machine have other files at the same paths.
+  std::array<char, 64> mounts;
+  const ssize_t length = ::readlink("/proc/self/ns/mnt", mounts.data(), mounts.size());
+  if (!id.empty() && length > 0) id.append(" ").append(mounts.data(), static_cast<size_t>(length));
   return id;
 }
 
 std::shared_ptr<const Array> OpenShared(const ArrayFiles& files, bool same_machine) {
-  const std::vector<std::string>& paths = files.source.paths;
-  std::vector<FileStamp> now(files.stamps.size());
-  ForEachFile(now.size(), [&](size_t i) { now[i] = StampOf(paths[i]); });
-  // What lies somewhere in a file is there in a copy of it, and not in a file of another size.
-  const bool same_size = files.source.kind == ArraySource::Kind::kExtents;
-  const auto check = [&](const std::vector<FileStamp>& stamps) {
-    for (size_t i = 0; i < stamps.size(); ++i) {
-      const FileStamp& then = files.stamps[i];
-      const bool fine =
-          same_machine ? stamps[i] == then : !same_size || stamps[i].size == then.size;
-      if (fine) continue;
-      throw StatusError(TF_FAILED_PRECONDITION,
-                        paths[i] +
-                            ": was changed or replaced after the dataset was made of it; make the "
-                            "dataset again");
-    }
-  };
-  check(now);
-  std::shared_ptr<const Array> array = OpenArrays::Shared().Get(files.source, now);
-  check(array->stamps());  // a file may have been replaced before it was opened
+  std::shared_ptr<const Array> array = FindOpen(files);
+  const bool is_new = array == nullptr;
+  if (is_new) array = OpenAnew(files, same_machine);
   const auto described = [](int64_t rows, const std::string& row_type) {
     return std::to_string(rows) + " rows of " + row_type;
   };
   if (array->rows() != files.rows || array->row_type() != files.row_type) {
-    const bool one = paths.size() == 1;
+    const bool one = files.source.paths.size() == 1;
     throw StatusError(TF_FAILED_PRECONDITION,
-                      paths[0] + (one ? ": holds " : " and the other shards: hold ") +
+                      files.source.paths[0] + (one ? ": holds " : " and the other shards: hold ") +
                           described(array->rows(), array->row_type()) +
                           ", but the dataset was made of " + described(files.rows, files.row_type));
   }
-  return array;
+  return is_new ? OpenArrays::Shared().Add(files, std::move(array)) : array;
 }
 
 }  // namespace npyfast::tf

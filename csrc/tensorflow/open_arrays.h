@@ -38,13 +38,18 @@ struct ArrayFiles {
 // The array of these files, which is opened once in a process and shared by everybody who asks for
 // it: kept as long as somebody has it, and a few arrays longer.
 //
-// With `same_machine` the files must be the very ones that the dataset was made of; elsewhere a
-// copy of the same row type and length will do. Files of one row each are held to the first of them
-// whenever they are read, and may change. Thread-safe. Throws what Array::Open() throws, and
-// StatusError where a file has been changed, replaced, or is another one than expected.
+// What is open has been looked at just now: a file that was changed since is an error, as
+// Array::CheckFiles() throws it. One that was replaced or removed is not: what is open is the file
+// that the dataset was made of.
+//
+// What must be opened must be, with `same_machine`, the very files that the dataset was made of;
+// elsewhere a copy of the same row type and length will do. Files of one row each are held to the
+// first of them whenever they are read, and may change. Thread-safe. Throws what Array::Open()
+// throws, and StatusError where a file has been changed, replaced, or is another one than expected.
 std::shared_ptr<const Array> OpenShared(const ArrayFiles& files, bool same_machine);
 
-// Tells this machine, until it is started again, from every other; empty if nothing does.
+// Tells this machine, until it is started again, from every other, and what has mounts of its own
+// on it, as a container has, from the rest of it; empty if nothing does.
 std::string MachineId();
 
 }  // namespace npyfast::tf

@@ -16,6 +16,7 @@ from npyfast._plan import Plan, RowNumbers, Run
 
 if TYPE_CHECKING:
     from npyfast._cast import Cast
+    from npyfast._formats import Located
     from npyfast._header import Header
 
 VARIABLE = "NPYFAST_BACKEND"
@@ -35,11 +36,16 @@ class Rows(Protocol):
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         """The listed rows (negative ones from the end) as a fresh array; structures stay whole.
 
-        Raises IndexError naming the first row number that is out of range.
+        Raises IndexError naming the first row number that is out of range; and as check_files(), by
+        a look after the copy, where one of the files that hold them was changed.
         """
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         """The same into `out`, which has the right shape and dtype and is C-contiguous."""
+
+    def check_files(self) -> None:
+        """Raises NpyFormatError or OSError, naming a file, where one was changed after it was
+        opened."""
 
     def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Rows:
         """The same rows in another shape, of as many items, then cast."""
@@ -72,9 +78,11 @@ class Backend(Protocol):
 
     def read_header(self, path: str) -> Header: ...
 
-    def open(self, files: Sequence[str], headers: Sequence[Header] | None = None) -> Rows:
-        """Opens the shards of one array: `.npy` files; or, with `headers`, files of any kind that
-        hold what these say, from byte `data_offset` on."""
+    def open(self, files: Sequence[str], located: Sequence[Located] | None = None) -> Rows:
+        """Opens the shards of one array: `.npy` files; or, with `located`, files of any kind that
+        hold what its headers say, from byte `data_offset` on.
+
+        Raises OSError where a file is not in the state that it was found in."""
 
     def open_row_files(self, files: Sequence[str]) -> Rows:
         """The rows of `.npy` files that hold one each; they are opened when a row is taken."""

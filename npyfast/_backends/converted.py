@@ -35,5 +35,8 @@ class Converted:
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         out[...] = self.take(rows, threads)
 
+    def check_files(self) -> None:
+        self._rows.check_files()
+
     def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Converted:
         return Converted(self, cast, row_shape)

@@ -12,6 +12,7 @@ import numpy as np
 from npyfast import _core
 from npyfast._cast import Cast
 from npyfast._fields import AnyArray, columns, native
+from npyfast._file_status import FileState
 from npyfast._header import Header, header_bytes, read_header_native
 from npyfast._iterator import BatchIterator
 from npyfast._nest import leaves
@@ -19,6 +20,7 @@ from npyfast._plan import Plan, RowNumbers, Run
 
 if TYPE_CHECKING:
     from npyfast._backends import Rows as AnyRows
+    from npyfast._formats import Located
 
 NAME = "native"
 
@@ -73,6 +75,9 @@ class Rows:
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         self._records.take_into(rows, out, threads or 0)
 
+    def check_files(self) -> None:
+        self._array.check_files()
+
     def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Rows:
         return Rows(self._array, self._stored, self.files, cast, row_shape)
 
@@ -101,16 +106,19 @@ class Rows:
         return self._records
 
 
-def open(files: Sequence[str], headers: Sequence[Header] | None = None) -> Rows:
+def open(files: Sequence[str], located: Sequence[Located] | None = None) -> Rows:
     """Maps the shards of one array."""
     paths = tuple(os.fsencode(path) for path in files)
-    if headers is None:
+    if located is None:
         array = _core.Array.open(paths)
         return Rows(array, array.dtype, Files(paths))
-    extents = tuple((header_bytes(header), header.data_offset) for header in headers)
-    array = _core.Array.open_extents([(path, *at) for path, at in zip(paths, extents, strict=True)])
+    extents = tuple((header_bytes(header), header.data_offset) for header, _ in located)
+    states = [FileState.of(status) for _, status in located]
+    array = _core.Array.open_extents(
+        [(path, *at, state) for path, at, state in zip(paths, extents, states, strict=True)]
+    )
     # Not the array's dtype, which knows no types of other packages, such as bfloat16.
-    return Rows(array, headers[0].dtype, Files(paths, extents))
+    return Rows(array, located[0].header.dtype, Files(paths, extents))
 
 
 def open_row_files(files: Sequence[str]) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import time
@@ -14,10 +15,9 @@ import numpy as np
 
 from npyfast._backends.converted import Converted
 from npyfast._cast import Cast
-from npyfast._errors import NpyFormatError
 from npyfast._fields import AnyArray, native, split, to_native
-from npyfast._file_status import absolute_path, check_unchanged
-from npyfast._header import Header, read_header_numpy
+from npyfast._file_status import FileState, RegularChecks, WatchedFile, absolute_path
+from npyfast._header import Header, look_at_header_numpy, read_header_numpy
 from npyfast._nest import leaves
 from npyfast._plan import Plan, RowNumbers, Run, resolve_rows
 
@@ -33,47 +33,31 @@ def read_header(path: str) -> Header:
     return read_header_numpy(path)
 
 
-class File:
+class File(WatchedFile):
     """A file of an array."""
 
-    def __init__(self, path: str, header: Header) -> None:
-        self.path = path
-        self._place = absolute_path(path)
+    def __init__(self, path: str, header: Header, state: FileState) -> None:
+        super().__init__(path, state)
         self.header = header
-        self._status = os.stat(path)
 
     def __len__(self) -> int:
         return self.header.shape[0]
 
     def map(self) -> AnyArray:
         """Maps it. Raises OSError where it is not the same any more."""
-        check_unchanged(self._place, self._status)
         header = self.header
         if 0 in header.shape or header.dtype.itemsize == 0:
             return np.ndarray(header.shape, header.dtype)  # not np.zeros, which makes "S1" of "S0"
-        status = self._status
-        key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-        mapped = _mappings.get(key)
+        mapped = _mappings.get(self.state)
         if mapped is None:
-            mapped = _mappings[key] = np.memmap(self._place, np.uint8, "r")
+            with self.opened() as file:
+                mapped = _mappings[self.state] = np.memmap(file, np.uint8, "r")
         order: Any = "F" if header.fortran_order else "C"
         return np.ndarray(header.shape, header.dtype, mapped.data, header.data_offset, order=order)
 
-    def check_size(self) -> None:
-        """Raises NpyFormatError where it is shorter now: reading on would end the process."""
-        try:
-            now = os.stat(self._place)
-        except OSError:
-            return  # removed, but whoever has it mapped keeps it
-        if now.st_ino == self._status.st_ino and now.st_size < self._status.st_size:
-            raise NpyFormatError(
-                f"{self.path}: has {now.st_size:,} bytes now, {self._status.st_size:,} when it was "
-                "opened: it was truncated while it was read; copy it again"
-            )
-
 
 # Of a file that holds several arrays there is one mapping.
-_mappings: WeakValueDictionary[tuple[int, ...], np.memmap[Any, Any]] = WeakValueDictionary()
+_mappings: WeakValueDictionary[FileState, np.memmap[Any, Any]] = WeakValueDictionary()
 
 # Each file that is mapped has a descriptor, of which a process has few. The files of an array of
 # few are mapped for good, which keeps those that are removed or replaced later.
@@ -87,6 +71,7 @@ class Rows:
     def __init__(
         self, dtype: np.dtype[Any], row_shape: tuple[int, ...], shards: Sequence[File | AnyArray]
     ) -> None:
+        self._files = [shard for shard in shards if isinstance(shard, File)]
         self._shards = [shard for shard in shards if len(shard)]
         self._first_rows = np.cumsum([0] + [len(shard) for shard in self._shards])
         few = len(self._shards) <= _MAPPED_FOR_GOOD
@@ -122,13 +107,24 @@ class Rows:
     def _take(self, shard: int, rows: RowNumbers) -> AnyArray:
         """Rows of one shard, by their numbers in it."""
         array = self._shards[shard]
-        if isinstance(array, File):
-            array.check_size()
-            array = self._mapped(array)
-        return to_native(array[rows])
+        if not isinstance(array, File):
+            return to_native(array[rows])
+        array.check_unchanged()  # first: reading beyond the end would end the process
+        taken = to_native(self._mapped(array)[rows])
+        array.check_unchanged()  # what was changed meanwhile has no place in a batch
+        return taken
+
+    def check_files(self) -> None:
+        for shard in self._files:
+            shard.check_unchanged()
 
     def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Converted:
         return Converted(self, cast, row_shape)
+
+
+# How often a file of one row is read until it stays the same meanwhile: another one may have taken
+# its place.
+_READ_AGAIN = 4
 
 
 class RowFiles:
@@ -154,25 +150,45 @@ class RowFiles:
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         for i, row in enumerate(resolve_rows(rows, len(self))):
-            path = self._files[row]
-            header = read_header(path)
+            read = self._read(self._files[row])
+            if read is not None:
+                out[i] = read
+
+    def _read(self, path: str) -> AnyArray | None:
+        """The row in a file; None for one of no bytes, which np.load can't read."""
+        for _ in range(_READ_AGAIN):
+            header, status = look_at_header_numpy(path)
             _refuse_objects(path, header.dtype)
             _check_alike("files", "shape", self._files[0], self._first, path, header)
-            if header.nbytes:  # np.load can't read items of no bytes
-                out[i] = to_native(np.load(path, allow_pickle=False))
+            try:
+                read = to_native(np.load(path, allow_pickle=False)) if header.nbytes else None
+            except ValueError:
+                if FileState.of(os.stat(path)) == FileState.of(status):
+                    raise
+                continue
+            if FileState.of(os.stat(path)) == FileState.of(status):
+                return read
+        raise OSError(errno.ESTALE, "was changed while it was read, again and again", path)
+
+    def check_files(self) -> None:
+        """They are looked at whenever they are read."""
 
     def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Converted:
         return Converted(self, cast, row_shape)
 
 
-def open(files: Sequence[str], headers: Sequence[Header] | None = None) -> Rows:
+def open(
+    files: Sequence[str], located: Sequence[tuple[Header, os.stat_result]] | None = None
+) -> Rows:
     """Maps the shards of one array."""
-    if headers is None:
-        headers = [read_header(path) for path in files]
-    for path, header in zip(files, headers, strict=True):
-        _check_shard(files[0], headers[0], path, header)
-    shards = [File(path, header) for path, header in zip(files, headers, strict=True)]
-    return Rows(headers[0].dtype, headers[0].shape[1:], shards)
+    if located is None:
+        located = [look_at_header_numpy(path) for path in files]
+    first = located[0][0]
+    shards = []
+    for path, (header, status) in zip(files, located, strict=True):
+        _check_shard(files[0], first, path, header)
+        shards.append(File(path, header, FileState.of(status)))
+    return Rows(first.dtype, first.shape[1:], shards)
 
 
 def open_row_files(files: Sequence[str]) -> RowFiles:
@@ -398,7 +414,14 @@ def stream(
 ) -> Stream:
     """The batches of a run; see npyfast._backends.Backend."""
 
+    def check_files() -> None:
+        for leaf in leaf_rows:
+            leaf.check_files()
+
+    checks = RegularChecks(check_files)
+
     def make(rows: RowNumbers, batches: int) -> Item:
+        checks()
         taken = [leaf.take(rows, threads) for leaf in leaf_rows]
         flat = taken if records else [column for leaf in taken for column in leaves(split(leaf))]
         if group > 1:

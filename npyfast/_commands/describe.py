@@ -140,8 +140,8 @@ def _headers(
             chunks=None if chunks is None else list(chunks),
             compression=datasets[0].compression,
         )
-        if datasets[0].header is not None:
-            told["data_offset"] = datasets[0].header.data_offset
+        if datasets[0].located is not None:
+            told["data_offset"] = datasets[0].located.header.data_offset
         return [Header((0, 0), each.shape, each.dtype, False, 0) for each in datasets]
     if found == NPZ:
         assert key is not None

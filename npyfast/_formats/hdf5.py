@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -19,15 +20,23 @@ from npyfast._backends.converted import Converted
 from npyfast._cast import Cast
 from npyfast._errors import NpyFormatError
 from npyfast._fields import AnyArray, native, to_native
-from npyfast._file_status import absolute_path, check_unchanged
-from npyfast._formats import has_header, list_keys, member_name, open_file, pack_command
+from npyfast._file_status import FileState, WatchedFile
+from npyfast._formats import (
+    Located,
+    has_header,
+    hdf5_sources,
+    list_keys,
+    member_name,
+    open_file,
+    pack_command,
+)
 from npyfast._header import Header, check_size
 from npyfast._plan import RowNumbers, resolve_rows
 
 
 def keys(path: str) -> list[str]:
     """The paths of all datasets in a file."""
-    with _opened(path) as file:
+    with open_hdf5(path) as file:
         return _keys(file)
 
 
@@ -50,9 +59,9 @@ def open(files: Sequence[str], key: str) -> BackendRows:
                     f"the shards of one array must have one {what}: {first.name} has {others}, "
                     f"{dataset.name} has {mine}"
                 )
-    headers = [dataset.header for dataset in found if dataset.header is not None]
-    if len(headers) == len(found):
-        return backend().open(files, headers)
+    located = [dataset.located for dataset in found if dataset.located is not None]
+    if len(located) == len(found):
+        return backend().open(files, located)
     for dataset in found:
         dataset.warn()
     return Rows(found)
@@ -66,23 +75,33 @@ def _h5py() -> Any:
     return h5py
 
 
-@contextmanager
-def _opened(path: str) -> Iterator[Any]:
-    with _open_file(path) as file:
-        yield file
-
-
-def _open_file(path: str) -> Any:
+def open_hdf5(path: str) -> Any:
+    """A file for reading, by h5py. Raises NpyFormatError for what is no HDF5 file; OSError, too
+    where this process has it open for writing: what it has written may be in HDF5's memory only,
+    and what it will write would come out between the rows of now."""
     h5py = _h5py()
     open_file(path).close()  # h5py's errors name no file
     try:
         # Where a filesystem has no locks, reading is fine all the same.
-        return h5py.File(path, "r", locking="best-effort")
+        file = h5py.File(path, "r", locking="best-effort")
     except (OSError, RuntimeError) as error:
         number = getattr(error, "errno", None)
         if number is not None:  # another program writes it, or the disk fails
             raise OSError(number, str(error), path) from error
         raise NpyFormatError(f"{path}: not a readable HDF5 file: {error}") from error
+    if file.id.get_intent() & h5py.h5f.ACC_RDWR:
+        file.close()
+        raise OSError(errno.EBUSY, "this process has it open for writing: close it first", path)
+    return file
+
+
+def status_of(file: Any, path: str) -> os.stat_result:
+    """The state of an open file, by the very descriptor that HDF5 reads."""
+    try:
+        descriptor = file.id.get_vfd_handle()
+    except (NotImplementedError, RuntimeError, ValueError):  # of a driver that has none
+        return os.stat(path)
+    return os.fstat(descriptor)
 
 
 @contextmanager
@@ -108,6 +127,13 @@ def _keys(group: Any) -> list[str]:
     with _whole(group):
         group.visititems(visit)
     return found
+
+
+def dataset_or_none(file: Any, key: str) -> Any:
+    """A dataset of an open file; None for what is none."""
+    with _whole(file):
+        item = file.get(key)
+    return item if isinstance(item, _h5py().Dataset) else None
 
 
 def _dataset(file: Any, path: str, key: str) -> Any:
@@ -147,7 +173,6 @@ class _Dataset:
 
     def __init__(self, path: str, key: str, dataset: Any, status: os.stat_result) -> None:
         self.path = path
-        self.place = absolute_path(path)
         self.key = key
         self.name = member_name(path, key)
         if dataset.shape is None:
@@ -172,14 +197,28 @@ class _Dataset:
         self.chunks: tuple[int, ...] | None = dataset.chunks
         self.chunk_rows: int | None = dataset.chunks[0] if dataset.chunks else None
         self.compression: str | None = dataset.compression
-        self.status = status
         self.obstacle = _obstacle(path, dataset)
-        self.header: Header | None = None
+        self.located: Located | None = None
+        self.file = WatchedFile(path, FileState.of(status))
+        self.others: list[WatchedFile] = []  # that it has data in
         if self.obstacle is None:
             offset = dataset.id.get_offset() if dataset.size else 0
-            self.header = Header((0, 0), self.shape, self.dtype, False, offset)
+            header = Header((0, 0), self.shape, self.dtype, False, offset)
             if dataset.size:
-                check_size(self.name, self.header, status.st_size)
+                check_size(self.name, header, status.st_size)
+            self.located = Located(header, status)
+        else:
+            self.others = hdf5_sources.source_files(path, key, dataset)
+            if not os.path.samefile(dataset.file.filename, path):
+                there = dataset.file.filename
+                state = FileState.of(status_of(dataset.file, there))
+                self.others.append(WatchedFile(there, state, kept_open=False))
+
+    def check_files(self) -> None:
+        """Raises as npyfast._backends.Rows.check_files()."""
+        self.file.check_unchanged()
+        for other in self.others:
+            other.check_unchanged()
 
     def warn(self) -> None:
         """Says once, for each dataset, that it is slow, and what helps."""
@@ -212,8 +251,8 @@ def _levels_to_caller() -> int:
 
 def look(path: str, key: str) -> _Dataset:
     """What there is to know of a dataset. Raises as open() does for it."""
-    with _opened(path) as file:
-        status = os.stat(path)
+    with open_hdf5(path) as file:
+        status = status_of(file, path)
         return _Dataset(path, key, _dataset(file, path, key), status)
 
 
@@ -306,7 +345,8 @@ class Rows:
         ends = np.cumsum(np.bincount(places, minlength=len(wanted)))
         which = np.searchsorted(self._first_rows, wanted, side="right") - 1
         done = 0
-        for number in np.unique(which):
+        touched = np.unique(which)
+        for number in touched:
             mine = wanted[which == number] - self._first_rows[number]
             for part in _runs(mine, self._found[number].chunk_rows):
                 read = self._read(number, int(part[0]), int(part[-1]) + 1)
@@ -314,6 +354,12 @@ class Rows:
                     begin = ends[done - 1] if done else 0
                     out[slots[begin : ends[done]]] = read[row - part[0]]
                     done += 1
+        for number in touched:
+            self._found[number].check_files()
+
+    def check_files(self) -> None:
+        for dataset in self._found:
+            dataset.check_files()
 
     def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Converted:
         return Converted(self, cast, row_shape)
@@ -330,6 +376,7 @@ class Rows:
             try:
                 read: AnyArray = dataset[begin:end]
             except (OSError, RuntimeError) as error:
+                self._found[number].check_files()  # which says more
                 raise OSError(f"{self._found[number].name}: {error}") from error
         return to_native(read)
 
@@ -338,9 +385,14 @@ class Rows:
         opened = process.opened.pop(number, None)
         if opened is None:
             found = self._found[number]
-            check_unchanged(found.place, found.status)
-            file = _open_file(found.place)
-            opened = file, _dataset(file, found.path, found.key)
+            file = open_hdf5(found.file.place)
+            try:
+                found.file.check_same(status_of(file, found.file.place))
+                found.check_files()
+                opened = file, _dataset(file, found.path, found.key)
+            except BaseException:
+                file.close()
+                raise
         process.opened[number] = opened
         if len(process.opened) > _OPEN_FILES:
             process.opened.popitem(last=False)[1][0].close()

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import IO, BinaryIO
 
 from npyfast._errors import NpyFormatError
+from npyfast._file_status import FileState
 from npyfast._formats import (
     Located,
     list_keys,
@@ -141,7 +142,7 @@ class Archive:
     @contextmanager
     def _reading(self) -> Iterator[BinaryIO]:
         with open_file(self.path) as file:
-            if _state(os.fstat(file.fileno())) != _state(self.status):
+            if FileState.of(os.fstat(file.fileno())) != FileState.of(self.status):
                 changed = "was changed or replaced while it was opened"
                 raise OSError(errno.ESTALE, changed, self.path)
             yield file
@@ -311,13 +312,3 @@ def _header(name: str, start: bytes) -> Header:
         raise NpyFormatError(f"{name}: not a readable .npy file: {error}") from error
     refuse_objects(name, header.dtype)
     return header
-
-
-def _state(status: os.stat_result) -> tuple[int, ...]:
-    return (
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )

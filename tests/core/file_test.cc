@@ -274,7 +274,7 @@ TEST(CheckUnchanged, NamesATruncatedFileForEver) {
       ": has 4,999 bytes now, 5,000 when it was opened: it was truncated while it was read; copy "
       "it again";
   CHECK_THROWS(file.CheckUnchanged(), FormatError, message);
-  for (int i = 0; i < 3; ++i) CHECK_THROWS(file.CheckUnchangedNowAndThen(0), FormatError, path);
+  for (int i = 0; i < 3; ++i) CHECK_THROWS(file.CheckUnchanged(), FormatError, path);
   // Neither another file in its place nor that there is none makes it what it was.
   CHECK_EQ(::rename((folder / "other").c_str(), path.c_str()), 0);
   CHECK_THROWS(file.CheckUnchanged(), FormatError, message);
@@ -321,17 +321,6 @@ TEST(CheckUnchanged, AnotherFileOrNoneIsNoChange) {
   file.CheckUnchanged();
   CHECK_EQ(::unlink(path.c_str()), 0);
   file.CheckUnchanged();
-}
-
-TEST(CheckUnchanged, NowAndThenOnly) {
-  const TempFolder folder;
-  WriteFile(folder / "a", "what it holds");
-  const MappedFile file(folder / "a");
-  constexpr int64_t kForEver = int64_t{1} << 62;
-  file.CheckUnchangedNowAndThen(0);
-  CHECK_EQ(::truncate((folder / "a").c_str(), 1), 0);
-  file.CheckUnchangedNowAndThen(kForEver);
-  CHECK_THROWS(file.CheckUnchangedNowAndThen(0), FormatError, "truncated");
 }
 
 // --- Many files at once.
