@@ -368,6 +368,28 @@ TEST(ResolveRows, NamesTheFirstThatIsOutOfRange) {
   CHECK_EQ(out, (std::vector<int64_t>{0, kMax - 1, kMax - 1}));
 }
 
+TEST(PostponedChecks, LookOnceForManyCalls) {
+  const TempFolder folder;
+  const std::string path = folder / "a.npy";
+  WriteNpy(path, "'|u1'", {3}, RandomBytes(3));
+  const auto array = Array::Open(std::vector<std::string>{path});
+  const Gather gather(array, Fields::kTogether);
+  {
+    PostponedChecks checks;
+    GatheredRows(gather, {0, 1}, 0);
+    checks.Check();
+    CHECK_EQ(::truncate(path.c_str(), 130), 0);
+    {
+      PostponedChecks inner;  // the outer one knows nothing of this
+      GatheredRows(gather, {2}, 0);
+    }
+    checks.Check();
+    for (int i = 0; i < 3; ++i) GatheredRows(gather, {2}, 0);
+    CHECK_THROWS(checks.Check(), FormatError, path + ": has 130 bytes now");
+  }
+  CHECK_THROWS(GatheredRows(gather, {2}, 0), FormatError, path + ": has 130 bytes now");
+}
+
 }  // namespace
 }  // namespace npyfast
 

@@ -1,11 +1,14 @@
 #include "core/row_files.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "check.h"
@@ -217,6 +220,39 @@ TEST(Extents, LieAnywhereInAFile) {
   CHECK_THROWS(
       Array::Open(std::vector<Extent>{{folder / "a.bin", header}, {folder / "b.bin", other}}),
       Error, "one row shape");
+}
+
+TEST(RowFiles, AFileThatIsReplacedAllTheTimeIsReadAsAWhole) {
+  const TempFolder folder;
+  const std::string path = folder / "a.npy";
+  constexpr size_t kBytes = 1 << 16;
+  const auto write = [&folder](const std::string& name, int value) {
+    WriteNpy(folder / name, "'|u1'", {int64_t{kBytes}}, Bytes(kBytes, std::byte(value)));
+  };
+  write("a.npy", 0);
+  const RowFiles files(std::vector<std::string>{path});
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (int value = 1; !done; value = (value + 1) % 256) {
+      write("b.npy", value);
+      std::filesystem::rename(folder / "b.npy", path);
+    }
+  });
+  int read = 0;
+  Bytes row(kBytes);
+  for (int i = 0; i < 2000; ++i) {
+    try {
+      files.Read(0, row.data());
+    } catch (const OsError& e) {
+      CHECK_EQ(e.code(), ESTALE);
+      continue;
+    }
+    ++read;
+    CHECK(std::all_of(row.begin(), row.end(), [&row](std::byte b) { return b == row[0]; }));
+  }
+  done = true;
+  writer.join();
+  CHECK(read > 0);
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -188,3 +190,26 @@ def test_a_directory_of_another_name(dataset: Dataset, save: Save) -> None:
     assert np.array_equal(rows_of(made), X)
     os.rename(os.path.dirname(path), os.path.dirname(path) + ".away")
     assert np.array_equal(rows_of(made), X)
+
+
+def test_a_container_is_another_machine(native: None) -> None:
+    """Its files are others than those at the same paths outside, though the kernel is the same."""
+    script = (
+        "import sys; from npyfast._engines import graph; print(graph._library_text(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", script, "npyfast_machine_id"]
+
+    def machine(*before: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        found = subprocess.run(
+            [*before, *command], env=environment, cwd="/", capture_output=True, text=True
+        )
+        if found.returncode and before:
+            pytest.skip(f"mounts of one's own are not to be had: {found.stderr}")
+        assert found.returncode == 0, found.stderr
+        return found.stdout.strip()
+
+    here = machine()
+    assert here
+    assert machine() == here
+    assert machine("unshare", "--mount") != here
