@@ -37,7 +37,16 @@ void CopySwapped(const std::byte* source, int64_t count, std::byte* out) {
 void CopySwapped(const Swap& swap, const std::byte* source, std::byte* out) {
   source += swap.offset;
   out += swap.offset;
-  switch (swap.word_bytes) {
+  if (!swap.inner.empty()) {
+    for (int64_t i = 0; i < swap.count; ++i, source += swap.stride, out += swap.stride) {
+      for (const Swap& inner : swap.inner) CopySwapped(inner, source, out);
+    }
+    return;
+  }
+  switch (swap.stride) {
+    case 1:
+      if (source != out) std::memcpy(out, source, static_cast<size_t>(swap.count));
+      return;
     case 2:
       return CopySwapped<uint16_t>(source, swap.count, out);
     case 4:
@@ -98,8 +107,8 @@ void CopyRuns(const std::byte* const* sources, size_t count, int64_t offset, int
 // The chunk at `offset` of each row, to places out_stride apart, in native byte order.
 void CopyChunks(const Column& column, const std::byte* const* sources, size_t count, int64_t offset,
                 std::byte* out, int64_t out_stride, Stores stores) {
-  const bool all_swapped = column.swaps.size() == 1 &&
-                           column.swaps[0].count * column.swaps[0].word_bytes == column.chunk_bytes;
+  const bool all_swapped = column.swaps.size() == 1 && column.swaps[0].inner.empty() &&
+                           column.swaps[0].count * column.swaps[0].stride == column.chunk_bytes;
   if (all_swapped) {
     for (size_t i = 0; i < count; ++i) {
       CopySwapped(column.swaps[0], sources[i] + offset, out + static_cast<int64_t>(i) * out_stride);
@@ -111,7 +120,9 @@ void CopyChunks(const Column& column, const std::byte* const* sources, size_t co
   CopyRuns(sources, count, offset, column.chunk_bytes, out, out_stride, Stores::kCached);
   for (size_t i = 0; i < count; ++i) {
     std::byte* chunk = out + static_cast<int64_t>(i) * out_stride;
-    for (const Swap& swap : column.swaps) CopySwapped(swap, chunk, chunk);
+    // Of fields that overlap, each is what the source has, not what one before it was turned into.
+    const std::byte* from = column.overlapping ? sources[i] + offset : chunk;
+    for (const Swap& swap : column.swaps) CopySwapped(swap, from, chunk);
   }
 }
 

@@ -1,10 +1,12 @@
 #include "core/layout.h"
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "check.h"
+#include "core/errors.h"
 #include "npy_file.h"
 
 namespace npyfast {
@@ -83,15 +85,15 @@ TEST(Layout, SwapsTheWordsOfADenseRowAtOnce) {
   CHECK_EQ(column.chunk_bytes, 60);
   CHECK_EQ(column.swaps.size(), 1u);
   CHECK_EQ(column.swaps[0].count, 15);
-  CHECK_EQ(column.swaps[0].word_bytes, 4);
+  CHECK_EQ(column.swaps[0].stride, 4);
   column = Only(Columns("'>c16'", {2}, {16}));
   CHECK_EQ(column.swaps[0].count, 4);
-  CHECK_EQ(column.swaps[0].word_bytes, 8);
+  CHECK_EQ(column.swaps[0].stride, 8);
   column = Only(Columns("'>U3'", {2}, {12}));
   CHECK_EQ(column.swaps[0].count, 6);
-  CHECK_EQ(column.swaps[0].word_bytes, 4);
+  CHECK_EQ(column.swaps[0].stride, 4);
   column = Only(Columns("'>M8[s]'", {}, {}));
-  CHECK_EQ(column.swaps[0].word_bytes, 8);
+  CHECK_EQ(column.swaps[0].stride, 8);
   CHECK_EQ(Only(Columns("'<f4'", {3}, {4})).swaps.size(), 0u);
   CHECK_EQ(Only(Columns("'>U0'", {3}, {0})).swaps.size(), 0u);
 }
@@ -147,6 +149,62 @@ TEST(Layout, LargeSubarraysAreDescribedAtOnce) {
   const Column swapped = Only(Columns("[('a', '>u2', (1000, 1000000))]", {}, {}));
   CHECK_EQ(swapped.swaps.size(), 1u);
   CHECK_EQ(swapped.swaps[0].count, 1000000000);
+}
+
+// What repeats itself is said once, at every level.
+TEST(Layout, SwapsOfRecordsInSubarraysAreNotWrittenOut) {
+  const Column column = Only(
+      Columns("[('a', [('x', '>u2'), ('y', '|u1'), ('z', [('u', '|u1'), ('v', '>u4')], (100,))], "
+              "(4000000,))]",
+              {}, {}));
+  CHECK_EQ(column.chunk_bytes, int64_t{503} * 4000000);
+  CHECK_EQ(column.swaps.size(), 1u);
+  const Swap& items = column.swaps[0];
+  CHECK_EQ(items.count, 4000000);
+  CHECK_EQ(items.stride, 503);
+  CHECK_EQ(items.inner.size(), 2u);
+  CHECK_EQ(items.inner[1].offset, 3);
+  CHECK_EQ(items.inner[1].count, 100);
+  CHECK_EQ(items.inner[1].stride, 5);
+  CHECK_EQ(items.inner[1].inner.size(), 1u);
+  CHECK_EQ(items.inner[1].inner[0].offset, 1);
+  CHECK_EQ(items.inner[1].inner[0].stride, 4);
+}
+
+TEST(Layout, FieldsThatOverlapAreWrittenInTheirOrder) {
+  Dtype dtype;
+  dtype.itemsize = 6;
+  dtype.fields = {{"a", "", 0, DtypeOf("'>u4'")}, {"b", "", 1, DtypeOf("'<u2'")}};
+  const Column column = Only(MakeColumns(dtype, {}, {}, Fields::kTogether));
+  CHECK(column.overlapping);
+  CHECK_EQ(column.swaps.size(), 2u);
+  CHECK_EQ(column.swaps[1].offset, 1);
+  CHECK_EQ(column.swaps[1].count, 2);
+  CHECK_EQ(column.swaps[1].stride, 1);
+  // Nothing of the other byte order: one run.
+  dtype.fields[0].dtype = DtypeOf("'<u4'");
+  CHECK_EQ(Only(MakeColumns(dtype, {}, {}, Fields::kTogether)).swaps.size(), 0u);
+}
+
+TEST(Layout, BytesOfARowThatCannotBeCountedAreAnError) {
+  const int64_t half = int64_t{1} << 60;
+  CHECK_THROWS(Columns("'<u2'", {half, 4}, {0, 0}), Error, "2**63 bytes");
+  CHECK_EQ(Only(Columns("'<u2'", {half, 4, 0}, {0, 0, 0})).row_bytes, 0);
+  // Items of no bytes may be as many as there are: they are not counted.
+  CHECK_EQ(Only(Columns("'|V0'", {half, half, half}, {0, 0, 0})).axes.size(), 0u);
+}
+
+// NumPy lets a zero excuse what comes after it.
+TEST(Layout, SubarraysOfNoBytesMayHaveAnyOtherDimensions) {
+  const int64_t many = int64_t{1} << 40;
+  for (const Fields fields : {Fields::kTogether, Fields::kApart}) {
+    for (const char* shape : {"(0, 2147483647, 2147483647, 2147483647)", "(2, 0, 2147483647)"}) {
+      const std::string descr = "[('a', '>f4', " + std::string(shape) + ")]";
+      const Column column = Only(Columns(descr, {many, 1 << 20}, {0, 0}, fields));
+      CHECK_EQ(column.row_bytes, 0);
+      CHECK_EQ(column.axes.size(), 0u);
+    }
+  }
 }
 
 }  // namespace
