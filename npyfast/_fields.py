@@ -23,6 +23,34 @@ class Column:
         self.name = name
 
 
+# Of a dtype: structures in structures, and fields of all of them. No header has room for more.
+_MOST_LEVELS = 100
+_MOST_FIELDS = 100_000
+
+
+def check_nesting(dtype: np.dtype[Any]) -> None:
+    """Raises ValueError for a dtype of an array in memory that is nested so deep, or in which
+    structures are used so often, that going through its fields would exhaust this process."""
+    level = [(dtype, 1)]
+    fields = 0
+    for _ in range(_MOST_LEVELS):
+        # A structure that is used in many places counts as often, but is looked at once.
+        found: dict[int, tuple[np.dtype[Any], int]] = {}
+        for outer, times in level:
+            inner = [entry[0] for entry in (outer.fields or {}).values()]
+            if outer.subdtype is not None:
+                inner = [outer.subdtype[0]]
+            for each in inner:
+                found[id(each)] = (each, found.get(id(each), (each, 0))[1] + times)
+        level = list(found.values())
+        fields += sum(times for _, times in level)
+        if not level:
+            return
+        if fields > _MOST_FIELDS:
+            raise ValueError(f"the dtype has more than {_MOST_FIELDS:,} fields in all")
+    raise ValueError(f"the dtype is nested more than {_MOST_LEVELS} levels deep")
+
+
 def native(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     """The dtype in this machine's byte order, field by field."""
     return dtype.newbyteorder("=")

@@ -7,13 +7,6 @@
 #include <utility>
 
 namespace npyfast {
-namespace {
-
-// More than a process can address: what is larger can't be made, and need not be told apart.
-constexpr int64_t kMaxItemBytes = int64_t{1} << 48;
-
-}  // namespace
-
 BatchMaker::BatchMaker(std::vector<std::shared_ptr<const Gather>> leaves, const Plan& plan,
                        const Run& run)
     : leaves_(std::move(leaves)), plan_(plan), run_(run) {
@@ -30,11 +23,7 @@ BatchMaker::BatchMaker(std::vector<std::shared_ptr<const Gather>> leaves, const 
   int64_t rows = plan_.options().batch_size * std::min(run_.group, plan_.full_batches());
   if (plan_.batches() > plan_.full_batches())
     rows = std::max(rows, plan_.BatchRows(plan_.full_batches()));
-  for (const auto& leaf : leaves_) {
-    int64_t bytes;
-    if (__builtin_mul_overflow(rows, leaf->row_bytes(), &bytes)) bytes = kMaxItemBytes;
-    item_bytes_ = std::min(item_bytes_ + std::min(bytes, kMaxItemBytes), kMaxItemBytes);
-  }
+  item_bytes_ = BytesOfRows(rows, row_bytes());
 }
 
 int64_t BatchMaker::FullItems(int64_t full_batches, bool growing) const {
@@ -89,9 +78,7 @@ Batch BatchMaker::AllocateAt(const Place& place) const {
   batch.rows = RowsAt(place);
   for (const auto& leaf : leaves_) {
     for (size_t c = 0; c < leaf->columns(); ++c) {
-      int64_t bytes;
-      if (__builtin_mul_overflow(leaf->row_bytes(c), batch.rows, &bytes)) throw std::bad_alloc();
-      batch.columns.push_back(AcquireBuffer(static_cast<size_t>(bytes)));
+      batch.columns.push_back(AcquireRows(batch.rows, leaf->row_bytes(c)));
     }
   }
   return batch;
@@ -142,7 +129,7 @@ bool BatchMaker::CheckIsDue() const {
 
 int64_t BatchMaker::row_bytes() const {
   int64_t bytes = 0;
-  for (const auto& leaf : leaves_) bytes += leaf->row_bytes();
+  for (const auto& leaf : leaves_) bytes = BytesTogether(bytes, leaf->row_bytes());
   return bytes;
 }
 

@@ -88,6 +88,7 @@ BufferPool& BufferPool::Shared() {
 }
 
 std::byte* BufferPool::Acquire(size_t bytes) {
+  if (bytes >= static_cast<size_t>(kTooManyBytes)) throw std::bad_alloc();
   const size_t capacity = CapacityFor(bytes);
   {
     const std::lock_guard lock(mutex_);

@@ -1,6 +1,7 @@
 #ifndef NPYFAST_CORE_BUFFER_POOL_H_
 #define NPYFAST_CORE_BUFFER_POOL_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -22,6 +23,9 @@ class BufferPool {
   static constexpr int64_t kKeptBytes = 64 << 20;
 
   static BufferPool& Shared();
+
+  // What takes as many bytes or more is refused: no process can address them.
+  static constexpr int64_t kTooManyBytes = int64_t{1} << 48;
 
   // A block of at least `bytes` bytes, of unknown content. Throws std::bad_alloc.
   std::byte* Acquire(size_t bytes);
@@ -55,7 +59,24 @@ struct ReleaseToPool {
 // Owns one block of the pool.
 using Buffer = std::unique_ptr<std::byte[], ReleaseToPool>;
 
+// Bytes of `rows` rows of `row_bytes` bytes each, and of two parts together; both end at
+// kTooManyBytes, which no block has, instead of wrapping. Whatever counts the bytes of a batch does
+// so by these. REQUIRES: nothing is negative.
+inline int64_t BytesOfRows(int64_t rows, int64_t row_bytes) {
+  int64_t bytes;
+  if (__builtin_mul_overflow(rows, row_bytes, &bytes)) return BufferPool::kTooManyBytes;
+  return std::min(bytes, BufferPool::kTooManyBytes);
+}
+inline int64_t BytesTogether(int64_t a, int64_t b) {
+  return std::min(std::min(a, BufferPool::kTooManyBytes) + std::min(b, BufferPool::kTooManyBytes),
+                  BufferPool::kTooManyBytes);
+}
+
 inline Buffer AcquireBuffer(size_t bytes) { return Buffer(BufferPool::Shared().Acquire(bytes)); }
+
+inline Buffer AcquireRows(int64_t rows, int64_t row_bytes) {
+  return AcquireBuffer(static_cast<size_t>(BytesOfRows(rows, row_bytes)));
+}
 
 }  // namespace npyfast
 

@@ -98,7 +98,7 @@ class Gather::Copier {
     }
     const int64_t bytes = gather_.cast_->source_row_bytes();
     most_ = RowsInScratch(bytes);
-    dense_ = AcquireBuffer(most_ * static_cast<size_t>(bytes));
+    dense_ = AcquireRows(static_cast<int64_t>(most_), bytes);
   }
   static size_t RowsInScratch(int64_t row_bytes) {
     return static_cast<size_t>(std::clamp<int64_t>(kScratchBytes / std::max<int64_t>(row_bytes, 1),
@@ -170,7 +170,7 @@ Gather::Gather(std::shared_ptr<const Array> array, Fields fields, std::shared_pt
   for (const Column& column :
        MakeColumns(array_->dtype(), array_->row_shape(), no_strides, fields)) {
     row_bytes_.push_back(cast_ ? cast_->row_bytes() : column.row_bytes);
-    total_row_bytes_ += row_bytes_.back();
+    total_row_bytes_ = BytesTogether(total_row_bytes_, row_bytes_.back());
   }
   const Shard* last = nullptr;
   for (const Shard& shard : array_->shards()) {
@@ -201,8 +201,8 @@ bool Gather::IsOneRun(size_t layout) const {
 }
 
 Stores Gather::StoresFor(int64_t rows) const {
-  const int64_t bytes = total_row_bytes_ * rows;
-  return bytes >= kPastCacheFrom ? Stores::kPastCache : Stores::kCached;
+  return BytesOfRows(rows, total_row_bytes_) >= kPastCacheFrom ? Stores::kPastCache
+                                                               : Stores::kCached;
 }
 
 void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out) const {
@@ -221,6 +221,7 @@ void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out, Stores s
 }
 
 void Gather::RowsOfShards(std::span<const int64_t> rows, Copier* copier) const {
+  if (total_row_bytes_ == 0) return;  // there may be no data to point at
   const std::vector<Shard>& shards = array_->shards();
   TailFiles tails;
   size_t s = 0;
@@ -252,7 +253,8 @@ void Gather::RowsOfFiles(std::span<const int64_t> rows, Copier* copier) const {
       cast_ == nullptr && IsOneRun(kInC) && row_bytes == static_cast<size_t>(row_bytes_[0]);
   const size_t most = at_once ? 1 : Copier::RowsInScratch(files.row_bytes());
   Buffer scratch;
-  if (!at_once || !IsOneRun(kInFortran)) scratch = AcquireBuffer(most * row_bytes);
+  if (!at_once || !IsOneRun(kInFortran))
+    scratch = AcquireRows(static_cast<int64_t>(most), files.row_bytes());
   size_t waiting = 0;
   for (const int64_t row : rows) {
     std::byte* place = at_once ? copier->slot() : scratch.get() + waiting * row_bytes;
@@ -283,7 +285,7 @@ void Gather::RowsParallel(std::span<const int64_t> rows, std::byte* const* out, 
   const auto count = static_cast<int64_t>(rows.size());
   const int64_t worthwhile = array_->row_files() != nullptr
                                  ? count / kFilesPerThread
-                                 : total_row_bytes_ * count / kBytesPerThread;
+                                 : BytesOfRows(count, total_row_bytes_) / kBytesPerThread;
   const int64_t parts = std::min({static_cast<int64_t>(threads), worthwhile, count});
   if (parts <= 1) return Rows(rows, out);
   const Stores stores = StoresFor(std::ssize(rows));

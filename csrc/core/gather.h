@@ -36,7 +36,7 @@ class Gather {
   size_t columns() const { return row_bytes_.size(); }
   // Bytes that one row takes in the output of a column.
   int64_t row_bytes(size_t column) const { return row_bytes_[column]; }
-  // The same for all columns.
+  // The same for all columns, or BufferPool::kTooManyBytes where they have more.
   int64_t row_bytes() const { return total_row_bytes_; }
 
   // Copies row rows[i] into slot i of each column's output, for every i.

@@ -126,8 +126,7 @@ py::list Take(const PyGather& self, const RowNumbers& rows, int threads) {
     ResolveRows(wanted, self.gather->array()->rows(), resolved);
     std::vector<std::byte*> out;
     for (size_t c = 0; c < self.columns.size(); ++c) {
-      buffers.push_back(
-          AcquireBuffer(static_cast<size_t>(self.gather->row_bytes(c)) * resolved.size()));
+      buffers.push_back(AcquireRows(std::ssize(resolved), self.gather->row_bytes(c)));
       out.push_back(buffers.back().get());
     }
     self.gather->RowsParallel(resolved, out.data(), ThreadsFor(self, threads));
@@ -146,7 +145,7 @@ void TakeInto(const PyGather& self, const RowNumbers& rows, py::array& out, int 
   const std::span<const int64_t> wanted = Span(rows);
   auto* data = static_cast<std::byte*>(out.mutable_data());
   if (self.columns.size() != 1 ||
-      out.nbytes() != self.gather->row_bytes(0) * static_cast<int64_t>(wanted.size())) {
+      out.nbytes() != BytesOfRows(std::ssize(wanted), self.gather->row_bytes(0))) {
     throw py::value_error("out has the wrong size");
   }
   const GilReleased released;

@@ -95,6 +95,9 @@ Dtype FromNumpy(const py::dtype& dtype) {
       }
       field.offset = entry[1].cast<int64_t>();
       field.dtype = FromNumpy(entry[0].cast<py::dtype>());
+      // NumPy lets one way to make an item of 2 GiB pass, whose size is then any.
+      if (field.offset < 0 || field.dtype.itemsize > result.itemsize - field.offset)
+        throw py::value_error("a field of the dtype does not lie within its items");
       result.fields.push_back(std::move(field));
     }
     result.fieldless = result.fields.empty();

@@ -1,5 +1,6 @@
 #include "python/to_numpy.h"
 
+#include <algorithm>
 #include <array>
 
 namespace npyfast::python {
@@ -20,8 +21,11 @@ void ReleaseCapsule(PyObject* capsule) {
 }  // namespace
 
 int64_t ColumnSpec::row_bytes() const {
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
   int64_t bytes = dtype.itemsize();
-  for (const int64_t count : shape) bytes *= count;
+  for (const int64_t count : shape) {
+    if (__builtin_mul_overflow(bytes, count, &bytes)) return -1;
+  }
   return bytes;
 }
 

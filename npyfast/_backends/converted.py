@@ -32,6 +32,13 @@ class Converted:
         taken = self._rows.take(rows, threads).reshape(len(rows), *self.row_shape)
         return taken if self.cast is None else self.cast(taken)
 
+    def take_stored(self, rows: RowNumbers, threads: int | None) -> AnyArray:
+        """As the other's `take_stored`, where it has one and there is no cast."""
+        if self._cast is not None or not hasattr(self._rows, "take_stored"):
+            return self.take(rows, threads)
+        stored: AnyArray = self._rows.take_stored(rows, threads)
+        return stored.reshape(len(rows), *self.row_shape)
+
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         out[...] = self.take(rows, threads)
 

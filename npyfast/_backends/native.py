@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from npyfast import _core
 from npyfast._cast import Cast
-from npyfast._fields import AnyArray, columns, native
+from npyfast._fields import AnyArray, check_nesting, columns, native
 from npyfast._file_status import FileState
 from npyfast._header import Header, header_bytes, read_header_native
 from npyfast._iterator import BatchIterator
@@ -37,6 +37,7 @@ class Files:
     paths: tuple[bytes, ...] = ()
     extents: tuple[tuple[bytes, int], ...] = ()  # of each: the header of its data, and its place
     one_row_each: bool = False
+    memory: AnyArray | None = field(default=None, compare=False)  # an array that is no file
 
 
 class Rows:
@@ -73,7 +74,10 @@ class Rows:
         return self._records.take(rows, threads or 0)[0]
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
-        self._records.take_into(rows, out, threads or 0)
+        if self.files.memory is not None and np.may_share_memory(out, self.files.memory):
+            out[...] = self.take(rows, threads)  # rows would be written before they are read
+        else:
+            self._records.take_into(rows, out, threads or 0)
 
     def check_files(self) -> None:
         self._array.check_files()
@@ -130,7 +134,8 @@ def open_row_files(files: Sequence[str]) -> Rows:
 
 def view(memory: AnyArray) -> Rows:
     """Rows of an array in memory."""
-    return Rows(_core.Array.view(memory), memory.dtype, Files())
+    check_nesting(memory.dtype)
+    return Rows(_core.Array.view(memory), memory.dtype, Files(memory=memory))
 
 
 class Iterator(BatchIterator, _core.Stream):  # type: ignore[misc]  # position is another thing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 
 from npyfast._backends.converted import Converted
 from npyfast._cast import Cast
-from npyfast._fields import AnyArray, native, split, to_native
+from npyfast._fields import AnyArray, check_nesting, native, split, to_native
 from npyfast._file_status import FileState, RegularChecks, WatchedFile, absolute_path
 from npyfast._header import Header, look_at_header_numpy, read_header_numpy
 from npyfast._nest import leaves
@@ -90,6 +91,7 @@ class Rows:
         return [(file.path, len(file)) for file in files]
 
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
+        self._check_bytes(len(rows))
         if len(self._shards) == 1 and self.dtype.itemsize:
             return self._take(0, resolve_rows(rows, len(self)))
         # Not np.empty, which makes "S1" of "S0".
@@ -97,12 +99,28 @@ class Rows:
         self.take_into(rows, out, threads)
         return out
 
+    def take_stored(self, rows: RowNumbers, threads: int | None) -> AnyArray:
+        """Rows of an array in memory as they lie there: of fields that overlap, each has its own
+        order of bytes. Of files, whose fields don't, as `take` gives them."""
+        if len(self._shards) != 1 or isinstance(self._shards[0], File) or not self.dtype.itemsize:
+            return self.take(rows, threads)
+        self._check_bytes(len(rows))
+        stored: AnyArray = self._shards[0][resolve_rows(rows, len(self))]
+        return stored
+
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         rows = resolve_rows(rows, len(self))
+        if self.dtype.itemsize == 0:
+            return  # NumPy would go through all items, of which there may be 2**80
         which = np.searchsorted(self._first_rows, rows, side="right") - 1
         for shard in np.unique(which):
             mine = which == shard
             out[mine] = self._take(shard, rows[mine] - self._first_rows[shard])
+
+    def _check_bytes(self, count: int) -> None:
+        """Raises for too many rows what NumPy raises for a few less: its own is a ValueError."""
+        if count * math.prod(self.row_shape) * self.dtype.itemsize >= 2**63:
+            raise MemoryError(f"{count:,} rows take 2**63 bytes or more")
 
     def _take(self, shard: int, rows: RowNumbers) -> AnyArray:
         """Rows of one shard, by their numbers in it."""
@@ -238,6 +256,7 @@ def view(memory: AnyArray) -> Rows:
             "an array in memory: holds Python objects (dtype object), which npyfast never "
             "unpickles; save the array with a numeric or fixed-length string dtype"
         )
+    check_nesting(memory.dtype)
     array = np.asarray(memory)
     return Rows(array.dtype, array.shape[1:], [array])
 
@@ -422,8 +441,11 @@ def stream(
 
     def make(rows: RowNumbers, batches: int) -> Item:
         checks()
-        taken = [leaf.take(rows, threads) for leaf in leaf_rows]
-        flat = taken if records else [column for leaf in taken for column in leaves(split(leaf))]
+        if records:
+            flat = [leaf.take(rows, threads) for leaf in leaf_rows]
+        else:
+            stored = [getattr(leaf, "take_stored", leaf.take)(rows, threads) for leaf in leaf_rows]
+            flat = [column for leaf in stored for column in leaves(split(leaf))]
         if group > 1:
             shape = (batches, len(rows) // batches)
             flat = [column.reshape(*shape, *column.shape[1:]) for column in flat]

@@ -189,6 +189,22 @@ TEST(BufferPool, WorksInAForkedChildWhileThreadsUseIt) {
   CHECK_EQ(failure, "");
 }
 
+TEST(BufferPool, RefusesBytesThatCannotBeCounted) {
+  constexpr int64_t kHalf = int64_t{1} << 60;
+  CHECK_EQ(BytesOfRows(3, 100), 300);
+  CHECK_EQ(BytesOfRows(0, kHalf), 0);
+  CHECK_EQ(BytesOfRows(16, kHalf), BufferPool::kTooManyBytes);  // 2**64, which would be 0
+  CHECK_EQ(BytesOfRows(17, kHalf), BufferPool::kTooManyBytes);  // and this a large block
+  CHECK_EQ(BytesTogether(kHalf * 7, kHalf * 7), BufferPool::kTooManyBytes);
+  CHECK_EQ(BytesTogether(3, 4), 7);
+  const int64_t used = BufferPool::Shared().used_bytes();
+  for (const int64_t rows : {4, 7, 8, 15, 16, 17, 32})
+    CHECK_THROWS(AcquireRows(rows, kHalf), std::bad_alloc, "");
+  CHECK_THROWS(AcquireBuffer(SIZE_MAX), std::bad_alloc, "");
+  CHECK_THROWS(AcquireBuffer(SIZE_MAX - 63), std::bad_alloc, "");
+  CHECK_EQ(BufferPool::Shared().used_bytes(), used);
+}
+
 }  // namespace
 }  // namespace npyfast
 

@@ -253,6 +253,18 @@ TEST(Gather, RowsOfNoBytes) {
   CHECK_EQ(GatheredRows(gather, {0, (int64_t{1} << 60) - 1, 5}, 2)[0].size(), 0u);
 }
 
+// A view whose every row is as long as it wants to be, and one byte in memory.
+TEST(Gather, CountsBytesWithoutWrapping) {
+  const std::byte item{7};
+  const std::vector<int64_t> shape = {2, int64_t{1} << 60};
+  const Gather gather(Array::View(&item, DtypeOf("'|u1'"), shape, std::vector<int64_t>{0, 0}),
+                      Fields::kTogether);
+  CHECK_EQ(gather.row_bytes(), BufferPool::kTooManyBytes);
+  CHECK(gather.StoresFor(16) == Stores::kPastCache);
+  CHECK(gather.StoresFor(0) == Stores::kCached);
+  CHECK_THROWS(AcquireRows(16, gather.row_bytes(0)), std::bad_alloc, "");
+}
+
 TEST(Gather, FromATerabyte) {
   const TempFolder folder;
   const std::string path = folder / "a.npy";
