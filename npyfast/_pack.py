@@ -18,6 +18,7 @@ from npyfast._backends import Rows, backend, backend_for
 from npyfast._fields import AnyArray
 from npyfast._formats import NPY, format_of, hdf5
 from npyfast._formats.npz import Archives
+from npyfast._holes import clear, holes
 from npyfast._memory import memory_limit
 from npyfast._output import Output, naming, partial, shard_names
 from npyfast._packed_header import descr_of, header_text, refuse_unreadable
@@ -257,7 +258,7 @@ class _Work:
         self._progress = progress
         self._descr = descr_of(opened.dtype)
         self.row_bytes = math.prod(opened.row_shape) * opened.dtype.itemsize
-        self._holes = _holes(opened.dtype)
+        self._holes = list(holes(opened.dtype))
         self._plan: Plan = make_plan(
             len(opened),
             batch_size=max(1, chunk_bytes // max(1, self.row_bytes)),
@@ -305,8 +306,8 @@ class _Work:
         try:
             for chunk in stream:
                 items = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
-                for hole in self._holes:
-                    items.reshape(-1, chunk.dtype.itemsize)[:, hole] = 0
+                # Whatever is in them says nothing, and files of the same rows are to be the same.
+                clear(self._holes, items, chunk.dtype.itemsize)
                 yield items.reshape(len(chunk), self.row_bytes)
         finally:
             stream.close()
@@ -330,28 +331,6 @@ class _Work:
             self._progress(
                 Progress(stage, rows, self.count, rows * size, self.count * size, self.seed)
             )
-
-
-def _holes(dtype: np.dtype[Any]) -> list[slice]:
-    """The bytes of an item that belong to no field: whatever is in them says nothing, and files of
-    the same rows are to be the same."""
-    used = np.zeros(dtype.itemsize + 2, bool)
-    used[1:-1] = _used(dtype)
-    used[[0, -1]] = True
-    edges = np.flatnonzero(np.diff(used)).tolist()
-    return [slice(*edge) for edge in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _used(dtype: np.dtype[Any]) -> AnyArray:
-    """For each byte of an item, whether a field has it."""
-    if dtype.subdtype is not None:
-        base, shape = dtype.subdtype
-        return np.tile(_used(base), math.prod(shape))
-    used = np.full(dtype.itemsize, dtype.names is None)
-    for name in dtype.names or ():
-        field, offset = dtype.fields[name][:2]  # type: ignore[index]
-        used[offset : offset + field.itemsize] |= _used(field)
-    return used
 
 
 def _write(
