@@ -34,7 +34,7 @@ class Converted:
 
     def take_stored(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         """As the other's `take_stored`, where it has one and there is no cast."""
-        if self._cast is not None or not hasattr(self._rows, "take_stored"):
+        if self.cast is not None or not hasattr(self._rows, "take_stored"):
             return self.take(rows, threads)
         stored: AnyArray = self._rows.take_stored(rows, threads)
         return stored.reshape(len(rows), *self.row_shape)

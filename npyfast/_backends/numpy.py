@@ -100,8 +100,7 @@ class Rows:
         return out
 
     def take_stored(self, rows: RowNumbers, threads: int | None) -> AnyArray:
-        """Rows of an array in memory as they lie there: of fields that overlap, each has its own
-        order of bytes. Of files, whose fields don't, as `take` gives them."""
+        """Rows of memory as they lie there: of fields that overlap each has its own byte order."""
         if len(self._shards) != 1 or isinstance(self._shards[0], File) or not self.dtype.itemsize:
             return self.take(rows, threads)
         self._check_bytes(len(rows))
@@ -111,14 +110,14 @@ class Rows:
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         rows = resolve_rows(rows, len(self))
         if self.dtype.itemsize == 0:
-            return  # NumPy would go through all items, of which there may be 2**80
+            return  # NumPy would go through all 2**80 items
         which = np.searchsorted(self._first_rows, rows, side="right") - 1
         for shard in np.unique(which):
             mine = which == shard
             out[mine] = self._take(shard, rows[mine] - self._first_rows[shard])
 
     def _check_bytes(self, count: int) -> None:
-        """Raises for too many rows what NumPy raises for a few less: its own is a ValueError."""
+        """Raises what NumPy raises for a few rows less."""
         if count * math.prod(self.row_shape) * self.dtype.itemsize >= 2**63:
             raise MemoryError(f"{count:,} rows take 2**63 bytes or more")
 
