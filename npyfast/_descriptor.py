@@ -8,6 +8,7 @@ import ctypes
 import errno
 import fcntl
 import functools
+import io
 import os
 import stat
 from collections.abc import Callable
@@ -28,26 +29,29 @@ _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
-class Descriptor:
-    """A descriptor, closed when its owner lets go of it.
+def held(call: Callable[..., int], *arguments: object) -> io.FileIO:
+    """What a call such as `os.open` returns, owned by an object that closes it when nobody has it
+    any more. No Python runs between the call and that, so that an interruption at any point leaves
+    nothing open."""
+    return next(map(io.FileIO, map(call, *([argument] for argument in arguments))))
 
-    `Descriptor(os.open, path, flags)` makes that call. What it returns has an owner before any
-    other Python runs, so that an interruption at any point leaves nothing open.
-    """
 
-    def __init__(self, call: Callable[..., int], *arguments: object) -> None:
+class Folder:
+    """A folder that is open, the very one that has this name. Raises OSError for a link to one."""
+
+    # io.FileIO takes no folders.
+    def __init__(self, path: str, more: int = os.O_NOFOLLOW) -> None:
         self._held: list[int] = []
-        self._held.extend(map(call, *([argument] for argument in arguments)))
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | more
+        self._held.extend(map(os.open, [path], [flags]))
 
-    @property
-    def number(self) -> int:
-        """For the functions of `os`."""
+    def fileno(self) -> int:
         return self._held[0]
 
     def close(self) -> None:
         """Closes it, once."""
         if self._held:
-            # One step again: nothing comes between letting go of the number and closing it.
+            # In one step again: nothing comes between.
             next(map(os.close, map(list.pop, [self._held])))
 
     def __del__(self) -> None:
@@ -65,19 +69,20 @@ class Descriptor:
         self.close()
 
 
-def look_at(path: str, more: int = 0) -> Descriptor:
-    """Opens what has this very name, for reading: no link is followed, no pipe is waited for."""
+def look_at(path: str) -> io.FileIO:
+    """Opens the file that has this very name, for reading: no link is followed, no pipe is waited
+    for."""
     flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    return Descriptor(os.open, path, os.O_RDONLY | flags | more)
+    return held(os.open, path, os.O_RDONLY | flags)
 
 
-def create(path: str, mode: int, folder: Descriptor | None = None) -> Descriptor:
+def create(path: str, mode: int, folder: Folder | None = None) -> io.FileIO:
     """Makes a file, for reading and writing. Raises FileExistsError where the name is taken, by a
     link to nothing as well."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    number = None if folder is None else folder.number
+    place = None if folder is None else folder.fileno()
     try:
-        return Descriptor(functools.partial(os.open, dir_fd=number), path, flags, mode)
+        return held(functools.partial(os.open, dir_fd=place), path, flags, mode)
     except FileExistsError:
         raise FileExistsError(errno.EEXIST, "is in the way of a temporary file", path) from None
 
@@ -99,7 +104,7 @@ def is_locked(path: str) -> bool:
     """Whether a process is writing a file."""
     try:
         with look_at(path) as file:
-            fcntl.flock(file.number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
@@ -107,10 +112,10 @@ def is_locked(path: str) -> bool:
     return False
 
 
-def lock(file: Descriptor, path: str) -> None:
+def lock(file: io.FileIO, path: str) -> None:
     """Locks a file. Raises BlockingIOError where another process has."""
     try:
-        fcntl.flock(file.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise BlockingIOError(
             errno.EWOULDBLOCK, "another pack is writing this output", path
@@ -152,17 +157,17 @@ def _rename_no_replace(old: str, new: str) -> None:
         raise OSError(number, os.strerror(number), new)
 
 
-def inherit_permissions(file: Descriptor, old: os.stat_result) -> None:
+def inherit_permissions(file: io.FileIO, old: os.stat_result) -> None:
     """Gives a file the permissions of another one; owner and group where that is allowed, and
     nobody more rights where it is not."""
     for owner in (old.st_uid, -1):
         with contextlib.suppress(OSError):
-            os.fchown(file.number, owner, old.st_gid)
+            os.fchown(file.fileno(), owner, old.st_gid)
             break
-    now = os.fstat(file.number)
+    now = os.fstat(file.fileno())
     mode = old.st_mode & 0o777
     if now.st_uid != old.st_uid:
         mode &= ~stat.S_IWOTH
     if now.st_gid != old.st_gid:
         mode &= ~0o070 | (mode & 0o007) << 3
-    os.fchmod(file.number, mode)
+    os.fchmod(file.fileno(), mode)

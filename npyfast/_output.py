@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import re
@@ -18,9 +19,10 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from types import TracebackType
 
 from npyfast._descriptor import (
-    Descriptor,
+    Folder,
     create,
     has_inode,
+    held,
     inherit_permissions,
     is_locked,
     is_own_file,
@@ -78,7 +80,7 @@ class Output:
         self._written: dict[str, os.stat_result] = {}  # by their final names
         self._complete: list[_Identity] = []  # the files that are to have them, once all are there
         self._committed = False
-        self._scratch: Descriptor | None = None
+        self._scratch: Folder | None = None
         if not os.path.isdir(self._folder):
             raise FileNotFoundError(errno.ENOENT, "there is no such folder", self._folder)
         self._refuse_inputs(inputs)
@@ -114,24 +116,25 @@ class Output:
         removed in any case."""
         return f"{self._path}.unpacked{_SUFFIX}"
 
-    def create(self, name: str) -> Descriptor:
+    def create(self, name: str) -> io.FileIO:
         """The temporary file of an output, opened for writing."""
         if name == self._path:
-            file = Descriptor(os.dup, self._lock.number)
+            file = held(os.dup, self._lock.fileno())
         else:
             file = create(partial(name), self._mode(name))
-        self._written[name] = os.fstat(file.number)
+        self._written[name] = os.fstat(file.fileno())
         return file
 
-    def reopen(self, name: str) -> Descriptor:
+    def reopen(self, name: str) -> io.FileIO:
         """The same file, for reading. Raises OSError where another one has its name."""
         with naming(partial(name)):
             file = look_at(partial(name))
-            if not os.path.samestat(os.fstat(file.number), self._written[name]):
-                raise OSError(errno.ESTALE, _REPLACED)
-        return file
+            if os.path.samestat(os.fstat(file.fileno()), self._written[name]):
+                return file
+            file.close()
+            raise OSError(errno.ESTALE, _REPLACED)
 
-    def create_scratch(self, path: str) -> Descriptor:
+    def create_scratch(self, path: str) -> io.FileIO:
         """A file in the scratch folder, opened for writing."""
         if self._scratch is None:
             try:
@@ -141,7 +144,7 @@ class Output:
                     errno.EEXIST, "is in the way of a temporary folder", self.scratch
                 ) from None
             with naming(self.scratch):
-                self._scratch = look_at(self.scratch, os.O_DIRECTORY)
+                self._scratch = Folder(self.scratch)
         return create(os.path.basename(path), 0o600, self._scratch)
 
     def _mode(self, name: str) -> int:
@@ -214,7 +217,7 @@ class Output:
         complete = []
         for name in self._names:
             with self.reopen(name) as file:
-                complete.append(_identity(os.fstat(file.number)))
+                complete.append(_identity(os.fstat(file.fileno())))
         if list(self._names) != [self._path]:
             self._tell_renamed(complete)
         self._complete = complete
@@ -258,7 +261,7 @@ class Output:
         bases = map(os.path.basename, self._names)
         files = [(base, *identity) for base, identity in zip(bases, complete, strict=True)]
         text = json.dumps({"what": _RENAMING, "files": files}).encode()
-        lock = self._lock.number
+        lock = self._lock.fileno()
         with naming(partial(self._path)):
             os.ftruncate(lock, 0)
             os.lseek(lock, 0, os.SEEK_SET)
@@ -275,7 +278,7 @@ class Output:
                 if _has(name, identity):
                     os.unlink(name)
         self._remove_temporary()
-        if has_inode(partial(self._path), os.fstat(self._lock.number)):
+        if has_inode(partial(self._path), os.fstat(self._lock.fileno())):
             os.unlink(partial(self._path))
 
     def _remove_temporary(self) -> None:
@@ -288,37 +291,44 @@ class Output:
                     os.unlink(name)
 
     def _remove_scratch(self) -> None:
-        self._scratch = None
+        if self._scratch is not None:
+            self._scratch.close()
+            self._scratch = None
         try:
             found = os.lstat(self.scratch)
         except FileNotFoundError:
             return
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             return  # it is in the way, once the folder is needed
-        with look_at(self.scratch, os.O_DIRECTORY) as folder:
-            names = os.listdir(folder.number)
+        with Folder(self.scratch) as folder:
+            names = os.listdir(folder.fileno())
             for name in filter(_SCRATCH.fullmatch, names):
-                if is_own_file(os.stat(name, dir_fd=folder.number, follow_symlinks=False)):
-                    os.unlink(name, dir_fd=folder.number)
+                if is_own_file(os.stat(name, dir_fd=folder.fileno(), follow_symlinks=False)):
+                    os.unlink(name, dir_fd=folder.fileno())
         try:
             os.rmdir(self.scratch)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
 
-    def _locked(self) -> Descriptor:
+    def _locked(self) -> io.FileIO:
         """Makes the lock, for this process alone. What a killed process left is removed before."""
         path = partial(self._path)
         for _ in range(_TRIES):
             try:
-                held = create(path, self._mode(self._path))
+                made = create(path, self._mode(self._path))
             except FileExistsError:
                 self._take_over(path)
                 continue
-            lock(held, path)
+            try:
+                lock(made, path)
+            except OSError:
+                made.close()
+                raise
             # One that took it for what a killed process left may have removed it.
-            if has_inode(path, os.fstat(held.number)):
-                return held
+            if has_inode(path, os.fstat(made.fileno())):
+                return made
+            made.close()
         raise BlockingIOError(errno.EWOULDBLOCK, "others keep making and removing it", path)
 
     def _take_over(self, path: str) -> None:
@@ -330,28 +340,28 @@ class Output:
                     errno.EEXIST, "is in the way of a temporary file, and no file of yours", path
                 )
             flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            held = Descriptor(os.open, path, flags)
+            left = held(os.open, path, flags)
         except FileNotFoundError:
             return
-        with held:
-            status = os.fstat(held.number)
-            lock(held, path)
+        with left:
+            status = os.fstat(left.fileno())
+            lock(left, path)
             # The one who had it locked may have renamed it meanwhile: then it is that one's output.
             if not (has_inode(path, status) and is_own_file(status)):
                 return
             # A list that has a second name may be any file.
-            for name in self._half_renamed(held) if status.st_nlink == 1 else []:
+            for name in self._half_renamed(left) if status.st_nlink == 1 else []:
                 os.unlink(name)
             self._remove_temporary()
             if has_inode(path, status):
                 os.unlink(path)
 
-    def _half_renamed(self, lock: Descriptor) -> list[str]:
+    def _half_renamed(self, lock: io.FileIO) -> list[str]:
         """The files that a killed process renamed, if it did not come to the end of them. Raises
         ValueError where the list has others than a pack of this output writes."""
-        if os.pread(lock.number, 1, 0) != b"{" or os.fstat(lock.number).st_size > _LONGEST_LIST:
+        if os.pread(lock.fileno(), 1, 0) != b"{" or os.fstat(lock.fileno()).st_size > _LONGEST_LIST:
             return []  # data
-        with open(lock.number, "rb", closefd=False) as file:
+        with open(lock.fileno(), "rb", closefd=False) as file:
             try:
                 told = json.loads(file.read())
                 files = told["files"] if told["what"] == _RENAMING else []
@@ -393,11 +403,9 @@ class Output:
     def _sync_folder(self) -> None:
         with (
             naming(self._folder),
-            Descriptor(
-                os.open, self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-            ) as folder,
+            Folder(self._folder, more=0) as folder,
         ):
-            os.fsync(folder.number)
+            os.fsync(folder.fileno())
 
 
 def partial(name: str) -> str:

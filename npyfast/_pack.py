@@ -363,11 +363,7 @@ def _verify(work: _Work, output: Output, names: Sequence[str], counts: Sequence[
     pieces = work.pieces(counts)
     piece = next(pieces, None)
     for shard, (name, count) in enumerate(zip(names, counts, strict=True)):
-        with (
-            naming(name),
-            output.reopen(name) as held,
-            io.FileIO(held.number, closefd=False) as file,
-        ):
+        with naming(name), output.reopen(name) as file:
             # What is in memory would say nothing of the disk.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             header = work.header(count)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from npyfast._descriptor import Descriptor
 from npyfast._memory import memory_limit
 from npyfast._output import naming
 
@@ -21,7 +21,7 @@ _FLUSH_BYTES = 128 << 20
 class WrittenFile:
     """A file that is written once, from its beginning on, and takes little of the page cache."""
 
-    def __init__(self, path: str, file: Descriptor, flusher: ThreadPoolExecutor) -> None:
+    def __init__(self, path: str, file: io.FileIO, flusher: ThreadPoolExecutor) -> None:
         self.path = path
         self._file = file
         self._flusher = flusher
@@ -43,7 +43,7 @@ class WrittenFile:
         left = memoryview(data)
         with naming(self.path):
             while left:
-                written = os.write(self._file.number, left)
+                written = os.write(self._file.fileno(), left)
                 left = left[written:]
                 self._written += written
         if self._written - self._flushed >= self._most:
@@ -59,16 +59,16 @@ class WrittenFile:
     def _flush(self) -> None:
         """Brings what was written to the disk, and lets go of its pages."""
         with naming(self.path):
-            os.fdatasync(self._file.number)
+            os.fdatasync(self._file.fileno())
             # Pages that were written meanwhile stay until the next time.
-            os.posix_fadvise(self._file.number, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def sync(self) -> None:
         """Brings all of it to the disk."""
         self._await()
         with naming(self.path):
-            os.fsync(self._file.number)
-            os.posix_fadvise(self._file.number, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.fsync(self._file.fileno())
+            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 class UnpackedFile(WrittenFile):
@@ -77,7 +77,7 @@ class UnpackedFile(WrittenFile):
     def __init__(
         self,
         path: str,
-        file: Descriptor,
+        file: io.FileIO,
         flusher: ThreadPoolExecutor,
         tell: Callable[[int], None],
     ) -> None:

@@ -1,0 +1,184 @@
+"""An interruption between any two steps of Python leaves no descriptor open."""
+
+from __future__ import annotations
+
+import dis
+import gc
+import itertools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import npyfast
+from npyfast._descriptor import Folder, held, look_at
+from npyfast._formats import npz
+
+pytestmark = [
+    pytest.mark.usefixtures("backend"),
+    # Of files that are closed because nobody has them any more.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+X = np.arange(24, dtype="i4").reshape(12, 2)
+PACKAGE = os.path.dirname(npyfast.__file__)
+
+
+def descriptors() -> set[tuple[str, str]]:
+    links = {name: f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")}
+    return {(name, os.readlink(link)) for name, link in links.items() if os.path.lexists(link)}
+
+
+def _can_be_interrupted(frame: FrameType) -> bool:
+    """Whether Python looks for signals there: not where it ends the handling of an exception, which
+    would be held for good."""
+    instruction = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+    return frame.f_lineno is not None and instruction not in ("POP_EXCEPT", "RERAISE")
+
+
+def interrupted_at(step: int, function: Callable[[], object]) -> bool:
+    """Calls a function, in which the step-th instruction of this package raises KeyboardInterrupt,
+    as a signal does that comes there; whether there are so many."""
+    steps = 0
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal steps
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        if event != "opcode" or not _can_be_interrupted(frame):
+            return trace
+        steps += 1
+        if steps == step:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return trace
+
+    before, hook = sys.gettrace(), sys.unraisablehook
+    # Python tells of interruptions of what closes files; pytest would keep their frames.
+    sys.unraisablehook = lambda told: None
+    sys.settrace(trace)
+    try:
+        function()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+        sys.unraisablehook = hook
+    return steps == step
+
+
+def leaves_nothing(
+    function: Callable[[], object], stride: int = 1, *, at_once: bool = True
+) -> None:
+    function()  # what is opened once for all is opened
+    gc.collect()
+    before = descriptors()
+    steps = 0
+    for step in itertools.count(1, stride):
+        gc.disable()  # what nobody refers to is closed at once, not some time later
+        try:
+            goes_on = interrupted_at(step, function)
+        finally:
+            gc.enable()
+        if not at_once and descriptors() != before:
+            gc.collect()
+        assert descriptors() == before, f"step {step}"
+        if not goes_on:
+            break
+        steps += 1
+    assert steps > 5
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> str:
+    np.savez(tmp_path / "a.npz", x=X, y=X[:, 0])
+    return str(tmp_path / "a.npz")
+
+
+def test_the_directory_of_an_archive(archive: str) -> None:
+    leaves_nothing(lambda: npz.Archive(archive).keys())
+    read = npz.Archive(archive)
+    leaves_nothing(lambda: read.locate("x"))
+
+
+def test_an_array_of_an_archive(archive: str) -> None:
+    leaves_nothing(lambda: npyfast.open(npyfast.source(archive, key="x")).close(), 3)
+
+
+def test_a_compressed_array(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", x=X)
+    read = npz.Archive(str(tmp_path / "a.npz"))
+    leaves_nothing(lambda: read.look("x"))
+
+
+def test_raw_data(tmp_path: Path) -> None:
+    X.tofile(tmp_path / "x.bin")
+    source = npyfast.source(tmp_path / "x.bin", dtype="i4", shape=(-1, 2))
+    leaves_nothing(lambda: npyfast.open(source).close())
+
+
+def test_a_header(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    leaves_nothing(lambda: npyfast.read_header(tmp_path / "x.npy"))
+    leaves_nothing(lambda: npyfast.open(tmp_path / "x.npy").close())
+
+
+def test_a_key_that_is_not_there(archive: str) -> None:
+    def look() -> None:
+        with pytest.raises(ValueError, match="has no array"):
+            npyfast.open(npyfast.source(archive, key="z"))
+
+    leaves_nothing(look, 5)
+
+
+def test_hdf5(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = X
+    leaves_nothing(lambda: npyfast.open(npyfast.source(tmp_path / "a.h5", key="x")).close(), 3)
+
+
+def test_a_split(archive: str) -> None:
+    leaves_nothing(lambda: npyfast.split(npyfast.source(archive, key="x"), 0.5, seed=1), 7)
+
+
+@pytest.mark.parametrize("shard_size", [None, 160])
+def test_pack(archive: str, tmp_path: Path, shard_size: int | None) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def pack() -> None:
+        npyfast.pack(X, out / "out.npy", shard_size=shard_size, overwrite=True, verify=True)
+
+    leaves_nothing(pack, 37, at_once=False)
+    pack()
+    assert len(os.listdir(out)) == (1 if shard_size is None else 3)
+
+
+def test_pack_of_a_compressed_array(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", x=X)
+
+    def pack() -> None:
+        npyfast.pack(tmp_path / "a.npz", tmp_path / "o.npy", overwrite=True)
+
+    leaves_nothing(pack, 41, at_once=False)
+    pack()
+    assert sorted(os.listdir(tmp_path)) == ["a.npz", "o.npy"]
+
+
+def test_without_an_end(tmp_path: Path) -> None:
+    leaves_nothing(lambda: held(os.dup, 1).fileno())
+    leaves_nothing(lambda: look_at("/proc/self/status").fileno())
+
+    def folder() -> None:
+        with Folder(str(tmp_path)):
+            pass
+
+    leaves_nothing(folder)
