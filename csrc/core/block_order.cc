@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/keys.h"
+#include "core/per_thread.h"
 
 namespace npyfast {
 namespace {
@@ -72,7 +73,7 @@ uint64_t BlockOrder::SlotStart(uint64_t slot) const {
 }
 
 const BlockOrder::Window& BlockOrder::Remember(uint64_t window) const {
-  thread_local Window last;
+  Window& last = PerThread<Window, struct LastWindow>::Get();
   const Window::Key key{rows_, seed_, epoch_, block_rows_, windows_, window};
   if (last.key == key) return last;
   last.key = {};  // should there be no memory for the list

@@ -24,21 +24,31 @@ inline void UseFloatEnvironment(const FloatEnvironment& environment) {
   __asm__ volatile("fldcw %0" : : "m"(environment.x87));
 }
 
+inline FloatEnvironment CurrentFloatEnvironment() {
+  FloatEnvironment environment;
+  environment.sse = _mm_getcsr();
+  __asm__ volatile("fnstcw %0" : "=m"(environment.x87));
+  return environment;
+}
+
 inline FloatEnvironment UseDefaultFloatEnvironment() {
   // Round to nearest, keep denormals, raise nothing.
   constexpr FloatEnvironment kDefault = {0x1F80, 0x037F};
-  FloatEnvironment before;
-  before.sse = _mm_getcsr();
-  __asm__ volatile("fnstcw %0" : "=m"(before.x87));
+  const FloatEnvironment before = CurrentFloatEnvironment();
   UseFloatEnvironment(kDefault);
   return before;
 }
 #else
 using FloatEnvironment = std::fenv_t;
 
+inline FloatEnvironment CurrentFloatEnvironment() {
+  FloatEnvironment environment;
+  std::fegetenv(&environment);
+  return environment;
+}
+
 inline FloatEnvironment UseDefaultFloatEnvironment() {
-  FloatEnvironment before;
-  std::fegetenv(&before);
+  const FloatEnvironment before = CurrentFloatEnvironment();
   std::fesetenv(FE_DFL_ENV);
   return before;
 }

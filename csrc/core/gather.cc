@@ -282,6 +282,7 @@ void Gather::RowsOfFiles(std::span<const int64_t> rows, Copier* copier) const {
 }
 
 void Gather::RowsParallel(std::span<const int64_t> rows, std::byte* const* out, int threads) const {
+  InstallGuard();
   const auto count = static_cast<int64_t>(rows.size());
   const int64_t worthwhile = array_->row_files() != nullptr
                                  ? count / kFilesPerThread

@@ -3,18 +3,19 @@
 
 namespace npyfast {
 
-// Makes sure that RunGuarded() works: takes SIGBUS over from whoever had it, and passes on to them
-// what is not ours. Cheap, and to be called again now and then: a debugging aid that is switched
-// off gives the signal back to the system. Thread-safe.
+// Makes sure that RunGuarded() works: takes SIGBUS over from whoever has it, and passes on to them
+// what is not ours. One system call if the signal is ours already. Thread-safe.
 //
-// A handler that is installed later comes before ours. It must pass on what it does not know, or
-// raise the signal again, as Python's faulthandler does (which writes its report first).
+// To be called again before rows are read, as others may have taken the signal meanwhile: a
+// debugging aid that is switched on or off, a copy of this guard in another library, the program's
+// own handler. Who they are and in which order they came does not matter, nor whether they pass on
+// to each other in a circle.
 void InstallGuard();
 
 // Calls copy(context), which reads memory that may be mapped from a file. Returns true; or false,
 // as soon as some of it can't be read because the file was truncated or the disk failed (SIGBUS).
 // Then *fault is the address, or null where it is not known, and nothing that the copy wrote is of
-// use. Costs no system call.
+// use; how the thread rounds is as it was before. Costs no system call.
 //
 // REQUIRES: InstallGuard() was called. The copy is left where it stands: it holds no lock and no
 // object with a destructor, and calls nothing that does. The calling thread does not block SIGBUS.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cfenv>
 #include <csetjmp>
 #include <csignal>
 #include <cstddef>
@@ -16,6 +17,7 @@
 
 #include "check.h"
 #include "core/file.h"
+#include "core/float_environment.h"
 #include "npy_file.h"
 
 namespace npyfast {
@@ -174,7 +176,6 @@ TEST(Chain, AHandlerThatCameLaterAndRaisesAgain) {
     other.sa_handler = RaiseAgain;
     other.sa_flags = SA_NODEFER | SA_ONSTACK;
     CHECK_EQ(::sigaction(SIGBUS, &other, &before_other), 0);
-    InstallGuard();  // leaves the other one where it is
     std::vector<std::byte> out(kBytes);
     const void* fault = out.data();
     CHECK(!Guarded({file.data(), out.data(), kBytes}, &fault));
@@ -198,7 +199,170 @@ TEST(Chain, ComesBackWhenTheSignalWasGivenBackToTheSystem) {
   });
 }
 
+// A handler that passes on to whoever had the signal before, as a copy of the guard in another
+// library does.
+struct sigaction before_chain;
+
+void PassOnToTheOneBefore(int signal, siginfo_t* info, void* context) {
+  others = others + 1;
+  before_chain.sa_sigaction(signal, info, context);
+}
+
+void InstallChain() {
+  struct sigaction chain = {};
+  chain.sa_sigaction = PassOnToTheOneBefore;
+  chain.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
+  CHECK_EQ(::sigaction(SIGBUS, &chain, &before_chain), 0);
+}
+
+void CheckGuarded(const TruncatedFile& file) {
+  std::vector<std::byte> out(kBytes);
+  const void* fault = nullptr;
+  for (int i = 0; i < 2; ++i) {
+    CHECK(!Guarded({file.data(), out.data(), kBytes}, &fault));
+    CHECK(fault == file.data());
+  }
+}
+
+TEST(Chain, TakesTheSignalBackFromAnybody) {
+  const TruncatedFile file(0);
+  IN_CHILD([&file] {
+    InstallGuard();
+    for (int i = 1; i <= 40; ++i) {
+      // One that passes nothing on, as most.
+      struct sigaction other = {};
+      other.sa_sigaction = OthersJump;
+      other.sa_flags = SA_SIGINFO | SA_NODEFER;
+      CHECK_EQ(::sigaction(SIGBUS, &other, nullptr), 0);
+      InstallGuard();
+      CheckGuarded(file);
+      if (sigsetjmp(others_place, 1) == 0) {
+        static_cast<void>(*static_cast<const volatile std::byte*>(file.data()));
+        CHECK(false);
+      }
+      CHECK_EQ(static_cast<int>(others), i);
+    }
+  });
+}
+
+TEST(Chain, InACircleItIsTheTurnOfTheOneBefore) {
+  const TruncatedFile file(0);
+  IN_CHILD([&file] {
+    struct sigaction first = {};
+    first.sa_sigaction = OthersJump;
+    first.sa_flags = SA_SIGINFO | SA_NODEFER;
+    CHECK_EQ(::sigaction(SIGBUS, &first, nullptr), 0);
+    InstallGuard();
+    InstallChain();
+    InstallGuard();  // ours passes on to the chain, and the chain to ours
+    CheckGuarded(file);
+    for (int i = 1; i <= 5; ++i) {
+      if (sigsetjmp(others_place, 1) == 0) {
+        static_cast<void>(*static_cast<const volatile std::byte*>(file.data()));
+        CHECK(false);
+      }
+      CHECK_EQ(static_cast<int>(others), 2 * i);  // both, each once
+      CheckGuarded(file);
+    }
+  });
+}
+
+TEST(Chain, ACircleWithNobodyElseEndsTheProcess) {
+  const TruncatedFile file(0);
+  const int by_fault = EndOfChild([&] {
+    ::signal(SIGBUS, SIG_DFL);
+    InstallGuard();
+    InstallChain();
+    InstallGuard();
+    static_cast<void>(*static_cast<const volatile std::byte*>(file.data()));
+  });
+  CHECK_EQ(by_fault, SIGBUS);
+  // One that raises it again, and has given it back to us before.
+  const int by_raise = EndOfChild([&] {
+    ::signal(SIGBUS, SIG_DFL);
+    InstallGuard();
+    struct sigaction other = {};
+    other.sa_handler = RaiseAgain;
+    other.sa_flags = SA_NODEFER | SA_ONSTACK;
+    CHECK_EQ(::sigaction(SIGBUS, &other, &before_other), 0);
+    InstallGuard();
+    static_cast<void>(*static_cast<const volatile std::byte*>(file.data()));
+  });
+  CHECK_EQ(by_raise, SIGBUS);
+}
+
+TEST(Chain, MoreHandlersThanItRemembers) {
+  const TruncatedFile file(0);
+  IN_CHILD([&file] {
+    for (uintptr_t i = 1; i <= 50; ++i) {
+      struct sigaction other = {};
+      other.sa_handler = reinterpret_cast<void (*)(int)>(0x1000 * i);  // never called
+      CHECK_EQ(::sigaction(SIGBUS, &other, nullptr), 0);
+      InstallGuard();
+      CheckGuarded(file);
+    }
+    CHECK(::signal(SIGBUS, OthersHandler) != SIG_ERR);
+    InstallGuard();
+    CHECK_EQ(::kill(::getpid(), SIGBUS), 0);
+    CHECK_EQ(static_cast<int>(others), 1);
+  });
+}
+
+TEST(Chain, WhileThreadsFault) {
+  const TruncatedFile file(0);
+  IN_CHILD([&file] {
+    InstallGuard();
+    InstallChain();
+    InstallGuard();
+    std::atomic<bool> stop{false};
+    std::atomic<int64_t> wrong{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 3; ++t) {
+      threads.emplace_back([&] {
+        std::vector<std::byte> out(kBytes);
+        const void* fault = nullptr;
+        while (!stop) wrong += Guarded({file.data(), out.data(), kBytes}, &fault) ? 1 : 0;
+      });
+    }
+    struct sigaction chain = {};
+    chain.sa_sigaction = PassOnToTheOneBefore;
+    chain.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
+    for (int i = 0; i < 5000; ++i) {
+      ::sigaction(SIGBUS, &chain, nullptr);
+      InstallGuard();
+    }
+    stop = true;
+    for (std::thread& thread : threads) thread.join();
+    CHECK_EQ(wrong.load(), 0);
+  });
+}
+
 // --- In this process.
+
+// Rounds to nearest, as no thread of this test does, and reads what can't be read.
+void RoundToNearest(const void* copy) noexcept {
+  UseDefaultFloatEnvironment();
+  RunCopy(copy);
+}
+
+TEST(Guard, PutsBackHowTheThreadRounds) {
+  InstallGuard();
+  const TruncatedFile file(0);
+  std::vector<std::byte> out(kBytes);
+  const Copy copy{file.data(), out.data(), kBytes};
+  const int before = std::fegetround();
+  std::fesetround(FE_UPWARD);
+  const void* fault = nullptr;
+  const bool fine = RunGuarded(RoundToNearest, &copy, &fault);
+  const int after = std::fegetround();
+  const volatile double one = 1;
+  const volatile double tiny = 1e-30;
+  const volatile double sum = one + tiny;
+  std::fesetround(before);
+  CHECK(!fine);
+  CHECK_EQ(after, FE_UPWARD);
+  CHECK(sum > 1);
+}
 
 TEST(Guard, ACopyThatWorks) {
   InstallGuard();

@@ -208,7 +208,7 @@ def test_output_that_is_a_file(save: Save) -> None:
 @native
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_with_faulthandler(save: Save, when: str) -> None:
-    """Enabled later it comes first, and reports; the error comes all the same."""
+    """Whoever enabled it, and when: what is an error is not reported as a crash."""
     script = """
     import faulthandler, os, sys
     path, when = sys.argv[1:]
@@ -230,7 +230,8 @@ def test_with_faulthandler(save: Save, when: str) -> None:
     process = processes.start(script, path, when, backend="native")
     out, err = processes.finish(process)
     assert out.count("was truncated while it was read") == 3
-    assert ("Bus error" in err) == (when == "after")
+    # Whoever took the signal after us gives it back before rows are read.
+    assert "Bus error" not in err
 
 
 @native
