@@ -194,11 +194,15 @@ class BatchKernel {
   std::shared_ptr<Run> RunOf(TF_OpKernelContext* context) {
     Tensor list;
     if (spec_.listed) list = GetInput(context, 1);
+    std::shared_ptr<Run> replaced;  // let go of behind the lock: it waits for its threads
     const std::lock_guard lock(mutex_);
     const bool same = run_ != nullptr &&
                       (list == nullptr ||
                        Api().TF_TensorData(list.get()) == Api().TF_TensorData(run_->list.get()));
-    if (!same) run_ = Open(std::move(list));
+    if (!same) {
+      replaced = std::move(run_);
+      run_ = Open(std::move(list));
+    }
     return run_;
   }
 
