@@ -6,7 +6,22 @@
 #include <span>
 #include <utility>
 
+#include "core/per_thread.h"
+
 namespace npyfast {
+namespace {
+
+// Copied from one look at whether to stop to the next: some milliseconds, where data is in memory.
+constexpr int64_t kBytesAtOnce = 8 << 20;
+
+// Kept by each thread: fresh vectors for every batch would cost more than a small batch does.
+struct Scratch {
+  std::vector<int64_t> rows;
+  std::vector<std::byte*> out;
+};
+
+}  // namespace
+
 BatchMaker::BatchMaker(std::vector<std::shared_ptr<const Gather>> leaves, const Plan& plan,
                        const Run& run)
     : leaves_(std::move(leaves)), plan_(plan), run_(run) {
@@ -24,6 +39,9 @@ BatchMaker::BatchMaker(std::vector<std::shared_ptr<const Gather>> leaves, const 
   if (plan_.batches() > plan_.full_batches())
     rows = std::max(rows, plan_.BatchRows(plan_.full_batches()));
   item_bytes_ = BytesOfRows(rows, row_bytes());
+  rows_at_once_ = std::max<int64_t>(kBytesAtOnce / std::max<int64_t>(row_bytes(), 1), 1);
+  for (const auto& leaf : leaves_)
+    if (leaf->array()->row_files() != nullptr) rows_at_once_ = 1;  // each is waited for
 }
 
 int64_t BatchMaker::FullItems(int64_t full_batches, bool growing) const {
@@ -84,28 +102,27 @@ Batch BatchMaker::AllocateAt(const Place& place) const {
   return batch;
 }
 
-void BatchMaker::Fill(int64_t item, int part, int parts, const Batch& batch) const {
-  FillRows(PlaceOf(item), batch.rows * part / parts, batch.rows * (part + 1) / parts, batch);
+void BatchMaker::Fill(int64_t item, int part, int parts, const Batch& batch,
+                      const Stop& stop) const {
+  FillRows(PlaceOf(item), batch.rows * part / parts, batch.rows * (part + 1) / parts, batch, stop);
 }
 
-void BatchMaker::FillRows(const Place& place, int64_t begin, int64_t end,
-                          const Batch& batch) const {
-  // Kept by each thread: a fresh vector for every batch would cost more than a small batch does.
-  thread_local std::vector<int64_t> rows;
-  thread_local std::vector<std::byte*> out;
-  rows.resize(static_cast<size_t>(end - begin));
-  for (int64_t i = 0, first = 0; i < place.batches; ++i) {
-    // What batch i, rows [first, last) of the item, has in this part.
-    const int64_t last = first + plan_.BatchRows(place.batch + i);
-    const int64_t from = std::max(first, begin);
-    const int64_t to = std::min(last, end);
-    if (from < to) {
-      plan_.Rows(place.epoch, place.batch + i, from - first,
-                 std::span(rows).subspan(static_cast<size_t>(from - begin),
-                                         static_cast<size_t>(to - from)));
-    }
-    first = last;
+void BatchMaker::FillRows(const Place& place, int64_t begin, int64_t end, const Batch& batch,
+                          const Stop& stop) const {
+  const int64_t most = std::min(stop.rows, rows_at_once_);
+  while (begin < end) {
+    if (stop.asked != nullptr && stop.asked->load(std::memory_order_relaxed)) throw Stopped();
+    const int64_t piece = std::min(most, end - begin);
+    FillPiece(place, begin, begin + piece, batch);
+    begin += piece;
   }
+}
+
+void BatchMaker::FillPiece(const Place& place, int64_t begin, int64_t end,
+                           const Batch& batch) const {
+  auto& [rows, out] = PerThread<Scratch, BatchMaker>::Get();
+  rows.resize(static_cast<size_t>(end - begin));
+  RowsOf(place, begin, rows);
   auto column = batch.columns.begin();
   for (const auto& leaf : leaves_) {
     out.clear();
@@ -115,16 +132,19 @@ void BatchMaker::FillRows(const Place& place, int64_t begin, int64_t end,
   }
 }
 
-void BatchMaker::CheckFiles(bool all) const {
-  for (const auto& leaf : leaves_)
-    if (all || leaf->array()->CheckIsDue()) leaf->array()->CheckFiles();
-}
-
-bool BatchMaker::CheckIsDue() const {
-  const int64_t now = Array::CheckClock();
-  for (const auto& leaf : leaves_)
-    if (leaf->array()->CheckIsDue(now)) return true;
-  return false;
+void BatchMaker::RowsOf(const Place& place, int64_t begin, std::span<int64_t> rows) const {
+  const int64_t end = begin + std::ssize(rows);
+  for (int64_t i = 0, first = 0; i < place.batches && first < end; ++i) {
+    // What batch i, rows [first, last) of what lies there, has in this part.
+    const int64_t last = first + plan_.BatchRows(place.batch + i);
+    const int64_t from = std::max(first, begin);
+    const int64_t to = std::min(last, end);
+    if (from < to) {
+      plan_.Rows(place.epoch, place.batch + i, from - first,
+                 rows.subspan(static_cast<size_t>(from - begin), static_cast<size_t>(to - from)));
+    }
+    first = last;
+  }
 }
 
 int64_t BatchMaker::row_bytes() const {
@@ -133,29 +153,18 @@ int64_t BatchMaker::row_bytes() const {
   return bytes;
 }
 
-void BatchMaker::RowsOf(int64_t item, std::vector<int64_t>* rows) const {
-  const Place place = PlaceOf(item);
-  rows->resize(static_cast<size_t>(RowsAt(place)));
-  auto next = rows->begin();
-  for (int64_t i = 0; i < place.batches; ++i) {
-    const int64_t count = plan_.BatchRows(place.batch + i);
-    plan_.Rows(place.epoch, place.batch + i, std::span(next, next + count));
-    next += count;
-  }
-}
-
-Batch BatchMaker::Make(int64_t item) const {
+Batch BatchMaker::Make(int64_t item, const Stop& stop) const {
   Batch batch = Allocate(item);
-  Fill(item, 0, 1, batch);
+  Fill(item, 0, 1, batch, stop);
   return batch;
 }
 
-Batch BatchMaker::MakeBatch(int64_t item, int64_t batch) const {
+Batch BatchMaker::MakeBatch(int64_t item, int64_t batch, const Stop& stop) const {
   Place place = PlaceOf(item);
   place.batch += batch;
   place.batches = 1;
   Batch made = AllocateAt(place);
-  FillRows(place, 0, made.rows, made);
+  FillRows(place, 0, made.rows, made, stop);
   return made;
 }
 

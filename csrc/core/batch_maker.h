@@ -2,12 +2,15 @@
 #define NPYFAST_CORE_BATCH_MAKER_H_
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/buffer_pool.h"
+#include "core/errors.h"
 #include "core/gather.h"
 #include "core/plan.h"
 
@@ -17,6 +20,19 @@ namespace npyfast {
 struct Batch {
   int64_t rows = 0;
   std::vector<Buffer> columns;
+};
+
+// Whoever waits for an item may not want it any more.
+struct Stop {
+  const std::atomic<bool>* asked = nullptr;  // null: nobody asks for it
+  // From one look to the next so many rows are copied, or fewer, if they are large.
+  int64_t rows = 4096;
+};
+
+// What making an item throws where it was asked to stop.
+class Stopped : public Error {
+ public:
+  Stopped() : Error("stopped") {}
 };
 
 // Makes any item of a run of epochs, from its number alone.
@@ -57,13 +73,14 @@ class BatchMaker {
   // Throws std::bad_alloc.
   Batch Allocate(int64_t item) const;
   // Writes one part of an item. REQUIRES: 0 <= part < parts; batch is Allocate(item).
-  // Throws std::bad_alloc. Virtual for those who make items that are late, or fail.
-  virtual void Fill(int64_t item, int part, int parts, const Batch& batch) const;
+  // Throws std::bad_alloc, Stopped, and what the rows throw. Virtual for those who make items that
+  // are late, or fail.
+  virtual void Fill(int64_t item, int part, int parts, const Batch& batch, const Stop& stop) const;
   // All of an item.
-  Batch Make(int64_t item) const;
+  Batch Make(int64_t item, const Stop& stop = {}) const;
   // One of the batches of an item alone, as where another one of them can't be made. REQUIRES:
   // 0 <= batch < PlaceOf(item).batches.
-  Batch MakeBatch(int64_t item, int64_t batch) const;
+  Batch MakeBatch(int64_t item, int64_t batch, const Stop& stop) const;
 
   // Consecutive batches of one epoch.
   struct Place {
@@ -73,16 +90,16 @@ class BatchMaker {
   };
   // Those of an item.
   Place PlaceOf(int64_t item) const;
-  // The row numbers of an item, in its order.
-  void RowsOf(int64_t item, std::vector<int64_t>* rows) const;
+  // Rows of an item, and the numbers of those from the `first`-th on, in its order. REQUIRES:
+  // 0 <= first; first + rows.size() <= Rows(item).
+  int64_t Rows(int64_t item) const { return RowsAt(PlaceOf(item)); }
+  void RowsOf(int64_t item, int64_t first, std::span<int64_t> rows) const {
+    RowsOf(PlaceOf(item), first, rows);
+  }
   // How many batches a made item is.
   int64_t BatchesOf(const Batch& item) const {
     return std::max<int64_t>(item.rows / plan_.options().batch_size, 1);
   }
-  // Array::CheckFiles() of the leaves for which it is due, or of all of them; and whether it is due
-  // for any.
-  void CheckFiles(bool all) const;
-  bool CheckIsDue() const;
   // Bytes of a row of all leaves together, as made.
   int64_t row_bytes() const;
   const std::vector<std::shared_ptr<const Gather>>& leaves() const { return leaves_; }
@@ -90,8 +107,11 @@ class BatchMaker {
  private:
   int64_t RowsAt(const Place& place) const;
   Batch AllocateAt(const Place& place) const;
-  // Writes the rows [begin, end) of what lies at a place.
-  void FillRows(const Place& place, int64_t begin, int64_t end, const Batch& batch) const;
+  void RowsOf(const Place& place, int64_t first, std::span<int64_t> rows) const;
+  // Write the rows [begin, end) of what lies at a place: in pieces, and such a piece.
+  void FillRows(const Place& place, int64_t begin, int64_t end, const Batch& batch,
+                const Stop& stop) const;
+  void FillPiece(const Place& place, int64_t begin, int64_t end, const Batch& batch) const;
   // The first items have 1, 2, 4 ... batches: how many such items, and their batches together.
   int GrowingItems() const {
     return static_cast<int>(std::bit_width(static_cast<uint64_t>(run_.group - 1)));
@@ -110,6 +130,7 @@ class BatchMaker {
   int64_t pass_items_;   // of every other pass
   int64_t items_;
   int64_t item_bytes_ = 0;
+  int64_t rows_at_once_;  // from one look at Stop to the next, at most
 };
 
 }  // namespace npyfast

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "core/fork.h"
+#include "core/guard.h"
 #include "core/load_state.h"
 #include "core/thread_pool.h"
 
@@ -25,6 +26,18 @@ using Clock = std::chrono::steady_clock;
 // do not count, short enough that nobody waits for the rest of a run when its first item is ready.
 constexpr auto kShortClaim = std::chrono::microseconds(20);
 constexpr auto kLongClaim = std::chrono::microseconds(80);
+
+// From here on a reader that copied an item itself would not look at its deadline for too long.
+constexpr int64_t kLargeItem = 64 << 20;
+
+// Rows that are copied from one look at whether to stop to the next where each may wait for a disk.
+constexpr int64_t kRowsThatWait = 16;
+
+// Threads of the pool that do not come in this time are stuck with other streams.
+constexpr auto kThreadsComeWithin = std::chrono::milliseconds(20);
+
+// What is waited for files at the end.
+constexpr auto kFilesAnswerWithin = std::chrono::milliseconds(100);
 
 // Held while a stream starts over in a forked child, which may have several readers by then.
 std::mutex rebuilding;
@@ -57,6 +70,15 @@ int64_t AheadItems(const BatchMaker& maker, const BatchStream::Options& options)
   return std::clamp(by_memory, least, std::max(options.ahead_items, least));
 }
 
+// Whether a stream reads memory that somebody keeps alive for it no longer than it lives.
+bool ReadsMemory(const BatchMaker& maker) {
+  const auto is_memory = [](const std::shared_ptr<const Gather>& leaf) {
+    return leaf->array()->file_bytes() == 0 && leaf->array()->row_files() == nullptr;
+  };
+  return maker.plan().selection().list != nullptr ||
+         std::any_of(maker.leaves().begin(), maker.leaves().end(), is_memory);
+}
+
 }  // namespace
 
 // What became of an item, or of one of its batches where some of them could not be made.
@@ -85,12 +107,15 @@ struct BatchStream::Claim {
 struct BatchStream::State {
   std::shared_ptr<const BatchMaker> maker;
   int64_t ahead;
-  int workers;
-  int parts;  // of each item
+  int threads;
+  bool no_threads = false;  // can be had
+  int parts;                // of each item
+  bool resident = true;     // all rows were in memory when the stream began
+  bool waits_at_end;
 
   std::shared_ptr<Statistics> statistics;
-  std::unique_ptr<Readahead> readahead;  // may be null
-  std::atomic<int64_t> ready{0};         // batches that are made and not yet delivered
+  Readahead::Handle readahead;    // may be null
+  std::atomic<int64_t> ready{0};  // batches that are made and not yet delivered
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -98,7 +123,26 @@ struct BatchStream::State {
   int64_t next_item = 0;
   int64_t claim_items = 1;  // small at first, so that the first batch is there soon
   int active = 0;           // tasks submitted and not yet ended
+  int running = 0;          // begun and not yet ended, with any task
+  bool checking = false;    // somebody looks at the files, or is about to
+  std::exception_ptr changed_files;
   std::atomic<bool> cancelled{false};
+
+  // Whether a reader makes items, too: not where it could be stuck with a disk, deaf to its
+  // deadline. Without other threads it must.
+  bool ReaderHelps() const {
+    if (no_threads) return true;
+    return (readahead != nullptr ? readahead->loaded() : resident) &&
+           maker->item_bytes() <= kLargeItem;
+  }
+  // How many others are at work at once. A reader that helps is one of the threads; but somebody
+  // has to work while it does something else.
+  int Workers() const {
+    return no_threads ? 0 : ReaderHelps() ? std::max(threads - 1, 1) : threads;
+  }
+  Stop WhetherToStop() const {
+    return resident ? Stop{&cancelled} : Stop{&cancelled, kRowsThatWait};
+  }
 
   bool AllClaimed() const { return maker->items() >= 0 && next_item >= maker->items(); }
 
@@ -175,7 +219,7 @@ struct BatchStream::State {
     } else {
       try {
         if (readahead != nullptr) readahead->Await(claim->first);
-        maker->Fill(claim->first, part, parts, claim->outcomes[0].batch);
+        maker->Fill(claim->first, part, parts, claim->outcomes[0].batch, WhetherToStop());
       } catch (...) {
         error = std::current_exception();
       }
@@ -212,7 +256,7 @@ struct BatchStream::State {
       const int64_t item = claim.first + i;
       try {
         if (readahead != nullptr) readahead->Await(item);
-        claim.outcomes.push_back({maker->Make(item)});
+        claim.outcomes.push_back({maker->Make(item, WhetherToStop())});
       } catch (...) {
         TakeApart(item, std::current_exception(), &claim.outcomes);
       }
@@ -243,7 +287,7 @@ struct BatchStream::State {
       const bool last = i + 1 == batches;
       try {
         if (batches > 1) {
-          outcomes->push_back({maker->MakeBatch(item, i), nullptr, last});
+          outcomes->push_back({maker->MakeBatch(item, i, WhetherToStop()), nullptr, last});
         } else {
           outcomes->push_back({{}, std::move(error)});
         }
@@ -261,7 +305,7 @@ struct BatchStream::State {
   void StartWorkers(const std::shared_ptr<State>& self) noexcept {
     if (cancelled || !(WorthWaking() || PartsLeft())) return;
     try {
-      while (active < workers) {
+      while (active < Workers()) {
         ThreadPool::Shared().Submit([self] { self->Work(self); });
         ++active;  // in time: the task needs the mutex to count itself out
       }
@@ -271,21 +315,79 @@ struct BatchStream::State {
 
   void Work(const std::shared_ptr<State>& self) noexcept {
     std::unique_lock lock(mutex);
+    ++running;
     try {
-      while (WorthClaiming() || PartsLeft()) {
+      while (!cancelled && (WorthClaiming() || PartsLeft())) {
         Claim* claim = TryClaim();
         if (claim == nullptr) break;
         Fill(claim, lock);
         if (ThreadPool::Shared().busy()) {
           // Another stream waits for a thread: go to the end of the queue.
           ThreadPool::Shared().Submit([self] { self->Work(self); });
+          Ended();
           return;
         }
       }
     } catch (const std::bad_alloc&) {  // of a claim or a task: the reader will come to it and tell
     }
     --active;
+    Ended();
+  }
+
+  void Ended() noexcept {
+    --running;
     changed.notify_all();
+  }
+
+  // Has the files looked at by a thread of the pool, as that may take long, or by this one if there
+  // is none. REQUIRES: nobody does.
+  void StartCheck(const std::shared_ptr<State>& self,
+                  const std::vector<std::shared_ptr<const Array>>& files,
+                  std::unique_lock<std::mutex>& lock) {
+    checking = true;
+    changed_files = nullptr;
+    try {
+      if (!no_threads) {
+        ThreadPool::Shared().Submit([self, files] { self->Check(files); });
+        return;
+      }
+    } catch (const std::bad_alloc&) {
+    }
+    lock.unlock();
+    Check(files);
+    lock.lock();
+  }
+
+  void Check(const std::vector<std::shared_ptr<const Array>>& files) noexcept {
+    std::unique_lock lock(mutex);
+    ++running;
+    if (!cancelled) {
+      lock.unlock();
+      std::exception_ptr error;
+      try {
+        for (const auto& array : files) array->CheckFiles();
+      } catch (...) {
+        error = std::current_exception();
+      }
+      lock.lock();
+      changed_files = std::move(error);
+    }
+    checking = false;
+    Ended();
+  }
+
+  // Waits for any change, for a while; returns false at the deadline. Where tasks wait for threads
+  // that are stuck with other streams, there will be more threads.
+  bool Wait(std::unique_lock<std::mutex>& lock, Clock::time_point deadline) {
+    const bool stuck = running == 0 && (active > 0 || checking);
+    const auto soon = Clock::now() + kThreadsComeWithin;
+    if (!stuck || deadline <= soon)
+      return changed.wait_until(lock, deadline) == std::cv_status::no_timeout;
+    // What has changed in the very moment in which the time was over is for the caller to see.
+    if (changed.wait_until(lock, soon) == std::cv_status::timeout && running == 0 &&
+        (active > 0 || checking))
+      ThreadPool::Shared().GrowByOne();
+    return true;
   }
 };
 
@@ -295,6 +397,14 @@ BatchStream::BatchStream(std::shared_ptr<const BatchMaker> maker, const Options&
       row_bytes_(maker_->row_bytes()),
       state_(NewState(0)),
       generation_(ForkGeneration()) {
+  PrepareForErrors();
+  InstallGuard();
+  for (const auto& leaf : maker_->leaves()) {
+    const auto& array = leaf->array();
+    if (array->file_bytes() > 0 && std::find(files_.begin(), files_.end(), array) == files_.end())
+      files_.push_back(array);
+  }
+  checked_ = files_.empty();
   BufferPool::Shared().Reserve(state_->ahead * maker_->item_bytes());
   const std::lock_guard lock(state_->mutex);
   state_->StartWorkers(state_);
@@ -304,13 +414,7 @@ BatchStream::~BatchStream() {
   Close();
   BufferPool::Shared().Reserve(-state_->ahead * maker_->item_bytes());
   if (generation_ == ForkGeneration()) {
-    std::unique_lock lock(state_->mutex);
-    state_->changed.wait(lock, [this] { return state_->active == 0; });
-    // A task that has just ended may hold the state a moment longer, but no batches and no sources.
-    state_->claims.clear();
-    state_->CountReady(-state_->ready);
-    state_->readahead = nullptr;
-    state_->maker = nullptr;
+    Discard(*state_);
   } else {
     // Its threads, and whatever they had locked or half done, stayed in the parent.
     static_cast<void>(current_.release());
@@ -319,31 +423,56 @@ BatchStream::~BatchStream() {
   }
 }
 
+// REQUIRES: it is cancelled.
+void BatchStream::Discard(State& state) {
+  std::unique_lock lock(state.mutex);
+  // Tasks that have not begun will see that there is nothing to do.
+  const auto gone = [&state] { return state.running == 0; };
+  if (state.waits_at_end) {
+    state.changed.wait(lock, gone);
+  } else if (!state.changed.wait_for(lock, kFilesAnswerWithin, gone)) {
+    state.CountReady(-state.ready);
+    return;  // whoever is still at it has the state
+  }
+  // A task that has just ended may hold the state a moment longer, but no batches and no sources.
+  state.claims.clear();
+  state.CountReady(-state.ready);
+  Readahead::Handle readahead = std::move(state.readahead);
+  std::shared_ptr<const BatchMaker> made_by = std::move(state.maker);
+  lock.unlock();
+}
+
 std::shared_ptr<BatchStream::State> BatchStream::NewState(int64_t first_item) const {
   auto state = std::make_shared<State>();
   state->maker = maker_;
   state->statistics = options_.statistics;
   state->ahead = AheadItems(*maker_, options_);
   state->next_item = first_item;
+  state->threads = options_.threads;
   state->parts = maker_->Parts(options_.threads);
-  // The reader is one of the threads; but somebody has to work while it does something else.
-  state->workers = std::max(options_.threads - 1, 1);
+  state->waits_at_end = ReadsMemory(*maker_);
+  state->readahead = Readahead::Start(maker_, first_item, options_.readahead, options_.statistics,
+                                      &state->resident);
+  if (state->readahead != nullptr && !state->waits_at_end)
+    state->readahead.get_deleter().most = kFilesAnswerWithin;
   try {
-    ThreadPool::Shared().Grow(state->workers);
-  } catch (const std::system_error&) {
-    state->workers = 0;  // no thread to be had: the reader makes all items itself
+    ThreadPool::Shared().Grow(state->Workers());
+  } catch (const std::exception&) {  // of the system, or std::bad_alloc
+    state->no_threads = true;        // the reader makes all items itself
   }
-  state->readahead = Readahead::Start(maker_, first_item, options_.readahead, options_.statistics);
   return state;
 }
 
 void BatchStream::RebuildAfterFork() {
-  const std::lock_guard rebuild(rebuilding);
-  if (generation_ == ForkGeneration()) return;  // another reader was first
+  const uint64_t now = ForkGeneration();
+  // Before the lock, for which fork() waits: this looks at files.
   std::shared_ptr<State> fresh = NewState(position());
-  {
-    const std::lock_guard lock(fresh->mutex);
-    fresh->StartWorkers(fresh);
+  std::unique_lock rebuild(rebuilding);
+  if (generation_ == now) {  // another reader was first
+    rebuild.unlock();
+    fresh->cancelled = true;
+    Discard(*fresh);
+    return;
   }
   // Nobody uses these before they are the child's own: the parent's threads, and whatever they had
   // locked or half done, stayed there.
@@ -352,7 +481,9 @@ void BatchStream::RebuildAfterFork() {
   state_->CountReady(-state_->ready);
   Abandon(std::move(state_));
   state_ = std::move(fresh);
-  generation_ = ForkGeneration();
+  generation_ = now;
+  const std::lock_guard lock(state_->mutex);
+  state_->StartWorkers(state_);
 }
 
 int64_t BatchStream::position() const { return position_.load(std::memory_order_relaxed); }
@@ -366,30 +497,17 @@ void BatchStream::Close() {
   state_->changed.notify_all();
 }
 
-std::exception_ptr BatchStream::LookAtFiles() {
-  const bool first = !looked_.load(std::memory_order_relaxed);
-  if (!first && !maker_->CheckIsDue()) return nullptr;
-  try {
-    maker_->CheckFiles(first);
-  } catch (...) {
-    return std::current_exception();
-  }
-  looked_.store(true, std::memory_order_relaxed);
-  return nullptr;
-}
-
 BatchStream::Result BatchStream::TakeReady(Batch* item, const std::exception_ptr& changed) {
   if (current_->delivered < current_->outcomes.size()) {
     Outcome& outcome = current_->outcomes[current_->delivered++];
+    if (changed && !outcome.error) [[unlikely]] {
+      state_->CountReady(-maker_->BatchesOf(outcome.batch));
+      outcome = {{}, changed, outcome.last};
+    }
     if (outcome.last) position_.fetch_add(1, std::memory_order_relaxed);
     // Moved: its last owner is whoever catches it.
     if (outcome.error) [[unlikely]]
       std::rethrow_exception(std::move(outcome.error));
-    if (changed) [[unlikely]] {
-      state_->CountReady(-maker_->BatchesOf(outcome.batch));
-      outcome.batch = {};
-      std::rethrow_exception(changed);
-    }
     *item = std::move(outcome.batch);
     Count(*item);
     return Result::kItem;
@@ -412,9 +530,27 @@ BatchStream::Result BatchStream::TryNext(Batch* item) {
   const std::unique_lock reading(reader_, std::try_to_lock);
   if (!reading.owns_lock()) return Result::kNotYet;
   if (closed_) return Result::kEnd;
-  if (current_ == nullptr || !looked_.load(std::memory_order_relaxed) || maker_->CheckIsDue())
-    return Result::kNotYet;
-  return TakeReady(item, nullptr);
+  return current_ == nullptr || CheckIsDue() ? Result::kNotYet : TakeReady(item);
+}
+
+bool BatchStream::CheckIsDue() const {
+  if (files_.empty()) return false;
+  const int64_t now = Array::CheckClock();
+  return !checked_ || std::any_of(files_.begin(), files_.end(),
+                                  [now](const auto& array) { return array->CheckIsDue(now); });
+}
+
+bool BatchStream::CheckFiles(TimePoint deadline, std::exception_ptr* changed) {
+  if (!CheckIsDue()) return true;
+  std::unique_lock lock(state_->mutex);
+  State& state = *state_;
+  if (!state.checking) state.StartCheck(state_, files_, lock);
+  while (state.checking && !state.cancelled) {
+    if (!state.Wait(lock, deadline)) return false;
+  }
+  *changed = std::move(state.changed_files);
+  if (!*changed) checked_ = true;
+  return true;
 }
 
 // Where there is no memory for a claim, the claims there are come first. If there are none, that is
@@ -444,13 +580,18 @@ BatchStream::Result BatchStream::Next(Batch* item, std::chrono::milliseconds tim
     options_.statistics->wait_ns.fetch_add(spent.count(), std::memory_order_relaxed);
   };
   bool early = false;
-  const std::exception_ptr changed = LookAtFiles();  // with no lock, which others would wait for
   const std::lock_guard reading(reader_);
   for (;;) {
     if (closed_) return Result::kEnd;
-    if (current_ != nullptr && TakeReady(item, changed) == Result::kItem) {
-      if (early) waited(1);
-      return Result::kItem;
+    if (current_ != nullptr) {
+      std::exception_ptr changed;
+      const bool any = current_->delivered < current_->outcomes.size();
+      if (any && !CheckFiles(deadline, &changed)) return Result::kNotYet;
+      if (closed_) return Result::kEnd;
+      if (TakeReady(item, changed) == Result::kItem) {
+        if (early) waited(1);
+        return Result::kItem;
+      }
     }
     std::unique_lock lock(state_->mutex);
     State& state = *state_;
@@ -462,19 +603,26 @@ BatchStream::Result BatchStream::Next(Batch* item, std::chrono::milliseconds tim
       state.StartWorkers(state_);
     } else if (state.claims.empty() && state.AllClaimed()) {
       return Result::kEnd;
-    } else if (Claim* claim = TryClaim(state)) {
+    } else if (Claim* claim = MayClaim(state) ? TryClaim(state) : nullptr) {
       early = true;
       state.Fill(claim, lock);
     } else if (!state.claims.empty() && state.claims.front()->done()) {
       continue;  // there was no memory for it
     } else {
       early = true;
-      if (state.changed.wait_until(lock, deadline) == std::cv_status::timeout) {
+      if (!state.Wait(lock, deadline)) {
         waited(0);
         return Result::kNotYet;
       }
     }
   }
+}
+
+// Whether the reader is to make items: if nobody else does, anyway.
+bool BatchStream::MayClaim(State& state) {
+  if (state.ReaderHelps()) return true;
+  state.StartWorkers(state_);
+  return state.active == 0;
 }
 
 }  // namespace npyfast

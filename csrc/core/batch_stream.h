@@ -32,8 +32,8 @@ class BatchStream {
   enum class Result { kItem, kEnd, kNotYet };
 
   BatchStream(std::shared_ptr<const BatchMaker> maker, const Options& options);
-  // Close(), and waits for the items that are being made: nothing of the sources is read
-  // afterwards.
+  // Close(), and waits for what is being made: nothing of the sources is read afterwards. But not
+  // long for what only reads files, as they may not answer: that keeps what it needs of them.
   ~BatchStream();
 
   BatchStream(const BatchStream&) = delete;
@@ -43,18 +43,19 @@ class BatchStream {
 
   // The next item if it lies ready, and it is not time to look at the files; never waits.
   Result TryNext(Batch* item);
-  // The next item; makes it, or waits up to `timeout` for the thread that does.
+  // The next item; makes it, where that waits for no disk, or waits up to `timeout` for the threads
+  // that do.
   //
   // Rethrows what making the item threw, once, in its place: what is read next is the item behind
   // it. Of an item that is several batches, those that can be made come one by one instead, and an
-  // error in the place of each of the others.
-  //
-  // Looks at the files before the first item and whenever that is due (Array::CheckFiles()). Where
-  // one was changed, each item that comes fails with that error, however many lie ready.
+  // error in the place of each of the others. Files that were changed are the error of each item
+  // from when that is seen: before the first item, and then whenever it is time for a look
+  // (Array::CheckIsDue).
   Result Next(Batch* item, std::chrono::milliseconds timeout);
 
   // Ends the stream: what is read next is kEnd. Does not wait.
   void Close();
+  bool closed() const { return closed_; }
 
   // Items delivered, those among them whose place an error took.
   int64_t position() const;
@@ -64,12 +65,16 @@ class BatchStream {
   struct Claim;
   struct State;
 
-  // The item fails where `changed` is an error.
-  Result TakeReady(Batch* item, const std::exception_ptr& changed);
-  // The error of a file that was changed, if there is one and it is time to look.
-  std::exception_ptr LookAtFiles();
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  Result TakeReady(Batch* item, const std::exception_ptr& changed = nullptr);
+  bool CheckIsDue() const;
+  // Looks at the files, if it is time to; returns false where that takes longer than `deadline`.
+  bool CheckFiles(TimePoint deadline, std::exception_ptr* changed);
   void Count(const Batch& item) const;
   Claim* TryClaim(State& state);
+  bool MayClaim(State& state);
+  static void Discard(State& state);
   void RebuildAfterFork();
   std::shared_ptr<State> NewState(int64_t first_item) const;
 
@@ -79,7 +84,9 @@ class BatchStream {
   std::shared_ptr<State> state_;
   std::atomic<uint64_t> generation_;
   std::atomic<bool> closed_{false};
-  std::atomic<bool> looked_{false};  // at all files, as before the first item
+  // The arrays with files, each once, and whether they have been looked at since the stream began.
+  std::vector<std::shared_ptr<const Array>> files_;
+  std::atomic<bool> checked_{true};
 
   // The reader's side. Whoever holds reader_ may take state_'s lock, never the other way round.
   mutable std::mutex reader_;

@@ -8,6 +8,7 @@
 #include "core/cpus.h"
 #include "core/errors.h"
 #include "core/guard.h"
+#include "core/per_thread.h"
 #include "core/thread_pool.h"
 
 namespace npyfast {
@@ -45,7 +46,7 @@ bool SameLayout(const std::vector<Column>& a, const std::vector<Column>& b) {
 }
 
 // The postponed checks of this thread, if it postpones them.
-thread_local constinit PostponedChecks* postponed = nullptr;
+NPYFAST_THREAD_LOCAL constinit PostponedChecks* postponed = nullptr;
 
 }  // namespace
 

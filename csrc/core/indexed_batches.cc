@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/errors.h"
+#include "core/guard.h"
 #include "core/thread_pool.h"
 
 namespace npyfast {
@@ -57,19 +58,20 @@ BatchMaker::Run IndexedBatches::RunFrom(int64_t index) const {
 
 Batch IndexedBatches::MakeOne(int64_t index) const {
   const BatchMaker maker(leaves_, plan_, RunFrom(index));
+  InstallGuard();
   Readahead::AskOnce(maker, 0, options_.readahead);
   const int parts = maker.Parts(options_.threads);
   const auto begin = std::chrono::steady_clock::now();
   Batch batch = maker.Allocate(0);
-  const auto fill = [&](int part) { maker.Fill(0, part, parts, batch); };
+  const auto fill = [&](int part) { maker.Fill(0, part, parts, batch, {}); };
   if (parts == 1) {
     fill(0);
   } else {
     ThreadPool::Shared().ParallelFor(parts, fill);
   }
   // Such a one by itself is too seldom for what is looked at now and then.
-  std::vector<int64_t> rows;
-  maker.RowsOf(0, &rows);
+  std::vector<int64_t> rows(static_cast<size_t>(batch.rows));
+  maker.RowsOf(0, 0, rows);
   for (const auto& leaf : leaves_) leaf->array()->CheckFilesOf(rows);
   CountOne(batch, std::chrono::steady_clock::now() - begin);
   return batch;
@@ -88,7 +90,7 @@ void IndexedBatches::CountOne(const Batch& batch, std::chrono::nanoseconds spent
 }
 
 std::shared_ptr<IndexedBatches::Sequence> IndexedBatches::SequenceAt(int64_t index) {
-  std::shared_ptr<Sequence> forgotten;  // destroyed last: it waits for its threads
+  std::shared_ptr<Sequence> forgotten;  // destroyed behind the lock: it waits for its threads
   std::shared_ptr<Sequence> sequence;
   const std::lock_guard lock(mutex_);
   const auto found = std::find_if(sequences_.begin(), sequences_.end(),

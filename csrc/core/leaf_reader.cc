@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <random>
 #include <utility>
@@ -100,10 +101,10 @@ int64_t LeafReader::SpanBytes(const Array& array, int64_t first_row, int64_t end
 }
 
 bool LeafReader::Fits(const Array& array, int64_t first_row, int64_t end_row) {
+  const auto usable = static_cast<double>(UsableMemory());  // reads files
   LoadState& state = array.load_state();
   const std::lock_guard lock(state.mutex);
   const int64_t others = LoadState::TotalBytes() - state.counted_bytes;
-  const auto usable = static_cast<double>(UsableMemory());
   return static_cast<double>(SpanBytes(array, first_row, end_row) + others) <
          kMostOfMemory * usable;
 }
@@ -116,7 +117,10 @@ bool LeafReader::Resident(const Array& array, int64_t first_row, int64_t end_row
     const bool same = state.resident_first <= first_row && end_row <= state.resident_end;
     if (same && Clock::now() - state.resident_at < kFreshFor) return true;
   }
-  thread_local std::minstd_rand random(std::random_device{}());
+  // Other rows at each look.
+  static std::atomic<uint32_t> looks{0};
+  std::minstd_rand random(static_cast<uint32_t>(Clock::now().time_since_epoch().count()) +
+                          looks.fetch_add(1));
   std::map<size_t, PageCache> caches;
   int missing = 0;
   for (int i = 0; i < kSamples; ++i) {
@@ -142,24 +146,28 @@ bool LeafReader::Resident(const Array& array, int64_t first_row, int64_t end_row
 
 void LeafReader::ExpectRandom(const Array& array, bool random) {
   LoadState& state = array.load_state();
-  const std::lock_guard lock(state.mutex);
-  if (state.random == random) return;
-  state.random = random;
-  if (random) {
+  std::vector<bool> advised;
+  {
+    const std::lock_guard lock(state.mutex);
+    if (state.random == random) return;
+    state.random = random;
     // Each file when it is first asked for: it may not even be mapped yet.
+    advised = std::move(state.advised);
     state.advised.assign(array.shards().size(), false);
-    return;
   }
-  for (size_t s = 0; s < array.shards().size(); ++s) {
-    if (state.advised[s]) array.file(s).Advise(0, array.file(s).size(), MADV_NORMAL);
+  // Without the lock, which fork() waits for: a file may have to be opened, which may take long.
+  for (size_t s = 0; !random && s < advised.size(); ++s) {
+    if (advised[s]) array.file(s).Advise(0, array.file(s).size(), MADV_NORMAL);
   }
 }
 
 void LeafReader::AdviseRandom(size_t shard) {
   LoadState& state = array_->load_state();
-  const std::lock_guard lock(state.mutex);
-  if (!state.random || state.advised[shard]) return;
-  state.advised[shard] = true;
+  {
+    const std::lock_guard lock(state.mutex);
+    if (!state.random || state.advised[shard]) return;
+    state.advised[shard] = true;
+  }
   array_->file(shard).Advise(0, array_->file(shard).size(), MADV_RANDOM);
 }
 
@@ -214,11 +222,13 @@ bool LeafReader::StartReading(size_t shard, int64_t offset, int64_t bytes) {
   return false;
 }
 
-void LeafReader::Ask(const FileRange& range, int64_t unit, bool keep) {
+void LeafReader::Ask(const FileRange& range, int64_t unit, bool keep,
+                     const std::atomic<bool>* stop) {
   if (way_ == Way::kRows) AdviseRandom(range.shard);
   const int64_t end = std::min(range.offset + range.bytes, array_->file(range.shard).size());
   const bool all = !keep || range.bytes >= kLookAtAllFrom;
   for (int64_t offset = range.offset; offset < end; offset += kPieceBytes) {
+    if (stop != nullptr && stop->load(std::memory_order_relaxed)) return;
     const int64_t bytes = std::min(kPieceBytes, end - offset);
     if (all || asked_++ % kLookAtEvery == 0) {
       const double cached = CacheOf(range.shard).Share(offset, bytes);
@@ -237,9 +247,9 @@ void LeafReader::Ask(const FileRange& range, int64_t unit, bool keep) {
   }
 }
 
-bool LeafReader::LetGo(int64_t unit) {
+bool LeafReader::LetGo(int64_t unit, int64_t pieces) {
   if (pieces_.empty() || pieces_.front().unit >= unit) return false;
-  while (!pieces_.empty() && pieces_.front().unit < unit) {
+  for (; pieces > 0 && !pieces_.empty() && pieces_.front().unit < unit; --pieces) {
     const Piece& piece = pieces_.front();
     array_->file(piece.shard).Advise(piece.offset, piece.bytes, MADV_DONTNEED);
     CacheOf(piece.shard).LetGo(piece.offset, piece.bytes);

@@ -1,9 +1,11 @@
 #ifndef NPYFAST_CORE_LEAF_READER_H_
 #define NPYFAST_CORE_LEAF_READER_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <map>
 #include <memory>
 #include <vector>
@@ -56,11 +58,13 @@ class LeafReader {
   // Adds what has to be read for these rows: their pages, or their chunks that nobody has asked for
   // yet.
   void AddRanges(const std::vector<RowStretch>& rows, std::vector<FileRange>* ranges);
-  // Starts reading a range. With `keep` false it is remembered, with its unit, if it was in no
-  // cache before.
-  void Ask(const FileRange& range, int64_t unit, bool keep);
-  // Lets go of what was remembered for units before this one; returns whether there was any.
-  bool LetGo(int64_t unit);
+  // Starts reading a range, until *stop, if given. With `keep` false it is remembered, with its
+  // unit, if it was in no cache before.
+  void Ask(const FileRange& range, int64_t unit, bool keep,
+           const std::atomic<bool>* stop = nullptr);
+  // Lets go of what was remembered for units before this one, up to so many pieces of a megabyte;
+  // returns whether there was any.
+  bool LetGo(int64_t unit, int64_t pieces = std::numeric_limits<int64_t>::max());
 
   // As a whole: reads on by one chunk. Returns false once everything is in memory.
   bool LoadChunk();

@@ -22,7 +22,7 @@ struct LoadState {
   void Count(int64_t bytes);
 
   // One for all, so that fork() can wait until nobody holds it (see batch_stream.cc): a child must
-  // not find it locked, nor what it guards half changed.
+  // not find it locked, nor what it guards half changed. Nobody opens or reads a file under it.
   static std::mutex mutex;
 
   int64_t counted_bytes = 0;

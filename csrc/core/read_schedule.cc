@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/block_order.h"
+#include "core/per_thread.h"
 
 namespace npyfast {
 namespace {
@@ -16,6 +17,10 @@ constexpr int64_t kEndless = std::numeric_limits<int64_t>::max();
 // window, as blocks are of any size, and memory is for two windows.
 constexpr int64_t kMostSpareSlots = 64;
 constexpr int64_t kSparePart = 8;
+
+// A piece of a unit: bytes of rows that lie one behind the other, and rows that are listed.
+constexpr int64_t kPieceBytes = 64 << 20;
+constexpr int64_t kListedRows = 4096;
 
 BlockOrder OrderOf(const Plan& plan, uint64_t epoch) {
   const Plan::Options& options = plan.options();
@@ -36,6 +41,7 @@ void Append(int64_t row, std::vector<RowStretch>* rows) {
 ReadSchedule::ReadSchedule(std::shared_ptr<const BatchMaker> maker) : maker_(std::move(maker)) {
   const Plan& plan = maker_->plan();
   units_ = maker_->items() < 0 ? kEndless : maker_->items();
+  most_rows_ = std::max<int64_t>(kPieceBytes / std::max<int64_t>(maker_->row_bytes(), 1), 1);
   if (!plan.options().shuffle || plan.options().blocks.block_rows == 0 || units_ == 0) return;
   slots_ = OrderOf(plan, 0).slots();
   const int64_t epochs = maker_->run().epochs;
@@ -88,35 +94,49 @@ int64_t ReadSchedule::AheadOf(int64_t item) const {
   return std::min(slots.epoch_start + end, units_);
 }
 
-void ReadSchedule::Select(int64_t position, int64_t count, std::vector<RowStretch>* rows) const {
+int64_t ReadSchedule::Select(int64_t position, int64_t count, std::vector<RowStretch>* rows) const {
   const Selection& selection = maker_->plan().selection();
   if (selection.ascending() && selection.step == 1) {
-    if (count > 0) rows->push_back({selection.start + position, count});
-    return;
+    count = std::min(count, most_rows_);
+    rows->push_back({selection.start + position, count});
+    return count;
   }
-  thread_local std::vector<int64_t> numbers;
-  numbers.resize(static_cast<size_t>(count));
+  auto& numbers = PerThread<std::vector<int64_t>, ReadSchedule>::Get();
+  numbers.resize(static_cast<size_t>(std::min(count, kListedRows)));
   std::iota(numbers.begin(), numbers.end(), position);
   selection.Map(numbers);
   for (const int64_t row : numbers) Append(row, rows);
+  return std::ssize(numbers);
 }
 
-void ReadSchedule::Rows(int64_t unit, std::vector<RowStretch>* rows) const {
+bool ReadSchedule::Rows(int64_t unit, int64_t* next, std::vector<RowStretch>* rows) const {
   const Plan& plan = maker_->plan();
   rows->clear();
   if (by_blocks()) {
     const uint64_t epoch = maker_->run().start_epoch + static_cast<uint64_t>(unit / slots_);
-    for (const BlockOrder::Stretch& stretch : OrderOf(plan, epoch).SlotRows(unit % slots_))
-      Select(stretch.first, stretch.rows, rows);
-  } else if (in_file_order()) {
-    const BatchMaker::Place place = maker_->PlaceOf(unit);
-    for (int64_t i = place.batch; i < place.batch + place.batches; ++i)
-      Select(plan.FirstPosition(i), plan.BatchRows(i), rows);
-  } else {
-    thread_local std::vector<int64_t> numbers;
-    maker_->RowsOf(unit, &numbers);
-    for (const int64_t row : numbers) Append(row, rows);
+    int64_t before = 0;
+    int64_t all = 0;
+    for (const auto& [first, count] : OrderOf(plan, epoch).SlotRows(unit % slots_)) {
+      const int64_t skipped = std::clamp<int64_t>(*next - before, 0, count);
+      if (skipped < count && rows->empty()) *next += Select(first + skipped, count - skipped, rows);
+      before += count;
+      all += count;
+    }
+    return *next < all;
   }
+  const int64_t all = maker_->Rows(unit);
+  const int64_t left = all - *next;
+  if (in_file_order() && maker_->PlaceOf(unit).batches == 1) {
+    if (left > 0)
+      *next += Select(plan.FirstPosition(maker_->PlaceOf(unit).batch) + *next, left, rows);
+  } else {
+    auto& numbers = PerThread<std::vector<int64_t>, ReadSchedule>::Get();
+    numbers.resize(static_cast<size_t>(std::min(left, kListedRows)));
+    maker_->RowsOf(unit, *next, numbers);
+    for (const int64_t row : numbers) Append(row, rows);
+    *next += std::ssize(numbers);
+  }
+  return *next < all;
 }
 
 }  // namespace npyfast

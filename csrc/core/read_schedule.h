@@ -33,8 +33,10 @@ class ReadSchedule {
   // when this one ends.
   int64_t AheadOf(int64_t item) const;
 
-  // The rows of a unit.
-  void Rows(int64_t unit, std::vector<RowStretch>* rows) const;
+  // The rows of a unit piece by piece, as a unit may be all rows there are: those from its *next-th
+  // row on, so many as are quickly told, and moves *next behind them. Returns whether there are
+  // more.
+  bool Rows(int64_t unit, int64_t* next, std::vector<RowStretch>* rows) const;
 
  private:
   // The slots of the item's window, or of the item's own place.
@@ -44,12 +46,13 @@ class ReadSchedule {
   };
   Slots SlotsOf(int64_t item) const;
   bool AtEnd(int64_t item) const { return maker_->items() >= 0 && item >= maker_->items(); }
-  // Rows at consecutive positions of the selection.
-  void Select(int64_t position, int64_t count, std::vector<RowStretch>* rows) const;
+  // Rows at consecutive positions of the selection, up to `count` of them; returns how many.
+  int64_t Select(int64_t position, int64_t count, std::vector<RowStretch>* rows) const;
 
   const std::shared_ptr<const BatchMaker> maker_;
   int64_t slots_ = 0;  // of an epoch
   int64_t units_;
+  int64_t most_rows_;  // of a piece that lie one behind the other
 };
 
 }  // namespace npyfast

@@ -32,6 +32,9 @@ constexpr int64_t kGroupUnits = 256;
 // However small they are: their row numbers are computed once more for this.
 constexpr int64_t kMostUnitsAhead = 4096;
 
+// Of a single item that is asked for by itself, more rows than these come when they are touched.
+constexpr int64_t kMostRowsOnce = 1 << 16;
+
 // Items that are read row by row before the first window of blocks is read.
 constexpr int64_t kEarlyItems = 4;
 
@@ -42,6 +45,14 @@ constexpr int64_t kLongRun = int64_t{16} << 30;
 
 // Blocks whose worth of rows is made before more are asked for.
 constexpr int64_t kWakeSlots = 8;
+
+// Files are read as a whole whatever their reader does, unless it has gone away for so long: then
+// until it comes back.
+constexpr auto kForgottenAfter = std::chrono::seconds(10);
+
+// What is let go of when nobody may wait long.
+constexpr auto kEndWithin = std::chrono::milliseconds(50);
+constexpr int64_t kPiecesAtTheEnd = 8;
 
 // The part of memory that leaves may take which are read as a whole beside others that do not fit.
 constexpr double kSmall = 1.0 / 8;
@@ -119,8 +130,9 @@ bool IsLong(const BatchMaker& maker) {
 }
 
 // Which leaves to read, and how; none for those that are in memory and likely to stay there.
-std::vector<std::unique_ptr<LeafReader>> MakeReaders(
-    const BatchMaker& maker, ReadaheadMode mode, const std::shared_ptr<Statistics>& statistics) {
+std::vector<std::unique_ptr<LeafReader>> MakeReaders(const BatchMaker& maker, ReadaheadMode mode,
+                                                     const std::shared_ptr<Statistics>& statistics,
+                                                     bool* all_resident) {
   const Selection& selection = maker.plan().selection();
   const Span span = SpanOf(selection);
   const std::vector<Leaf> leaves = LeavesOf(maker, span);
@@ -140,6 +152,7 @@ std::vector<std::unique_ptr<LeafReader>> MakeReaders(
     smaller += static_cast<double>(leaf.bytes);
     const bool resident = (all_fit || mode == ReadaheadMode::kWhole) &&
                           LeafReader::Resident(array, span.first, span.end);
+    *all_resident = *all_resident && resident;
     // Labels and the like are worth their memory whatever becomes of the large leaves.
     const bool whole = mode == ReadaheadMode::kWhole ||
                        (mode == ReadaheadMode::kAuto &&
@@ -169,38 +182,48 @@ ReadaheadMode ReadaheadModeOf(std::string_view name) {
   throw Error("readahead must be auto, off, whole or rows, got " + std::string(name));
 }
 
-std::unique_ptr<Readahead> Readahead::Start(std::shared_ptr<const BatchMaker> maker,
-                                            int64_t first_item, ReadaheadMode mode,
-                                            std::shared_ptr<Statistics> statistics) {
+Readahead::Handle Readahead::Start(std::shared_ptr<const BatchMaker> maker, int64_t first_item,
+                                   ReadaheadMode mode, std::shared_ptr<Statistics> statistics,
+                                   bool* resident) {
+  bool unwanted;
+  if (resident == nullptr) resident = &unwanted;
+  *resident = std::all_of(maker->leaves().begin(), maker->leaves().end(),
+                          [](const auto& leaf) { return leaf->array()->row_files() == nullptr; });
   const bool nothing = maker->items() >= 0 && first_item >= maker->items();
   if (nothing) return nullptr;
   if (mode == ReadaheadMode::kOff) {
-    for (const auto& leaf : maker->leaves()) LeafReader::ExpectRandom(*leaf->array(), false);
+    for (const Leaf& leaf : LeavesOf(*maker, SpanOf(maker->plan().selection()))) {
+      LeafReader::ExpectRandom(*leaf.array, false);
+      *resident = *resident && LeafReader::Resident(*leaf.array, 0, leaf.array->rows());
+    }
     return nullptr;
   }
-  std::vector<std::unique_ptr<LeafReader>> readers = MakeReaders(*maker, mode, statistics);
+  std::vector<std::unique_ptr<LeafReader>> readers =
+      MakeReaders(*maker, mode, statistics, resident);
   if (readers.empty()) return nullptr;
-  std::unique_ptr<Readahead> readahead(
+  std::shared_ptr<Readahead> readahead(
       new Readahead(std::move(maker), first_item, std::move(readers), std::move(statistics)));
   try {
-    readahead->thread_ = std::thread([self = readahead.get()] { self->Run(); });
-  } catch (const std::system_error&) {
+    std::thread([self = readahead] { self->Run(); }).detach();
+  } catch (const std::exception&) {  // of the system, or std::bad_alloc
     // Then the kernel reads when a row is touched, and around it.
     for (const auto& leaf : readahead->leaves_) LeafReader::ExpectRandom(leaf->array(), false);
     return nullptr;
   }
-  return readahead;
+  return Handle(readahead.get(), Ender{readahead});
 }
 
 void Readahead::AskOnce(const BatchMaker& maker, int64_t item, ReadaheadMode mode) {
   if (mode == ReadaheadMode::kOff) return;
-  std::vector<int64_t> rows;
-  maker.RowsOf(item, &rows);
+  const int64_t rows = maker.Rows(item);
+  if (rows == 0) return;
+  std::vector<int64_t> numbers(static_cast<size_t>(std::min(rows, kMostRowsOnce)));
+  maker.RowsOf(item, 0, numbers);
   std::vector<RowStretch> stretches;
-  for (const int64_t row : rows) stretches.push_back({row, 1});
+  for (const int64_t row : numbers) stretches.push_back({row, 1});
   for (const auto& leaf : maker.leaves()) {
     const std::shared_ptr<const Array>& array = leaf->array();
-    if (array->file_bytes() == 0 || !array->has_dense_rows() || rows.empty()) continue;
+    if (array->file_bytes() == 0 || !array->has_dense_rows()) continue;
     if (LeafReader::Resident(*array, 0, array->rows())) continue;
     LeafReader reader(array, 0, 0, array->rows(), LeafReader::Way::kRows, false,
                       std::make_shared<Statistics>());
@@ -225,12 +248,14 @@ Readahead::Readahead(std::shared_ptr<const BatchMaker> maker, int64_t first_item
       early_items_(first_item) {
   most_ahead_bytes_ = std::clamp(RecentUsableMemory() / 8, kLeastAheadBytes, kMostAheadBytes);
   ahead_bytes_ = kLeastAheadBytes;
-  used_since_ = looked_at_ = Clock::now();
+  used_since_ = looked_at_ = reached_at_ = Clock::now();
+  last_reached_ = first_item;
 }
 
-Readahead::~Readahead() {
+void Readahead::End(std::chrono::milliseconds most) {
   Stop();
-  if (thread_.joinable()) thread_.join();
+  std::unique_lock lock(mutex_);
+  asked_more_.wait_for(lock, most, [this] { return ended_; });
 }
 
 void Readahead::Stop() {
@@ -271,21 +296,23 @@ bool Readahead::AllLoaded() const {
 void Readahead::Run() {
   ::pthread_setname_np(::pthread_self(), "npyfast-read");
   LeaveSignalsToOthers();
+  PrepareForErrors();
   try {
     if (schedule_.by_blocks()) AskFirstItems();
     while (!stopped_) {
       // First what makes room, then what a batch may wait for.
       const bool let_go = LetGo(schedule_.FirstUnitOf(done_));
-      if (AskUnits() || let_go || LoadChunk()) continue;
+      if (AskUnits() || let_go || (!Forgotten() && LoadChunk())) continue;
       LookAgain();
       Sleep();
     }
-    LetGo(kAll);
+    LetGoAtTheEnd();
   } catch (...) {  // out of memory, or a file that can't be mapped: the makers will come to it
   }
   {
     const std::lock_guard lock(mutex_);
     asked_ = kAll;
+    ended_ = true;
   }
   asked_more_.notify_all();
 }
@@ -296,13 +323,18 @@ void Readahead::AskFirstItems() {
   const int64_t end =
       maker_->items() < 0 ? first + kEarlyItems : std::min(first + kEarlyItems, maker_->items());
   std::vector<int64_t> numbers;
-  for (int64_t item = first; item < end && !stopped_; ++item) {
-    maker_->RowsOf(item, &numbers);
-    rows_.clear();
-    for (const int64_t row : numbers) rows_.push_back({row, 1});
-    ranges_.clear();
-    for (const auto& leaf : leaves_) leaf->AddRanges(rows_, &ranges_);
-    Ask(asked_);
+  for (int64_t item = first; item < end; ++item) {
+    const int64_t rows = maker_->Rows(item);
+    for (int64_t next = 0; next < rows; next += std::ssize(numbers)) {
+      if (stopped_) return;
+      numbers.resize(static_cast<size_t>(std::min(rows - next, kMostUnitsAhead)));
+      maker_->RowsOf(item, next, numbers);
+      rows_.clear();
+      for (const int64_t row : numbers) rows_.push_back({row, 1});
+      ranges_.clear();
+      for (const auto& leaf : leaves_) leaf->AddRanges(rows_, &ranges_);
+      Ask(asked_);
+    }
     {
       const std::lock_guard lock(mutex_);
       early_items_ = item + 1;
@@ -321,8 +353,24 @@ void Readahead::Ask(int64_t unit) {
     // keeping; rows that are scattered leave pages whose other rows may come soon.
     const bool keep = (*leaf)->way() == LeafReader::Way::kWhole ||
                       !(schedule_.by_blocks() || schedule_.in_file_order());
-    (*leaf)->Ask(range, unit, keep);
+    (*leaf)->Ask(range, unit, keep, &stopped_);
+    if (stopped_) return;
   }
+}
+
+int64_t Readahead::AddUnit(int64_t unit) {
+  int64_t bytes = 0;
+  int64_t next = 0;
+  for (bool more = true; more && !stopped_;) {
+    more = schedule_.Rows(unit, &next, &rows_);
+    const size_t before = ranges_.size();
+    for (const auto& leaf : leaves_) leaf->AddRanges(rows_, &ranges_);
+    for (size_t i = before; i < ranges_.size(); ++i) bytes += ranges_[i].bytes;
+    if (!more) break;
+    Ask(unit);
+    ranges_.clear();
+  }
+  return bytes;
 }
 
 void Readahead::Forget(int64_t units) {
@@ -344,6 +392,7 @@ void Readahead::Forget(int64_t units) {
 bool Readahead::AskUnits() {
   if (asked_ == kAll) return false;
   if (AllLoaded()) {
+    loaded_ = true;
     {
       const std::lock_guard lock(mutex_);
       asked_ = kAll;
@@ -368,11 +417,8 @@ bool Readahead::AskUnits() {
   int64_t group_bytes = 0;
   const int64_t first = unit;
   while (worthwhile() && group_bytes < kGroupBytes && unit - first < kGroupUnits) {
-    schedule_.Rows(unit, &rows_);
-    const size_t before = ranges_.size();
-    for (const auto& leaf : leaves_) leaf->AddRanges(rows_, &ranges_);
-    int64_t bytes = 0;
-    for (size_t i = before; i < ranges_.size(); ++i) bytes += ranges_[i].bytes;
+    const int64_t bytes = AddUnit(unit);
+    if (stopped_) return false;
     outstanding_.push_back({unit, bytes});
     outstanding_bytes_ += bytes;
     group_bytes += bytes;
@@ -395,6 +441,22 @@ bool Readahead::LetGo(int64_t units) {
   return any;
 }
 
+void Readahead::LetGoAtTheEnd() {
+  const auto end = Clock::now() + kEndWithin;
+  for (const auto& leaf : leaves_)
+    while (Clock::now() < end && leaf->LetGo(kAll, kPiecesAtTheEnd)) {
+    }
+}
+
+bool Readahead::Forgotten() {
+  const auto now = Clock::now();
+  if (const int64_t reached = reached_; reached != last_reached_) {
+    last_reached_ = reached;
+    reached_at_ = now;
+  }
+  return now - reached_at_ > kForgottenAfter;
+}
+
 bool Readahead::LoadChunk() {
   for (const auto& leaf : leaves_) {
     if (leaf->LoadChunk()) return true;
@@ -412,6 +474,7 @@ void Readahead::LookAgain() {
   if (all_there) return;
   outstanding_.clear();
   outstanding_bytes_ = 0;
+  loaded_ = false;
   const std::lock_guard lock(mutex_);
   asked_ = schedule_.FirstUnitOf(reached_);
 }

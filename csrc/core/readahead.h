@@ -9,7 +9,6 @@
 #include <memory>
 #include <mutex>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "core/batch_maker.h"
@@ -39,15 +38,26 @@ ReadaheadMode ReadaheadModeOf(std::string_view name);
 // more than any disk takes to deliver, and no more memory than that. Thread-safe.
 class Readahead {
  public:
-  // For a run from one of its items on. Null where there is nothing to read ahead.
-  static std::unique_ptr<Readahead> Start(std::shared_ptr<const BatchMaker> maker,
-                                          int64_t first_item, ReadaheadMode mode,
-                                          std::shared_ptr<Statistics> statistics);
+  // Ends it: see End().
+  struct Ender {
+    std::shared_ptr<Readahead> self = nullptr;
+    std::chrono::milliseconds most = std::chrono::hours(24);
+    void operator()(Readahead* readahead) {
+      readahead->End(most);
+      self = nullptr;
+    }
+  };
+  using Handle = std::unique_ptr<Readahead, Ender>;
+
+  // For a run from one of its items on. Null where there is nothing to read ahead; *resident, if
+  // given, is whether that is because all rows are in memory.
+  static Handle Start(std::shared_ptr<const BatchMaker> maker, int64_t first_item,
+                      ReadaheadMode mode, std::shared_ptr<Statistics> statistics,
+                      bool* resident = nullptr);
   // Once for a single item, by the caller's thread.
   static void AskOnce(const BatchMaker& maker, int64_t item, ReadaheadMode mode);
 
-  // Stop(), and waits for the thread.
-  ~Readahead();
+  ~Readahead() = default;
 
   Readahead(const Readahead&) = delete;
   Readahead& operator=(const Readahead&) = delete;
@@ -58,6 +68,12 @@ class Readahead {
   void Await(int64_t item);
   // Nobody waits any more, and nothing more is read.
   void Stop();
+  // Stop(), and waits until the thread has ended, or that long: what a disk does not answer to then
+  // is left to the thread, which keeps all that it needs.
+  void End(std::chrono::milliseconds most);
+
+  // Whether all rows have been read, so that nobody waits for a disk.
+  bool loaded() const { return loaded_.load(std::memory_order_relaxed); }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -75,7 +91,13 @@ class Readahead {
   void LookAgain();
   void Sleep();
 
+  // Adds the ranges of a unit, and returns their bytes; of one that is more than a piece asks at
+  // once.
+  int64_t AddUnit(int64_t unit);
   void Ask(int64_t unit);
+  // Whether no item has been asked for in a long time.
+  bool Forgotten();
+  void LetGoAtTheEnd();
   void Forget(int64_t units);
   bool AllLoaded() const;
 
@@ -91,6 +113,8 @@ class Readahead {
   std::atomic<int64_t> asked_;        // units
   std::atomic<int64_t> early_items_;  // items before this one have been asked for by themselves
   std::atomic<bool> stopped_{false};
+  std::atomic<bool> loaded_{false};
+  bool ended_ = false;   // guarded by mutex_
   int64_t awaited_ = 0;  // units that somebody waits for, or has waited for; guarded by mutex_
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -108,10 +132,10 @@ class Readahead {
   int64_t used_bytes_ = 0;  // since the last look at the clock
   Clock::time_point used_since_;
   Clock::time_point looked_at_;
+  int64_t last_reached_;
+  Clock::time_point reached_at_;
   std::vector<RowStretch> rows_;
   std::vector<FileRange> ranges_;
-
-  std::thread thread_;
 };
 
 }  // namespace npyfast

@@ -38,11 +38,22 @@ void ThreadPool::Grow(int threads) {
   while (threads_ < threads) {
     try {
       std::thread([this] { Run(); }).detach();
-    } catch (const std::system_error&) {
-      if (threads_ > 0) return;  // fewer threads are slower, not wrong
+    } catch (const std::exception&) {  // of the system, or std::bad_alloc
+      if (threads_ > 0) return;        // fewer threads are slower, not wrong
       throw;
     }
     ++threads_;
+  }
+}
+
+void ThreadPool::GrowByOne() noexcept {
+  constexpr int kMost = 256;
+  try {
+    const std::lock_guard lock(mutex_);
+    if (threads_ >= kMost) return;
+    std::thread([this] { Run(); }).detach();
+    ++threads_;
+  } catch (const std::exception&) {
   }
 }
 
@@ -62,9 +73,12 @@ void LeaveSignalsToOthers() {
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
+void PrepareForErrors() { static_cast<void>(std::uncaught_exceptions()); }
+
 void ThreadPool::Run() {
   ::pthread_setname_np(::pthread_self(), "npyfast");
   LeaveSignalsToOthers();
+  PrepareForErrors();
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return !tasks_.empty(); });

@@ -13,6 +13,10 @@ namespace npyfast {
 // threads. Faults stay with who caused them.
 void LeaveSignalsToOthers();
 
+// For a thread that may come to have no memory: has what an exception needs of it allocated now, as
+// the process would end if that failed when there is one to be thrown.
+void PrepareForErrors();
+
 // Threads that run short tasks, first come, first served.
 //
 // One pool serves the whole process: streams come and go with every epoch, threads stay.
@@ -22,8 +26,13 @@ class ThreadPool {
   // The process's pool. In a forked child a new one: its parent's threads did not come along.
   static ThreadPool& Shared();
 
-  // Starts threads until there are `threads`. Throws std::system_error if none can be had at all.
+  // Starts threads until there are `threads`. Throws std::system_error, or std::bad_alloc, if none
+  // can be had at all.
   void Grow(int threads);
+
+  // Starts one more, as where tasks wait long because others are stuck, with a disk that does not
+  // answer; unless there are very many, or none can be had.
+  void GrowByOne() noexcept;
 
   // Runs `task` later. REQUIRES: Grow(1) or more; the task throws nothing and waits for no other.
   void Submit(std::function<void()> task);

@@ -70,6 +70,7 @@ class PyStream {
       columns_.insert(columns_.end(), leaf->columns.begin(), leaf->columns.end());
       owners_.push_back(leaf->owner);
     }
+    const GilReleased released;  // making a stream looks at files, which may take long to answer
     if (options_.threads == 0) options_.threads = UsualThreads(gathers);
     auto maker = std::make_shared<BatchMaker>(std::move(gathers), plan.plan, run);
     stream_ = std::make_shared<BatchStream>(std::move(maker), options_);
@@ -111,13 +112,18 @@ class PyStream {
 
   // Goes on with another run of the same plan, whatever came before; closed or not.
   void Restart(const BatchMaker::Run& run) {
-    const BatchMaker& before = stream_->maker();
-    auto maker = std::make_shared<BatchMaker>(before.leaves(), before.plan(), run);
-    auto stream = std::make_shared<BatchStream>(std::move(maker), options_);
+    std::shared_ptr<BatchStream> before = stream_;
+    std::shared_ptr<BatchStream> stream;
+    {
+      const GilReleased released;  // as where the first one is made
+      const BatchMaker& maker = before->maker();
+      stream = std::make_shared<BatchStream>(
+          std::make_shared<BatchMaker>(maker.leaves(), maker.plan(), run), options_);
+    }
     stream_.swap(stream);
     interrupted_ = py::object();
     const GilReleased released;  // as in the destructor
-    stream = nullptr;
+    stream = before = nullptr;
   }
 
  private:

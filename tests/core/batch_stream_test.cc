@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -72,9 +73,10 @@ class HookedMaker : public BatchMaker {
       : BatchMaker({Numbers(rows)}, Plan({.size = rows}, {}), {.epochs = epochs}),
         hook_(std::move(hook)) {}
 
-  void Fill(int64_t item, int part, int parts, const Batch& batch) const override {
+  void Fill(int64_t item, int part, int parts, const Batch& batch,
+            const Stop& stop) const override {
     hook_(item);
-    BatchMaker::Fill(item, part, parts, batch);
+    BatchMaker::Fill(item, part, parts, batch, stop);
   }
 
  private:
@@ -458,6 +460,34 @@ TEST(BatchStream, AnErrorIsSeenByOneReader) {
   CHECK_EQ(all, wanted);
 }
 
+TEST(BatchStream, FilesThatChangeAreTheErrorOfEachItem) {
+  for (const int64_t read : {0, 5}) {
+    const testing::TempFolder folder;
+    const std::string path = folder / "a.npy";
+    const auto numbers = Counting<int64_t>(100);
+    testing::WriteNpy(path, "'<i8'", {100}, std::as_bytes(std::span(numbers)));
+    const auto gather =
+        std::make_shared<Gather>(Array::Open(std::vector<std::string>{path}), Fields::kTogether);
+    const auto maker =
+        std::make_shared<BatchMaker>(std::vector<std::shared_ptr<const Gather>>{gather},
+                                     Plan({.size = 100}, {}), BatchMaker::Run{});
+    const auto statistics = std::make_shared<Statistics>();
+    BatchStream stream(maker, {.threads = 2, .statistics = statistics});
+    CHECK_EQ(Read(stream, read), Range(0, read));
+    testing::WriteNpy(path, "'<f8'", {100}, std::as_bytes(std::span(numbers)));
+    // When it began it looks at once, and later when it is time to.
+    if (read > 0) std::this_thread::sleep_for(300ms);
+    Batch batch;
+    for (int64_t i = read; i < 100; ++i) {
+      CHECK_EQ(stream.position(), i);
+      CHECK_THROWS(Wait(stream, &batch), OsError, path);
+    }
+    CHECK(Wait(stream, &batch) == Result::kEnd);
+    CHECK_EQ(statistics->batches.load(), read);
+    CHECK_EQ(statistics->batches_ahead.load(), 0);
+  }
+}
+
 TEST(BatchStream, AnUnreadErrorIsNoHarm) {
   for (int i = 0; i < 50; ++i) {
     BatchStream stream(Hooked(100, [](int64_t) { throw std::bad_alloc(); }), {.threads = 3});
@@ -482,9 +512,10 @@ class LargeMaker : public BatchMaker {
                    {.epochs = epochs}),
         hook_(std::move(hook)) {}
 
-  void Fill(int64_t item, int part, int parts, const Batch& batch) const override {
+  void Fill(int64_t item, int part, int parts, const Batch& batch,
+            const Stop& stop) const override {
     hook_(item, part);
-    BatchMaker::Fill(item, part, parts, batch);
+    BatchMaker::Fill(item, part, parts, batch, stop);
   }
 
  private:
@@ -704,6 +735,64 @@ TEST(BatchStream, ItsMakerGoesWithIt) {
     BatchStream stream(maker, {.threads = 3});
   }
   WaitUntil([&] { return maker.use_count() == 1; });
+}
+
+// How long it takes to let a stream go.
+double SecondsToDrop(std::unique_ptr<BatchStream> stream) {
+  const auto begin = std::chrono::steady_clock::now();
+  stream = nullptr;
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+constexpr double kAtOnce = testing::kThreadSanitizer || testing::kAddressSanitizer ? 3 : 1;
+
+// Its row numbers alone take a minute.
+TEST(BatchStream, AGiantItemIsGivenUp) {
+  const std::byte nothing{};
+  constexpr int64_t kRows = int64_t{1} << 34;
+  const std::vector<int64_t> shape = {kRows, 0};
+  const std::vector<int64_t> strides = {0, 0};
+  const auto gather = std::make_shared<Gather>(
+      Array::View(&nothing, testing::DtypeOf("'|u1'"), shape, strides), Fields::kTogether);
+  for (const int threads : {1, 3}) {
+    const auto maker = std::make_shared<BatchMaker>(
+        std::vector<std::shared_ptr<const Gather>>{gather},
+        Plan({.size = kRows}, {.batch_size = kRows, .shuffle = true}), BatchMaker::Run{});
+    auto stream = std::make_unique<BatchStream>(maker, BatchStream::Options{.threads = threads});
+    std::this_thread::sleep_for(50ms);
+    CHECK(SecondsToDrop(std::move(stream)) < kAtOnce);
+  }
+}
+
+// Blocks of so many rows that a thread which went over them one by one would take long to stop.
+TEST(BatchStream, HugeBlocksAreGivenUp) {
+  const testing::TempFolder folder;
+  const std::string path = folder / "sparse.npy";
+  constexpr int64_t kRows = int64_t{1} << 31;
+  testing::WriteFile(path, testing::NpyHeader("'|u1'", std::vector<int64_t>{kRows}));
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) + kRows);
+  const auto gather =
+      std::make_shared<Gather>(Array::Open(std::vector<std::string>{path}), Fields::kTogether);
+  const std::vector<Selection> selections = {
+      {.size = kRows},
+      {.step = 2, .size = kRows / 2},
+      {.size = kRows, .order = Order(kRows, 1, kSplitEpoch)},
+  };
+  for (const Selection& selection : selections) {
+    const int64_t block = selection.size / 2;
+    const Plan plan(selection,
+                    {.batch_size = 32, .shuffle = true, .seed = 1, .blocks = {block, block}});
+    const auto maker = std::make_shared<BatchMaker>(
+        std::vector<std::shared_ptr<const Gather>>{gather}, plan, BatchMaker::Run{});
+    for (const ReadaheadMode mode : {ReadaheadMode::kRows, ReadaheadMode::kWhole}) {
+      auto stream = std::make_unique<BatchStream>(
+          maker, BatchStream::Options{.threads = 2, .readahead = mode});
+      Batch batch;
+      CHECK(Wait(*stream, &batch) == Result::kItem);
+      std::this_thread::sleep_for(100ms);
+      CHECK(SecondsToDrop(std::move(stream)) < kAtOnce);
+    }
+  }
 }
 
 // --- Several readers, several streams.

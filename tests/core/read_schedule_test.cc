@@ -33,9 +33,20 @@ std::shared_ptr<const BatchMaker> Maker(const Selection& selection, const Plan::
   return std::make_shared<BatchMaker>(Leaves(selection.size), Plan(selection, options), run);
 }
 
+// All pieces of a unit.
+std::vector<RowStretch> StretchesOf(const ReadSchedule& schedule, int64_t unit) {
+  std::vector<RowStretch> all;
+  std::vector<RowStretch> piece = {{-1, 1}};  // what was there before does not stay
+  int64_t next = 0;
+  for (bool more = true; more;) {
+    more = schedule.Rows(unit, &next, &piece);
+    all.insert(all.end(), piece.begin(), piece.end());
+  }
+  return all;
+}
+
 std::set<int64_t> RowsOfUnit(const ReadSchedule& schedule, int64_t unit) {
-  std::vector<RowStretch> stretches = {{-1, 1}};  // what was there before does not stay
-  schedule.Rows(unit, &stretches);
+  std::vector<RowStretch> stretches = StretchesOf(schedule, unit);
   std::set<int64_t> rows;
   for (const RowStretch& stretch : stretches) {
     CHECK(stretch.rows >= 0);
@@ -69,7 +80,8 @@ void CheckSchedule(const std::shared_ptr<const BatchMaker>& maker, int64_t items
       CHECK_EQ(first, item);
       CHECK_EQ(end, item + 1);
     }
-    maker->RowsOf(item, &rows);
+    rows.resize(static_cast<size_t>(maker->Rows(item)));
+    maker->RowsOf(item, 0, rows);
     const std::set<int64_t> wanted(rows.begin(), rows.end());
     std::set<int64_t> found;
     for (int64_t unit = first; unit < end; ++unit) {
@@ -99,11 +111,11 @@ TEST(ReadSchedule, InFileOrderAnItemIsAUnitOfOneStretch) {
   CHECK(schedule.in_file_order());
   CHECK_EQ(schedule.units(), 15);
   std::vector<RowStretch> rows;
-  schedule.Rows(3, &rows);
+  rows = StretchesOf(schedule, 3);
   CHECK_EQ(rows.size(), 1U);
   CHECK_EQ(rows[0].first, 26);
   CHECK_EQ(rows[0].rows, 7);
-  schedule.Rows(14, &rows);
+  rows = StretchesOf(schedule, 14);
   CHECK_EQ(rows[0].first, 103);
   CHECK_EQ(rows[0].rows, 2);
 }
@@ -248,7 +260,7 @@ TEST(ReadSchedule, ATrillionRows) {
   const ReadSchedule schedule(Maker({.size = kRows}, whole));
   CHECK_EQ(schedule.units(), 1);
   std::vector<RowStretch> rows;
-  schedule.Rows(0, &rows);
+  rows = StretchesOf(schedule, 0);
   int64_t count = 0;
   for (const RowStretch& stretch : rows) count += stretch.rows;
   CHECK_EQ(count, kRows);

@@ -61,7 +61,8 @@ std::shared_ptr<const Gather> GatherOf(std::shared_ptr<const Array> array) {
 // Each leaf has the rows that the maker says, and nothing else.
 void CheckItem(const BatchMaker& maker, int64_t item, const Batch& batch) {
   Rows rows;
-  maker.RowsOf(item, &rows);
+  rows.resize(static_cast<size_t>(maker.Rows(item)));
+  maker.RowsOf(item, 0, rows);
   CHECK_EQ(batch.rows, std::ssize(rows));
   for (size_t i = 0; i < maker.leaves().size(); ++i) {
     const int64_t width = maker.leaves()[i]->row_bytes() / 8;
