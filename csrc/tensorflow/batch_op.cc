@@ -38,6 +38,7 @@ struct Spec {
   Selection selection;
   Plan::Options plan;
   IndexedBatches::Run run;
+  int64_t first;  // index of batch 0
   int64_t stride;
   int64_t threads;  // 0: as many as the process may use
   ReadaheadMode readahead;
@@ -77,11 +78,26 @@ std::vector<Output> ReadOutputs(const Attributes& attributes) {
   return outputs;
 }
 
+// Rows that another version of an order has would be other ones.
+void CheckVersions(const Spec& spec, int64_t order, int64_t block_order) {
+  const bool ordered = spec.plan.shuffle || spec.selection.order;
+  const bool in_blocks = spec.plan.shuffle && spec.plan.blocks.block_rows > 0;
+  if ((!ordered || order == kOrderVersion) && (!in_blocks || block_order == kBlockOrderVersion))
+    return;
+  throw StatusError(
+      TF_FAILED_PRECONDITION,
+      spec.leaves[0].name() + ": the dataset was made with order version " + std::to_string(order) +
+          " and block order version " + std::to_string(block_order) + ", and this npyfast has " +
+          std::to_string(kOrderVersion) + " and " + std::to_string(kBlockOrderVersion) +
+          ": install the same version of npyfast in all processes");
+}
+
 Spec::Spec(const Attributes& attributes)
     : leaves(ReadLeafSpecs(attributes)),
       machine(attributes.String("machine")),
       outputs(ReadOutputs(attributes)),
       listed(attributes.Int("lists") > 0),
+      first(attributes.Int("first")),
       stride(attributes.Int("stride")),
       threads(attributes.Int("threads")),
       readahead(ReadaheadModeOf(attributes.String("readahead"))),
@@ -117,9 +133,10 @@ Spec::Spec(const Attributes& attributes)
                     plan.shard_index < plan.shard_count && plan.shard_count < kMost &&
                     plan.blocks.block_rows >= 0 &&
                     (plan.blocks.block_rows == 0 || plan.blocks.window_rows >= 1) &&
-                    selection.size >= 0 && run.start_batch >= 0 && stride >= 1 && threads >= 0 &&
-                    threads < kMostThreads;
+                    selection.size >= 0 && run.start_batch >= 0 && first >= 0 && stride >= 1 &&
+                    threads >= 0 && threads < kMostThreads;
   if (!fine) Malformed("an option is out of range");
+  CheckVersions(*this, attributes.Int("order_version"), attributes.Int("block_order_version"));
 }
 
 // A selection that leads to rows outside of the array would read anything.
@@ -148,16 +165,10 @@ class BatchKernel {
     if (Api().TF_TensorElementCount(index.get()) != 1)
       throw StatusError(TF_INVALID_ARGUMENT, "NpyfastBatch: index must be a scalar");
     const int64_t place = *static_cast<const int64_t*>(Api().TF_TensorData(index.get()));
-    if (place % spec_.stride != 0) {
-      throw StatusError(
-          TF_FAILED_PRECONDITION,
-          spec_.leaves[0].name() +
-              ": the iterator was restored from a checkpoint of another dataset: its "
-              "files, batch_size, shuffle, seed, rows, shard or start differ (without "
-              "a seed, each dataset draws its own: pass seed to resume)");
-    }
+    if (place < spec_.first || (place - spec_.first) % spec_.stride != 0)
+      throw ForeignCheckpoint(spec_.leaves[0].name());
     const std::shared_ptr<Run> run = RunOf(context);
-    Batch batch = run->batches->Get(place / spec_.stride);
+    Batch batch = run->batches->Get((place - spec_.first) / spec_.stride);
     std::vector<int64_t> shape;
     const Status status;
     for (size_t i = 0; i < spec_.outputs.size(); ++i) {
@@ -302,10 +313,13 @@ void RegisterBatchOp() {
                "start_batch: int",        //
                "epochs: int",             // -1: endless
                "single_passes: bool",     // each iteration is one epoch
+               "first: int",              // the index of batch 0
                "stride: int",             // from one batch's index to the next one's
-               "threads: int",            // 0: as many as the process may use
-               "readahead: string",       //
-               "statistics: int = 0",     // the number of the dataset's counters
+               "order_version: int",      // kOrderVersion of who made the dataset
+               "block_order_version: int",
+               "threads: int",         // 0: as many as the process may use
+               "readahead: string",    //
+               "statistics: int = 0",  // the number of the dataset's counters
                // Rows and seed of the order of a split, where the selection is a part of it.
                "selection_order: list(int) = []",
            },

@@ -1,6 +1,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <string>
 
 #include "tensorflow/kernel.h"
 #include "tensorflow/philox.h"
@@ -13,11 +14,13 @@ namespace {
 // tf.data counts nothing that a function in the graph could read. But RandomDatasetV2, asked to
 // rerandomize, starts each iteration with other numbers, always the same ones in the k-th; and its
 // state is part of every checkpoint. Given the first two numbers of an iteration, the op finds k.
+// Each dataset has seeds of its own, which tell its checkpoints from those of others.
 class IterationKernel {
  public:
   explicit IterationKernel(const Attributes& attributes)
       : seed_(static_cast<uint64_t>(attributes.Int("seed"))),
-        seed2_(static_cast<uint64_t>(attributes.Int("seed2"))) {}
+        seed2_(static_cast<uint64_t>(attributes.Int("seed2"))),
+        file_(attributes.String("file")) {}
 
   void Compute(TF_OpKernelContext* context) {
     const Tensor input = GetInput(context, 0);
@@ -54,9 +57,9 @@ class IterationKernel {
     for (int64_t k = 0; k < kMaxIterations; ++k) {
       if (is(k)) return Remember(k);
     }
-    throw StatusError(TF_INTERNAL,
-                      "npyfast: the numbers of tf.data.Dataset.random are not the known ones, so "
-                      "that epochs can't be told apart; pass epochs, or engine=\"generator\"");
+    // Those of another dataset: this TensorFlow was seen to draw the known ones when the library
+    // was loaded.
+    throw ForeignCheckpoint(file_);
   }
 
   int64_t Remember(int64_t iteration) {
@@ -66,6 +69,7 @@ class IterationKernel {
 
   const uint64_t seed_;
   const uint64_t seed2_;
+  const std::string file_;        // for errors
   std::atomic<int64_t> last_{0};  // where the search begins; never changes its result
 };
 
@@ -75,7 +79,7 @@ void RegisterIterationOp() {
   RegisterOp({.name = "NpyfastIteration",
               .inputs = {"numbers: int64"},
               .outputs = {"iteration: int64"},
-              .attributes = {"seed: int", "seed2: int"},
+              .attributes = {"seed: int", "seed2: int", "file: string"},
               .create = CreateKernel<IterationKernel>,
               .compute = ComputeKernel<IterationKernel>,
               .destroy = DestroyKernel<IterationKernel>});

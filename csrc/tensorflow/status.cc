@@ -44,6 +44,15 @@ std::string HostName() {
 
 }  // namespace
 
+StatusError ForeignCheckpoint(const std::string& file) {
+  return {TF_FAILED_PRECONDITION,
+          file +
+              ": the iterator was restored from a checkpoint of another dataset: its files (their "
+              "rows, types or order), batch_size, shuffle or block sizes, seed, rows, "
+              "drop_remainder, shard, start or version of the order differ (without a seed, each "
+              "dataset draws its own: pass seed to resume)"};
+}
+
 void Status::Check() const {
   const TF_Code code = Api().TF_GetCode(status_);
   if (code != TF_OK) throw StatusError(code, Api().TF_Message(status_));

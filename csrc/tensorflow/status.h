@@ -19,6 +19,9 @@ class StatusError : public Error {
   TF_Code code_;
 };
 
+// What is said of a place that a dataset, which reads `file`, does not have.
+StatusError ForeignCheckpoint(const std::string& file);
+
 // Owns a TF_Status.
 class Status {
  public:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import os
 import secrets
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from npyfast._backends import backend
 from npyfast._batches import Batching
+from npyfast._block_order import BLOCK_ORDER_VERSION
 from npyfast._engines.tensors import (
     cardinality,
     counted,
@@ -30,7 +30,8 @@ from npyfast._engines.tensors import (
 from npyfast._fields import AnyArray
 from npyfast._header import Header, header_bytes
 from npyfast._nest import leaves, pack
-from npyfast._plan import Selection
+from npyfast._order import ORDER_VERSION
+from npyfast._state import digest
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -39,12 +40,17 @@ if TYPE_CHECKING:
 
 LIBRARY = str(Path(__file__).resolve().parents[1] / "_tensorflow.so")
 
-# Of the random numbers that tell iterations apart, which are part of every checkpoint; the order of
-# the rows has nothing to do with them.
-_ITERATION_SEEDS = (0x6E707966, 0x617374)
-
-# Indexes stay below this, whatever the stride.
+# Indexes stay below this, or little more.
 _INDEX_LIMIT = 1 << 62
+# A dataset of so many epochs can be resumed by one of fewer or more, up to that.
+_EPOCHS = 1 << 10
+# So many numbers there are, at the least, to tell datasets apart.
+_TAGS = 1 << 22
+# How many indexes there are for each iteration where the number of epochs is open.
+_ITERATION_SPAN = 1 << 36
+# Seeds of the random numbers that tell iterations apart, which are part of every checkpoint, are
+# below this; the order of the rows has nothing to do with them.
+_SEEDS = 1 << 60
 
 
 def obstacle(batching: Batching) -> str | None:
@@ -88,8 +94,11 @@ def _load() -> tuple[Any, str | None]:
     if reason:
         return None, f"TensorFlow {tf.__version__} does not take its ops: {reason}"
     with tf.init_scope():
-        iterations = _iterations().map(_counter(ops))
-        counted = [int(iteration) for _ in range(3) for iteration in iterations]
+        iterations = _iterations((1, 2)).map(_counter(ops, (1, 2), ""))
+        try:
+            counted = [int(iteration) for _ in range(3) for iteration in iterations]
+        except tf.errors.FailedPreconditionError:
+            counted = []
     if counted != [0, 1, 2]:
         return None, f"TensorFlow {tf.__version__} draws random numbers that can't count iterations"
     return ops, None
@@ -133,13 +142,13 @@ class _Statistics:
         return tuple(values)
 
 
-def _iterations() -> tf.data.Dataset:
+def _iterations(seeds: tuple[int, int]) -> tf.data.Dataset:
     """Two numbers, other ones at each iteration of the dataset; _counter() counts by them."""
     tf = import_tensorflow()
     # tf.data.Dataset.random() would mix the program's global seed in, which a restart may change.
     variant = tf.raw_ops.RandomDatasetV2(
-        seed=_ITERATION_SEEDS[0],
-        seed2=_ITERATION_SEEDS[1],
+        seed=seeds[0],
+        seed2=seeds[1],
         seed_generator=tf.raw_ops.DummySeedGenerator(),
         rerandomize_each_iteration=True,
         output_types=[tf.int64],
@@ -149,13 +158,15 @@ def _iterations() -> tf.data.Dataset:
     return numbers.batch(2, drop_remainder=True).take(1)
 
 
-def _counter(ops: Any) -> Any:
-    """A function of the numbers of an iteration: which iteration it is."""
+def _counter(ops: Any, seeds: tuple[int, int], file: str) -> Any:
+    """A function of the numbers of an iteration: which iteration it is. Errors name the file."""
     tf = import_tensorflow()
-    seed, seed2 = _ITERATION_SEEDS
+    seed, seed2 = seeds
 
     def count(numbers: Any) -> Any:
-        iteration = ops.npyfast_iteration(numbers=numbers, seed=seed, seed2=seed2)
+        iteration = ops.npyfast_iteration(
+            numbers=numbers, seed=seed, seed2=seed2, file=os.fsencode(file)
+        )
         return tf.ensure_shape(iteration, ())
 
     return tf.autograph.experimental.do_not_convert(count)
@@ -163,82 +174,100 @@ def _counter(ops: Any) -> Any:
 
 def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:
     """The batches as a dataset; see npyfast._engines.Engine."""
-    indexes, stride = _indexes(batching)
+    indexes, grid = _indexes(batching)
     # The ops' own threads make batches ahead: a prefetch by TensorFlow costs one more change of
     # threads for each batch, and puts what it holds into every checkpoint.
-    return finished(_map_batches(indexes, batching, stride), batching, prefetch or 0)
+    return finished(_map_batches(indexes, batching, grid), batching, prefetch or 0)
 
 
-def _indexes(batching: Batching) -> tuple[tf.data.Dataset, int]:
-    """The indexes of the batches of an iteration, and how far apart they are."""
-    tf = import_tensorflow()
-    data = tf.data.Dataset
-    batches = batching.plan.batches
-    count = cardinality(batching)
-    if count == 0:
-        return data.range(0), 1
-    if batching.endless_epochs and batching.plan.seed is not None:
-        # Iteration k is indexes [k * batches, (k + 1) * batches).
-        stride = _stride(batching, max(1 << 40, batches << 12), tag_bits=5)
-        counter = _counter(load())
-
-        def epoch(numbers: Any) -> Any:
-            first = counter(numbers) * batches * stride
-            return data.range(first, first + batches * stride, stride)
-
-        each = _iterations().flat_map(tf.autograph.experimental.do_not_convert(epoch))
-        # An iterator draws its numbers when it is made. Keras makes some that it never reads, which
-        # are not to cost an epoch: those of a dataset within a function are made when it is read.
-        made = data.range(1).flat_map(tf.autograph.experimental.do_not_convert(lambda _: each))
-        return made.apply(tf.data.experimental.assert_cardinality(count)), stride
-    if count < 0:
-        stride = _stride(batching, 1 << 42, tag_bits=5)
-        # Nobody sees its end, and repeat() makes its length infinite.
-        return data.range(0, _INDEX_LIMIT, stride).repeat(), stride
-    stride = _stride(batching, count, tag_bits=12)
-    return data.range(0, count * stride, stride), stride
-
-
-def _stride(batching: Batching, count: int, tag_bits: int) -> int:
-    """How far the indexes of `count` batches lie apart: a number that tells one order from others.
+class _Grid(NamedTuple):
+    """The indexes of batches: `first`, and from each batch to the next `stride` more.
 
     The state of an iterator is the index that comes next. Restored into a dataset of another seed
-    or batch size it would deliver other rows than the interrupted epoch was left with, and nobody
-    would notice. With strides that differ it is an index that this dataset does not have, which the
-    op refuses. They differ by little, one part in 2**tag_bits, lest a foreign index lie beyond the
-    end, where the iteration would just be over.
+    or batch size it would deliver other rows than the interrupted run was left with, and nobody
+    would notice. So `first` is a number that stands for all that decides which rows come: the op
+    refuses an index that is none of its grid.
     """
-    base = 1 << (min(_INDEX_LIMIT // count, 1 << 32).bit_length() - 2)
+
+    first: int
+    stride: int
+
+
+def _identity(batching: Batching, size: int) -> int:
+    """A number that stands for all that decides which rows a dataset of this worker delivers; not
+    for how many epochs, lest it can't go on for more of them."""
     plan, run = batching.plan, batching.run
-    selection = plan.selection
-    what = (
-        [leaf.row_type for leaf in _leaves(batching)],
-        len(batching.leaves[0]),
-        (selection.start, selection.step, selection.size, _sample(selection)),
-        tuple(selection.order or ()),
-        (plan.batch_size, plan.seed, plan.shard_index, plan.shard_count, plan.drop_remainder),
-        *(plan.blocks or ()),
-        (run.start_epoch, run.start_batch),
-    )
-    digest = hashlib.blake2b(repr(what).encode(), digest_size=8).digest()
-    tags = base >> tag_bits
-    return base + (int.from_bytes(digest, "little") % tags | 1) if tags > 1 else 1
+    place = [plan.shard_index, run.start_epoch, run.start_batch]
+    return int.from_bytes(digest({**batching.values, "place": place}, size), "little")
 
 
-def _sample(selection: Selection) -> bytes:
-    """What tells lists of rows apart, without going over all of a long one."""
-    if selection.list is None:
-        return b""
-    step = max(1, len(selection.list) >> 16)
-    return hashlib.blake2b(selection.list[::step].tobytes()).digest()
+def _grid(batching: Batching, epochs: int) -> _Grid:
+    """The grid of a run of so many epochs.
+
+    The indexes of an epoch span the same range whatever the options are, all but less than
+    `batches` of it: then each index that one dataset has lies before the end of any other of as
+    many epochs, where the op sees it. In the end the ranges of two datasets may differ by
+    `epochs * rest`; that `first` is larger makes up for it (in a run of 1,024 epochs, up to two
+    million batches an epoch; beyond that, the last batches of a run could pass for its end).
+    """
+    layout = max(_EPOCHS, 1 << (epochs - 1).bit_length())
+    span = _INDEX_LIMIT // layout
+    batches = batching.plan.batches
+    stride = max(1, span // batches)
+    rest = span - stride * batches
+    low = max(0, min(layout * rest, stride - _TAGS))
+    tags = stride - low
+    return _Grid(low + _identity(batching, 16) % tags, stride)
 
 
-def _map_batches(indexes: tf.data.Dataset, batching: Batching, stride: int) -> tf.data.Dataset:
+def _indexes(batching: Batching) -> tuple[tf.data.Dataset, _Grid]:
+    """The indexes of the batches of an iteration."""
+    tf = import_tensorflow()
+    data = tf.data.Dataset
+    plan, run = batching.plan, batching.run
+    count = cardinality(batching)
+    if count == 0:
+        return data.range(0), _Grid(0, 1)
+    if batching.endless_epochs and plan.seed is not None:
+        return _iterations_indexes(batching, count)
+    if count < 0:
+        grid = _Grid(_identity(batching, 16) % _TAGS, _TAGS)
+        # Nobody sees its end, and repeat() makes its length infinite.
+        return data.range(grid.first, _INDEX_LIMIT, grid.stride).repeat(), grid
+    grid = _grid(batching, run.epochs)
+    grid = grid._replace(first=grid.first + run.start_batch * grid.stride)
+    return data.range(grid.first, grid.first + count * grid.stride, grid.stride), grid
+
+
+def _iterations_indexes(batching: Batching, count: int) -> tuple[tf.data.Dataset, _Grid]:
+    """Of iteration k, those of the batches [k * count, (k + 1) * count)."""
+    tf = import_tensorflow()
+    data = tf.data.Dataset
+    stride = max(1, _ITERATION_SPAN // count)
+    grid = _Grid(_identity(batching, 16) % stride, stride)
+    # Another dataset counts iterations by other numbers, so that those in its checkpoints are found
+    # to be foreign, wherever in an epoch they were taken.
+    identity = _identity(batching, 15)
+    seeds = (identity % _SEEDS, identity // _SEEDS % _SEEDS)
+    counter = _counter(load(), seeds, os.fsdecode(_leaves(batching)[0].files.paths[0]))
+
+    def epoch(numbers: Any) -> Any:
+        first = grid.first + counter(numbers) * count * stride
+        return data.range(first, first + count * stride, stride)
+
+    each = _iterations(seeds).flat_map(tf.autograph.experimental.do_not_convert(epoch))
+    # An iterator draws its numbers when it is made. Keras makes some that it never reads, which
+    # are not to cost an epoch: those of a dataset within a function are made when it is read.
+    made = data.range(1).flat_map(tf.autograph.experimental.do_not_convert(lambda _: each))
+    return made.apply(tf.data.experimental.assert_cardinality(count)), grid
+
+
+def _map_batches(indexes: tf.data.Dataset, batching: Batching, grid: _Grid) -> tf.data.Dataset:
     """The dataset of the batches that indexes stand for."""
     tf = import_tensorflow()
     ops = load()
     statistics = _Statistics()
-    attributes = {**_attributes(batching, stride), "statistics": statistics.number}
+    attributes = {**_attributes(batching, grid), "statistics": statistics.number}
     listed = batching.plan.selection.list
     spec = signature(batching)
     flat_specs = tf.nest.flatten(spec)
@@ -261,7 +290,7 @@ def _map_batches(indexes: tf.data.Dataset, batching: Batching, stride: int) -> t
     return counted(made, statistics)
 
 
-def _attributes(batching: Batching, stride: int) -> dict[str, Any]:
+def _attributes(batching: Batching, grid: _Grid) -> dict[str, Any]:
     """The attributes of NpyfastBatch; csrc/tensorflow/batch_op.cc lists them."""
     plan, run, selection = batching.plan, batching.run, batching.plan.selection
     columns = list(leaves(batching.structure))
@@ -303,7 +332,10 @@ def _attributes(batching: Batching, stride: int) -> dict[str, Any]:
         # With epochs=None indexes go on from one iteration to the next, without an end.
         "epochs": -1 if batching.endless_epochs else run.epochs,
         "single_passes": batching.endless_epochs,
-        "stride": stride,
+        "first": grid.first,
+        "stride": grid.stride,
+        "order_version": ORDER_VERSION,
+        "block_order_version": BLOCK_ORDER_VERSION,
         "threads": batching.threads or 0,
         "readahead": batching.readahead,
     }

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import mock
 
 import expected
 import keras  # type: ignore[import-untyped]
@@ -22,6 +23,8 @@ from samples import Save
 from tensors import rows_of
 
 import npyfast
+from npyfast import _order
+from npyfast._engines import graph as engine
 
 pytestmark = pytest.mark.usefixtures("native")
 
@@ -385,6 +388,73 @@ class TestAnotherDataset:
             with pytest.raises(tf.errors.FailedPreconditionError, match="of another dataset"):
                 next(restored(graph(save(other), **self.BASE, epochs=epochs), prefix))
 
+    @KINDS
+    @pytest.mark.parametrize("epochs", [None, 3, -1])
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"batch_size": 50},
+            {"batch_size": 103},
+            {"batch_size": 1},
+            {"rows": slice(0, 10)},
+            {"rows": [5]},
+            {"shard": (0, 10)},
+            {"seed": 2},
+            {"drop_remainder": True},
+        ],
+        ids=str,
+    )
+    def test_wherever_it_was(
+        self, save: Save, tmp_path: Path, kind: Any, epochs: Any, other: dict[str, Any]
+    ) -> None:
+        """Also where the other dataset has fewer batches, and would be at its end by number."""
+        path = save(Y)
+        for done in (1, 10, *((17, 32) if epochs else ())):
+            iterator = iter(kind(graph(path, **self.BASE, epochs=epochs)))
+            read(iterator, done)
+            prefix = write(tmp_path, iterator=iterator)
+            again = kind(graph(path, **{**self.BASE, **other}, epochs=epochs))
+            with pytest.raises(tf.errors.FailedPreconditionError, match="of another dataset"):
+                read(restored(again, prefix), 1)
+
+    @pytest.mark.parametrize("epochs", [None, 2])
+    def test_of_other_files(self, save: Save, tmp_path: Path, epochs: Any) -> None:
+        parts = [save(Y[:40], "d/1.npy"), save(Y[40:80], "d/2.npy"), save(Y[80:], "d/3.npy")]
+        iterator = iter(graph(parts, **self.BASE, epochs=epochs))
+        read(iterator, 4)
+        prefix = write(tmp_path, iterator=iterator)
+        for others in (
+            [parts[1], parts[0], parts[2]],
+            [save(Y[:39], "e/1.npy"), save(Y[39:80], "e/2.npy"), save(Y[80:], "e/3.npy")],
+            save(Y),
+        ):
+            with pytest.raises(tf.errors.FailedPreconditionError, match="of another dataset"):
+                read(restored(graph(others, **self.BASE, epochs=epochs), prefix), 1)
+        copies = [save(Y[:40], "f/1.npy"), save(Y[40:80], "f/2.npy"), save(Y[80:], "f/3.npy")]
+        again = restored(graph(copies, **self.BASE, epochs=epochs), prefix)
+        assert read(again) == read(iterator)
+
+    @pytest.mark.parametrize("epochs", [None, 2])
+    def test_of_another_version_of_the_order(self, save: Save, tmp_path: Path, epochs: Any) -> None:
+        path = save(Y)
+        iterator = iter(graph(path, **self.BASE, epochs=epochs))
+        read(iterator, 4)
+        prefix = write(tmp_path, iterator=iterator)
+        with mock.patch.object(_order, "ORDER_VERSION", 2):
+            again = graph(path, **self.BASE, epochs=epochs)
+        with pytest.raises(tf.errors.FailedPreconditionError, match="of another dataset"):
+            read(restored(again, prefix), 1)
+
+    def test_every_listed_row_counts(self, save: Save, tmp_path: Path) -> None:
+        path, rows = save(Y), np.arange(150_000) % 103
+        options = {**self.BASE, "batch_size": 1000, "epochs": 1}
+        iterator = iter(graph(path, **options, rows=rows))
+        read(iterator, 4)
+        prefix = write(tmp_path, iterator=iterator)
+        rows[1] += 1
+        with pytest.raises(tf.errors.FailedPreconditionError, match="of another dataset"):
+            read(restored(graph(path, **options, rows=rows), prefix), 1)
+
     def test_at_its_very_end(self, save: Save, tmp_path: Path) -> None:
         """Where the iterator that is restored has nothing left to refuse it by."""
         path = save(Y)
@@ -398,6 +468,36 @@ class TestAnotherDataset:
             except tf.errors.FailedPreconditionError:
                 continue
             assert rows == []  # at the end as well: no row is wrong
+
+
+def layout(made: Any) -> tuple[int, int, int]:
+    """Start, stop and step of the range that is below a dataset of explicit epochs."""
+    found: list[Any] = []
+    with mock.patch.object(tf.data.Dataset, "range", side_effect=lambda *a: found.append(a)):
+        engine._indexes(made)
+    return found[0]  # type: ignore[no-any-return]
+
+
+def test_no_place_lies_behind_the_end_of_another_dataset(save: Save) -> None:
+    """Of as many epochs, whatever the options: where the op doesn't see it, nothing refuses it."""
+    path = save(np.zeros(3_000, "u1"))
+    layouts = [
+        (
+            epochs,
+            *layout(
+                npyfast.batches(path, size, True, rows=slice(0, rows), epochs=epochs)._batching
+            ),
+        )
+        for epochs in (1, 2, 100, 1024, 2000)
+        for size in (1, 2, 3, 64, 1000, 3000)
+        for rows in (1, 2, 999, 1000, 3000)
+    ]
+    for (epochs, start, stop, step), (others, _, other_stop, _) in itertools.product(
+        layouts, layouts
+    ):
+        if epochs == others:
+            last = start + (stop - start - 1) // step * step
+            assert last < other_stop
 
 
 @KINDS

@@ -4,6 +4,7 @@ the engine can't be had at all, `auto` takes the other one and says why.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -227,14 +228,14 @@ class TestTheOp:
         seen: list[dict[str, Any]] = []
         original = engine._attributes
 
-        def attributes(batching: Batching, stride: int) -> dict[str, Any]:
-            seen.append(original(batching, stride))
+        def attributes(batching: Batching, grid: Any) -> dict[str, Any]:
+            seen.append(original(batching, grid))
             return seen[-1]
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(engine, "_attributes", attributes)
             graph(source, 10, True, seed=1, epochs=2)
-        return {**seen[0], "stride": 1}
+        return {**seen[0], "first": 0, "stride": 1}
 
     @staticmethod
     def batch(index: Any, attributes: dict[str, Any], rows: Any = ()) -> Any:
@@ -246,12 +247,28 @@ class TestTheOp:
         assert b.dtype == tf.string
         assert len(set(y.numpy().tolist())) == 10
 
-    @pytest.mark.parametrize("index", [-1, 22, 23, -(1 << 63), (1 << 63) - 1])
+    @pytest.mark.parametrize("index", [22, 23, (1 << 63) - 1])
     def test_an_index_out_of_range(self, attributes: dict[str, Any], index: int) -> None:
         with pytest.raises(tf.errors.OutOfRangeError, match=f"batch {index} is out of range"):
             self.batch(tf.constant(index, tf.int64), attributes)
 
-    @pytest.mark.parametrize("index", [-1, -(1 << 63), (1 << 63) - 1])
+    @pytest.mark.parametrize("index", [-1, -(1 << 63)])
+    @pytest.mark.parametrize("first", [0, 5])
+    def test_an_index_before_the_first(
+        self, attributes: dict[str, Any], index: int, first: int
+    ) -> None:
+        with pytest.raises(tf.errors.FailedPreconditionError, match="of another dataset"):
+            self.batch(tf.constant(index, tf.int64), {**attributes, "first": first})
+
+    @pytest.mark.parametrize("name", ["order_version", "block_order_version"])
+    def test_another_version_of_the_order(self, attributes: dict[str, Any], name: str) -> None:
+        blocks = {**attributes, name: 2, "block_rows": 3, "window_rows": 20}
+        with pytest.raises(tf.errors.FailedPreconditionError, match="the same version of npyfast"):
+            self.batch(tf.constant(0, tf.int64), blocks)
+        in_order = {**blocks, "shuffle": False}
+        assert len(self.batch(tf.constant(0, tf.int64), in_order)) == 3
+
+    @pytest.mark.parametrize("index", [(1 << 63) - 1])
     def test_an_index_out_of_an_endless_range(self, attributes: dict[str, Any], index: int) -> None:
         endless = {**attributes, "epochs": -1}
         assert len(self.batch(tf.constant(1 << 61, tf.int64), endless)) == 3
@@ -348,6 +365,7 @@ class TestTheOp:
             {"start_batch": 12},
             {"stride": 0},
             {"stride": -1},
+            {"first": -1},
             {"threads": -1},
         ],
         ids=str,
@@ -407,13 +425,12 @@ class TestTheOp:
             self.batch(tf.constant(0, tf.int64), both, [tf.constant([5, 0, 102], tf.int64)])
 
     def test_numbers_of_no_iteration(self) -> None:
-        seed, seed2 = engine._ITERATION_SEEDS
-        count = engine.load().npyfast_iteration
-        with pytest.raises(tf.errors.InternalError, match="pass epochs"):
-            count(numbers=tf.constant([1, 2], tf.int64), seed=seed, seed2=seed2)
+        count = functools.partial(engine.load().npyfast_iteration, seed=1, seed2=2, file="X.npy")
+        with pytest.raises(tf.errors.FailedPreconditionError, match="X.npy.*of another dataset"):
+            count(numbers=tf.constant([1, 2], tf.int64))
         for numbers in ([], [1], [1, 2, 3]):
             with pytest.raises(tf.errors.InvalidArgumentError, match="two numbers"):
-                count(numbers=tf.constant(numbers, tf.int64), seed=seed, seed2=seed2)
+                count(numbers=tf.constant(numbers, tf.int64))
 
 
 class TestWhatItCannotDeliver:
