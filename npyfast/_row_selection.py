@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, SupportsIndex, overload
 import numpy as np
 import numpy.typing as npt
 
+from npyfast import _order
 from npyfast._order import order
 
 # No training comes to this epoch; kSplitEpoch of csrc/core/plan.h.
@@ -41,7 +42,8 @@ class RowSelection:
     `len()`, iteration and `selection[i]` give the row numbers, and a slice of it is a RowSelection
     too: a third part, or the first thousand rows of a part. `np.asarray(selection)` is the int64
     array of all its row numbers, which takes 8 bytes of memory for each. Two are equal where they
-    are of as many rows, one seed and the same places. They can be pickled.
+    are of as many rows, one seed and the same places. They can be pickled; where the version of
+    the order is another one, unpickling raises ValueError, as they would be other rows.
 
     Example:
         >>> import numpy as np, npyfast
@@ -53,6 +55,11 @@ class RowSelection:
 
     order: SplitOrder
     positions: range
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        places = self.positions
+        numbers = (*self.order, places.start, places.stop, places.step)
+        return _unpickled, (_order.ORDER_VERSION, *numbers)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -99,3 +106,14 @@ class RowSelection:
             f"<npyfast.RowSelection: {len(self):,} of {self.order.rows:,} rows, split with seed "
             f"{self.order.seed}>"
         )
+
+
+def _unpickled(version: int, rows: int, seed: int, *places: int) -> RowSelection:
+    """What was pickled with this version of the order, or a ValueError."""
+    if version != _order.ORDER_VERSION:
+        raise ValueError(
+            f"the RowSelection was pickled with order version {version}, and this npyfast has "
+            f"{_order.ORDER_VERSION}: its rows would be others; split again, or install the "
+            "version of npyfast that pickled it"
+        )
+    return RowSelection(SplitOrder(rows, seed), range(*places))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import re
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import expected
 import numpy as np
@@ -18,7 +20,7 @@ from samples import Array, Save
 from scipy import stats
 
 import npyfast
-from npyfast import RowSelection
+from npyfast import RowSelection, _order
 
 SEEDS = st.integers(0, 2**64 - 1)
 
@@ -349,3 +351,14 @@ def test_another_source(backend: str, save: Save) -> None:
 def test_shuffling_by_blocks(backend: str, shuffle: Any) -> None:
     with pytest.raises(ValueError, match=r"shuffle='block' .* shuffle=True, .* rows=slice\(0, n\)"):
         npyfast.batches(np.zeros(10), shuffle=shuffle, rows=split(10)[0])
+
+
+def test_a_pickle_of_another_version_of_the_order() -> None:
+    part = npyfast.split(np.zeros(100), 0.8)[0][3:70:2]
+    pickled = pickle.dumps(part)
+    assert pickle.loads(pickled) == copy.deepcopy(part) == part
+    with (
+        mock.patch.object(_order, "ORDER_VERSION", 2),
+        pytest.raises(ValueError, match="with order version 1, and this npyfast has 2"),
+    ):
+        pickle.loads(pickled)
