@@ -15,7 +15,7 @@ from npyfast._iterator import BatchIterator, Passes, StreamIterator
 from npyfast._memory import memory_limit
 from npyfast._nest import Nest, map_nest, packer
 from npyfast._plan import Plan, Run
-from npyfast._shuffle import BlockShuffle, Shuffle, block_sizes, check_shuffle
+from npyfast._shuffle import BlockShuffle, Shuffle, block_sizes, check_not_reduced, check_shuffle
 from npyfast._source import open_nest
 from npyfast._state import Values, described
 from npyfast._statistics import Statistics, of_counters
@@ -121,7 +121,10 @@ def make_batching(
     naming = iter(names)
     blocks = None
     if isinstance(shuffle, BlockShuffle):
-        blocks = block_sizes(shuffle, sum(map(_row_bytes, flat)), memory_limit())
+        row_bytes = sum(map(_row_bytes, flat))
+        blocks = block_sizes(shuffle, row_bytes, memory_limit())
+        if shard is not None or start_epoch or start_batch:
+            check_not_reduced(shuffle, row_bytes, blocks)
     plan = _plan.make_plan(
         len(flat[0]),
         batch_size=batch_size,

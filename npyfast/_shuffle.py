@@ -22,8 +22,9 @@ class BlockShuffle:
 
     With `shuffle="block"` both sizes are chosen from the bytes of a row, of all leaves together:
     blocks of 256 KiB, windows of 256 MiB. On machines (and in control groups) with less than 2 GiB
-    of memory the window is the largest power of two bytes that is at most an eighth of it: give
-    sizes where such machines have to have the same order as others, as workers of one `shard` do.
+    of memory the window is the largest power of two bytes that is at most an eighth of it. Others
+    would then have another order: with `shard`, `start_epoch` or `start_batch` that is an error,
+    which says the sizes to give.
 
     Args:
         block_rows: rows of a block: consecutive rows, which are read together. None: 256 KiB.
@@ -77,3 +78,18 @@ def block_sizes(shuffle: BlockShuffle, row_bytes: int, memory: int | None) -> Bl
     block = shuffle.block_rows or max(1, BLOCK_BYTES // row_bytes)
     window = shuffle.window_rows or window_bytes // row_bytes
     return BlockSizes(block, max(block, window))
+
+
+def check_not_reduced(shuffle: BlockShuffle, row_bytes: int, sizes: BlockSizes) -> None:
+    """Raises ValueError if sizes are smaller than where there is enough memory: for batches that
+    have to fit those of other processes."""
+    usual = block_sizes(shuffle, row_bytes, None)
+    if sizes != usual:
+        raise ValueError(
+            f"this process may use so little memory that shuffle='block' shuffles windows of "
+            f"{sizes.window_rows:,} rows rather than {usual.window_rows:,}, and with shard, "
+            "start_epoch or start_batch all processes need the same: pass "
+            f"shuffle=npyfast.BlockShuffle(block_rows={sizes.block_rows}, "
+            f"window_rows={sizes.window_rows}) in each of them (or the sizes of the run that is to "
+            "go on, which repr() of its batches tells)"
+        )

@@ -193,3 +193,24 @@ def test_nothing(save: Save, backend: str, rows: Any) -> None:
     path = save(X if rows else X[:0])
     for epochs in (None, 3, -1):
         assert list(npyfast.batches(path, 6, "block", rows=rows, epochs=epochs)) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"shard": (0, 2)}, {"start_epoch": 1}, {"start_batch": 1, "epochs": 1}],
+    ids=str,
+)
+def test_sizes_that_little_memory_reduces(
+    save: Save, backend: str, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """They would be others elsewhere, and with them the order."""
+    path = save(X)
+    npyfast.batches(path, 40, "block", seed=1, **options)
+    monkeypatch.setattr("npyfast._batches.memory_limit", lambda: 1 << 20)
+    npyfast.batches(path, 40, "block", seed=1)
+    with pytest.raises(ValueError, match="pass shuffle=npyfast.BlockShuffle") as caught:
+        npyfast.batches(path, 40, "block", seed=1, **options)
+    sizes = re.search(r"block_rows=(\d+), window_rows=(\d+)", str(caught.value))
+    assert sizes is not None
+    given = npyfast.BlockShuffle(*map(int, sizes.groups()))
+    npyfast.batches(path, 40, given, seed=1, **options)
