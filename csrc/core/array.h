@@ -23,8 +23,10 @@ struct Shard {
   int64_t first_row = 0;  // its number in the whole array
   int64_t rows = 0;
   int64_t data_offset = 0;  // bytes before row 0 in its file
-  // The first row that has bytes on the last page of its file's data: where the file is truncated
-  // within that page, they are zeros and no fault. A look at the file, after the copy, must follow.
+  // A copy of a row from this one on must be followed by a look at the file: where a file ends now,
+  // the rest of the page gives zeros and no fault. Rows on the last page of the data, which any
+  // truncation cuts off first; of an array of one file all rows, as one look for many of them costs
+  // next to nothing.
   int64_t tail_row = 0;
   int64_t row_stride = 0;        // bytes from one row to the next, may be negative in memory
   std::vector<int64_t> strides;  // bytes, of the dimensions behind the first

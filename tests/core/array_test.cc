@@ -250,7 +250,7 @@ TEST(Shards, TheTailIsWhatTheLastPageHolds) {
   const auto tail_row = [&folder](int64_t rows, int64_t row_bytes, bool fortran_order) {
     WriteNpy(folder / "a.npy", "'|u1'", {rows, row_bytes},
              RandomBytes(static_cast<size_t>(rows * row_bytes)), fortran_order);
-    return Open({folder / "a.npy"})->shards()[0].tail_row;
+    return Open({folder / "a.npy", folder / "a.npy"})->shards()[0].tail_row;
   };
   const int64_t page = ::sysconf(_SC_PAGESIZE);
   const int64_t offset = 128;
@@ -272,6 +272,12 @@ TEST(Shards, TheTailIsWhatTheLastPageHolds) {
     }
   }
   CHECK_EQ(tail_row(5, 0, false), 5);  // no bytes, no tail
+}
+
+TEST(Shards, OfOneFileAllRowsAreLookedAt) {
+  const TempFolder folder;
+  WriteNpy(folder / "a.npy", "'|u1'", {3, 5000}, RandomBytes(15'000));
+  CHECK_EQ(Open({folder / "a.npy"})->shards()[0].tail_row, 0);
 }
 
 TEST(Array, LongHeadersAreReadToTheirEnd) {
