@@ -16,7 +16,7 @@
 // has, not by those that it promises: run it under a limit, as CONTRIBUTING.md has it.
 //
 //   cmake -B build -DNPYFAST_BUILD_FUZZERS=ON -DCMAKE_CXX_COMPILER=clang++ && cmake --build build
-//   build/header_fuzz -max_len=2000 -malloc_limit_mb=16 -rss_limit_mb=1024 CORPUS
+//   build/header_fuzz -max_len=2000 -malloc_limit_mb=16 -rss_limit_mb=2048 CORPUS
 namespace npyfast {
 namespace {
 
