@@ -9,24 +9,40 @@ from typing import Any, TypeAlias
 Nest: TypeAlias = Any
 
 
-def map_nest(function: Callable[[Any], Any], nest: Nest) -> Nest:
-    """The same nest with `function(leaf)` for every leaf."""
+# More than anybody needs, and few enough for whatever goes through nests by recursion, as
+# TensorFlow does.
+MAX_DEPTH = 200
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ValueError(
+            f"a nest is more than {MAX_DEPTH} tuples and dicts deep, or contains itself"
+        )
+
+
+def map_nest(function: Callable[[Any], Any], nest: Nest, _depth: int = 0) -> Nest:
+    """The same nest with `function(leaf)` for every leaf. Raises ValueError where it is too deep,
+    or contains itself."""
+    _check_depth(_depth)
     if isinstance(nest, dict):
-        return {key: map_nest(function, value) for key, value in nest.items()}
+        return {key: map_nest(function, value, _depth + 1) for key, value in nest.items()}
     if isinstance(nest, tuple):
-        mapped = [map_nest(function, value) for value in nest]
+        mapped = [map_nest(function, value, _depth + 1) for value in nest]
         # A namedtuple takes its fields one by one.
         return type(nest)(*mapped) if hasattr(nest, "_fields") else tuple(mapped)
     return function(nest)
 
 
-def leaves(nest: Nest) -> Iterator[Any]:
-    """The leaves, from left to right; a dict's in the order of its keys' insertion."""
+def leaves(nest: Nest, _depth: int = 0) -> Iterator[Any]:
+    """The leaves, from left to right; a dict's in the order of its keys' insertion. Raises
+    ValueError where it is too deep, or contains itself."""
+    _check_depth(_depth)
     if isinstance(nest, dict):
         nest = tuple(nest.values())
     if isinstance(nest, tuple):
         for value in nest:
-            yield from leaves(value)
+            yield from leaves(value, _depth + 1)
     else:
         yield nest
 
