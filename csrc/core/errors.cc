@@ -2,7 +2,11 @@
 
 #include <system_error>
 
+#include "core/utf8.h"
+
 namespace npyfast {
+
+Error::Error(const std::string& message) : std::runtime_error(Printable(message)) {}
 
 OsError::OsError(int code, std::string path)
     : OsError(code, std::move(path), std::generic_category().message(code)) {}

@@ -10,9 +10,11 @@
 // own errors.
 namespace npyfast {
 
+// What a message has of names in files, and of files, is shown on terminals: it is made Printable()
+// here, for every error.
 class Error : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit Error(const std::string& message);
 };
 
 // The bytes are not a readable .npy file.

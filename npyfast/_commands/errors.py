@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from npyfast._errors import printable
+
 
 def explain(error: BaseException) -> str:
     """An error in one line, without the number that Python puts before those of the system."""
@@ -11,8 +13,3 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         text = f"{os.fsdecode(error.filename)}: {error.strerror}"
     return printable(" ".join(text.split()))
-
-
-def printable(text: str) -> str:
-    """A text that can be printed, as names of any bytes can't."""
-    return text.encode(errors="surrogateescape").decode(errors="replace")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy.lib.format as npy_format
 
 from npyfast._commands.describe import describe, is_unreadable
-from npyfast._commands.errors import printable
+from npyfast._errors import printable
 from npyfast._sizes import format_bytes
 
 _DESCRIPTION = """\
@@ -63,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
         if options.json:
             described.append(told)
         else:
-            print("\n" * (number > 0) + printable("\n".join(_lines(told))), flush=True)
+            print("\n" * (number > 0) + "\n".join(_lines(told)), flush=True)
     if options.json:
         print(json.dumps(described, indent=2))
     return int(unreadable)
@@ -71,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _lines(told: dict[str, Any]) -> Iterator[str]:
     """A description as people read it."""
-    yield told["path"]
+    yield printable(told["path"])
     if told["files"]:
         format_name = _FORMATS.get(told["format"], "none that npyfast knows")
         versions = {tuple(each["version"]) for each in told["arrays"] if each["version"]}
@@ -84,7 +84,7 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     for array in told["arrays"]:
         indent = 2
         if array["key"] is not None:
-            yield f"  [{array['key']!r}]"
+            yield printable(f"  [{array['key']!r}]")
             indent = 4
         yield from _array_lines(array, indent)
     yield from _advice_lines(told["advice"], 2)
@@ -122,7 +122,7 @@ def _advice_lines(advice: list[dict[str, Any]], indent: int) -> Iterator[str]:
         name = {"fix": "to fix", "note": "note"}[each["level"]]
         yield from _line(name, each["text"], indent)
         if each["command"] is not None:  # in one line, to be copied
-            yield " " * (indent + 9) + each["command"]
+            yield " " * (indent + 9) + printable(each["command"])
 
 
 def _dtype(descr: Any) -> str:
@@ -172,7 +172,7 @@ def _line(name: str, text: str, indent: int = 2) -> Iterator[str]:
     """One line, and more where the text is long."""
     start = " " * indent + f"{name:<9}"
     yield textwrap.fill(
-        text,
+        printable(text),
         _WIDTH,
         initial_indent=start,
         subsequent_indent=" " * len(start),

@@ -99,7 +99,7 @@ def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
         file.write(b"nonsense")
     with pytest.raises(npyfast.NpyFormatError) as caught:
         read(name)
-    assert name in str(caught.value)
+    assert "\\xff\\xfe.npy: not a readable" in str(caught.value)  # which can be printed
 
 
 def test_a_symbolic_link(save: Save, tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""Names that would control the terminal they are shown on, and nests without an end."""
+
+import os
+
+import numpy as np
+import pytest
+
+import npyfast
+from npyfast._commands import main
+
+EVIL = "a\x1b[31m\x9b1m\u202eb\n\x7f"
+SHOWN = "a\\x1b[31m\\x9b1m\\u202eb\\x0a\\x7f"
+
+
+def is_harmless(text):
+    return all(each.isprintable() for each in text.split("\n"))
+
+
+def test_names_of_fields_in_errors(backend, tmp_path):
+    path = tmp_path / "x.npy"
+    descr = f"[({EVIL!r}, '<f4'), ({EVIL!r}, '<f4')]"
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': (0,)}}\n".encode()
+    path.write_bytes(b"\x93NUMPY\x03\x00" + len(text).to_bytes(4, "little") + text)
+    with pytest.raises(npyfast.NpyFormatError) as caught:
+        npyfast.open(path)
+    assert is_harmless(str(caught.value))
+
+
+def test_names_of_files_in_errors(backend, tmp_path):
+    path = os.path.join(tmp_path, EVIL + os.fsdecode(b"\xff") + ".npy")
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\x09\x00")
+    with pytest.raises(npyfast.NpyFormatError) as caught:
+        npyfast.open(path)
+    assert is_harmless(str(caught.value))
+    assert SHOWN + "\\xff.npy" in str(caught.value)
+    os.remove(path)
+    with pytest.raises(FileNotFoundError) as missing:
+        npyfast.open(path)
+    assert missing.value.filename == path
+    assert is_harmless(str(missing.value))
+
+
+def test_info_shows_no_control_characters(backend, tmp_path, capsys):
+    path = os.path.join(tmp_path, EVIL + ".npy")
+    with open(path, "wb") as file:
+        np.lib.format.write_array(file, np.zeros(2, [(EVIL, "<f4")]), version=(3, 0))
+    assert main(["info", path]) == 0
+    shown = capsys.readouterr().out
+    assert SHOWN in shown
+    assert is_harmless(shown)
+
+
+def nest_of(depth):
+    nest = np.zeros((4, 1))
+    for _ in range(depth):
+        nest = (nest,)
+    return nest
+
+
+@pytest.mark.parametrize("depth", [201, 10_000])
+def test_a_nest_without_an_end(backend, depth):
+    with pytest.raises(ValueError, match="deep"):
+        npyfast.batches(nest_of(depth), batch_size=2)
+    assert next(iter(npyfast.batches(nest_of(90), batch_size=2))) is not None
+
+
+def test_a_nest_that_contains_itself(backend):
+    nest = {}
+    nest["a"] = nest
+    with pytest.raises(ValueError, match="contains itself"):
+        npyfast.batches(nest, batch_size=2)
