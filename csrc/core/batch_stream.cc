@@ -212,6 +212,7 @@ struct BatchStream::State {
   void Fill(Claim* claim, std::unique_lock<std::mutex>& lock) {
     const int part = claim->parts_claimed - 1;
     lock.unlock();
+    InstallGuard();  // others may have taken the signal since the last claim
     const auto begin = Clock::now();
     std::exception_ptr error;
     if (parts == 1) {

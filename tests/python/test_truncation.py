@@ -235,6 +235,30 @@ def test_with_faulthandler(save: Save, when: str) -> None:
 
 
 @native
+def test_with_faulthandler_disabled_in_the_middle(save: Save) -> None:
+    """It gives the signal back to whoever had it before it was enabled: not to us."""
+    script = """
+    import faulthandler, itertools, os, sys
+    import npyfast
+    faulthandler.enable()
+    for path in sys.argv[1:]:
+        iterator = iter(npyfast.batches(path, 2, shuffle=True, epochs=-1))
+        next(iterator)
+        faulthandler.disable()
+        os.truncate(path, 4096)
+        try:
+            for _ in itertools.islice(iterator, 5000):
+                pass
+        except npyfast.NpyFormatError as error:
+            print(error)
+        faulthandler.enable()
+    """
+    process = processes.start(script, *(save(X) for _ in range(10)), backend="native")
+    out, _ = processes.finish(process)
+    assert out.count("was truncated while it was read") == 10
+
+
+@native
 def test_a_bus_error_of_somebody_else_ends_the_process(save: Save) -> None:
     script = """
     import faulthandler, os, sys
