@@ -19,7 +19,7 @@ def absolute_path(path: str) -> str:
         return path
     try:
         return os.path.join(os.getcwd(), path)
-    except FileNotFoundError:  # the directory was removed: there is no such path
+    except OSError:  # the directory was removed, or may not be asked for: there is no such path
         return path
 
 

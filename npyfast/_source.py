@@ -13,7 +13,7 @@ import numpy.typing as npt
 from npyfast._backends import Rows as BackendRows
 from npyfast._backends import backend
 from npyfast._cast import Cast
-from npyfast._errors import NpyFormatError
+from npyfast._errors import NpyFormatError, printable
 from npyfast._fields import AnyArray
 from npyfast._file_sets import check_sets
 from npyfast._file_status import absolute_path
@@ -94,7 +94,7 @@ class Source:
         if self._memory is not None:
             return f"the array of shape {self._memory.shape} in memory"
         key = self._options.key
-        first = self._files[0] if key is None else member_name(self._files[0], key)
+        first = printable(self._files[0] if key is None else member_name(self._files[0], key))
         if len(self._files) == 1:
             return first
         return f"{first} and {len(self._files) - 1} more files"

@@ -16,6 +16,7 @@ import numpy as np
 
 from npyfast._backends.converted import Converted
 from npyfast._cast import Cast
+from npyfast._errors import printable
 from npyfast._fields import AnyArray, check_nesting, native, split, to_native
 from npyfast._file_status import FileState, RegularChecks, WatchedFile, absolute_path
 from npyfast._header import Header, look_at_header_numpy, read_header_numpy
@@ -215,6 +216,7 @@ def open_row_files(files: Sequence[str]) -> RowFiles:
 
 def _refuse_objects(path: str, dtype: np.dtype[Any]) -> None:
     if dtype.hasobject:
+        path = printable(path)
         raise TypeError(
             f"{path}: holds Python objects (dtype object), which npyfast never unpickles; "
             "save the array with a numeric or fixed-length string dtype"
@@ -224,7 +226,7 @@ def _refuse_objects(path: str, dtype: np.dtype[Any]) -> None:
 def _check_shard(first: str, expected: Header, path: str, header: Header) -> None:
     _refuse_objects(path, header.dtype)
     if header.shape == ():
-        raise ValueError(f"{path}: holds a 0-dimensional array, which has no rows")
+        raise ValueError(f"{printable(path)}: holds a 0-dimensional array, which has no rows")
     rows_apart = replace(expected, shape=expected.shape[1:])
     _check_alike(
         "shards", "row shape", first, rows_apart, path, replace(header, shape=header.shape[1:])
@@ -234,6 +236,7 @@ def _check_shard(first: str, expected: Header, path: str, header: Header) -> Non
 def _check_alike(
     what: str, shape: str, first: str, expected: Header, path: str, header: Header
 ) -> None:
+    first, path = printable(first), printable(path)
     if header.dtype != expected.dtype:
         raise ValueError(
             f"the {what} of one array must have one dtype: {first} has {expected.dtype}, "

@@ -70,3 +70,26 @@ def test_a_nest_that_contains_itself(backend):
     nest["a"] = nest
     with pytest.raises(ValueError, match="contains itself"):
         npyfast.batches(nest, batch_size=2)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        (np.zeros(2), np.zeros(3, "f4")),
+        (np.zeros((2, 1)), np.zeros((2, 2))),
+        (np.zeros(()), np.zeros(())),
+        (np.array([None]), np.array([None])),
+    ],
+)
+def test_names_of_files_that_do_not_fit_each_other(backend, tmp_path, arrays):
+    paths = [os.path.join(tmp_path, f"{i}{EVIL}.npy") for i in range(2)]
+    for path, array in zip(paths, arrays, strict=True):
+        np.save(path, array)
+    with pytest.raises((TypeError, ValueError)) as caught:
+        npyfast.open(paths)
+    assert SHOWN in str(caught.value)
+    assert is_harmless(str(caught.value))
+    with pytest.raises((TypeError, ValueError)) as caught:
+        npyfast.batches((paths[0], np.zeros((7, 1))), batch_size=2)
+    assert SHOWN in str(caught.value)
+    assert is_harmless(str(caught.value))
