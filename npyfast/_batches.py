@@ -11,6 +11,7 @@ from typing import Any
 from npyfast import _plan
 from npyfast._backends import Backend, Counters, Rows, Stream, backend_for
 from npyfast._fields import columns
+from npyfast._file_status import RegularChecks
 from npyfast._iterator import BatchIterator, Passes, StreamIterator
 from npyfast._memory import memory_limit
 from npyfast._nest import Nest, map_nest, packer
@@ -58,7 +59,12 @@ class Batching:
             made: Stream = self._stream(run.after(self.plan, position), group, taken)
             return made
 
-        return TransformedByThreads(begin, self.transform, self.transform_threads, counters)
+        check = RegularChecks(self._check_files)
+        return TransformedByThreads(begin, self.transform, self.transform_threads, counters, check)
+
+    def _check_files(self) -> None:
+        for leaf in self.leaves:
+            leaf.check_files()
 
     def iterator(self, passes: Passes, run: Run) -> BatchIterator:
         """An iterator over the elements of one iteration, for users."""
@@ -178,8 +184,8 @@ class Batches:
             raise ValueError("the batches were closed")
         run = self._batching.run_of(self._passes.iterations)
         iterator = self._batching.iterator(self._passes, run)
-        self._passes.iterations += 1
         self._iterators.add(iterator)
+        self._passes.iterations += 1  # last: one that is interrupted has not begun
         return iterator
 
     def close(self) -> None:

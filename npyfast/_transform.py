@@ -276,13 +276,16 @@ class TransformedByThreads:
         transform: Transform,
         threads: int,
         counters: DeliveredCounters,
+        check: Callable[[], None],
     ) -> None:
-        """`begin(position)` is the stream of what comes after so many elements."""
+        """`begin(position)` is the stream of what comes after so many elements; `check()` raises
+        what takes the place of an element that was made before a file was changed."""
         self.progress = Progress()
         self._begin = begin
         self._transform = transform
         self._threads = threads
         self._counters = counters
+        self._check = check
         self._closed = False
         self._work: _Work | None = None
         self._work = self._working()
@@ -314,6 +317,8 @@ class TransformedByThreads:
                 self.close()
                 break
             again = None if made.items else _Slot(slot.taken)
+            if made.error is None:
+                made = self._checked(made)
             # No call from here on.
             if self._work is not work or work.coming[0] is not slot:
                 continue  # another reader was faster
@@ -335,6 +340,15 @@ class TransformedByThreads:
             finally:
                 del made, slot  # the error's traceback has this frame
         raise StopIteration
+
+    def _checked(self, made: _Made) -> _Made:
+        """An element, or the error in its place: the stream has looked at the files when it gave
+        the element to a thread, which may be many seconds ago."""
+        try:
+            self._check()
+        except Exception as error:
+            return _Made(error=error)
+        return made
 
     def _working(self) -> _Work:
         """The work that is done for the readers now."""

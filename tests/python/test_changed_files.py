@@ -125,6 +125,19 @@ def test_however_many_batches_lie_ready(save: Save, how: str) -> None:
         assert_tells(caught.value, path)
 
 
+def test_what_threads_have_transformed_is_looked_at_as_well(save: Save) -> None:
+    path = save(X)
+    iterator = iter(npyfast.batches(path, 1, epochs=-1, transform=lambda x: x, transform_threads=4))
+    next(iterator)
+    time.sleep(0.05)
+    change("saved over", path)
+    time.sleep(0.2)
+    for _ in range(12):  # more than lie ready
+        with pytest.raises(ERRORS) as caught:
+            next(iterator)
+        assert_tells(caught.value, path)
+
+
 def test_errors_end_with_the_run(save: Save) -> None:
     path = save(X)
     made = npyfast.batches(path, 10, epochs=1)
