@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from npyfast._errors import printable
+
 _MEMBER = re.compile(r"(.*)-(\d{5,})-of-(\d{5,})\.npy", re.ASCII | re.DOTALL)
 
 _WAY_OUT = "list the files that you want by their paths"
@@ -36,16 +38,20 @@ def check_sets(files: Sequence[str], named: Collection[str]) -> None:
         for other in members:
             if int(other.of) != int(first.of):
                 raise ValueError(
-                    f"{first.path} and {other.path} are of two sets, which would be mixed up: "
-                    "remove one of them, or write a pattern that finds one"
+                    printable(
+                        f"{first.path} and {other.path} are of two sets, which would be mixed up: "
+                        "remove one of them, or write a pattern that finds one"
+                    )
                 )
         found = [member for member in members if member.path not in named]
         if not found:
             continue
         if f"{stem}.npy" in every:
             raise ValueError(
-                f"{stem}.npy and {first.path} are the same output, in one file and in several, "
-                f"and would be mixed up: remove one of them, or {_WAY_OUT}"
+                printable(
+                    f"{stem}.npy and {first.path} are the same output, in one file and in several, "
+                    f"and would be mixed up: remove one of them, or {_WAY_OUT}"
+                )
             )
         _check_complete(stem, members)
 
@@ -57,15 +63,21 @@ def _check_complete(stem: str, members: Sequence[_Member]) -> None:
         other = numbers.setdefault(int(number), path)
         if len(numbers) < position:
             raise ValueError(
-                f"{path}: is found twice, or is {other} by another name: its rows would come twice"
+                printable(
+                    f"{path}: is found twice, or is {other} by another name: its rows would come "
+                    "twice"
+                )
             )
     # Other programs count from 1.
     begin = 1 if count in numbers and 0 not in numbers else 0
     beyond = max(numbers) - begin
     if beyond >= count:
         raise ValueError(
-            f"{numbers[max(numbers)]}: has a number beyond those of its set of {count:,}: remove "
-            f"it, or {_WAY_OUT}"
+            printable(
+                f"{numbers[max(numbers)]}: has a number beyond those of its set of {count:,}: "
+                "remove "
+                f"it, or {_WAY_OUT}"
+            )
         )
     if len(numbers) == count:
         return
@@ -73,6 +85,9 @@ def _check_complete(stem: str, members: Sequence[_Member]) -> None:
     first = members[0]
     name = f"{stem}-{missing:0{len(first.number)}}-of-{first.of}.npy"
     raise ValueError(
-        f"{name}: is missing, and with it some rows: {len(numbers):,} of {count:,} files of its "
-        f"set are there; copy the rest, or {_WAY_OUT}"
+        printable(
+            f"{name}: is missing, and with it some rows: {len(numbers):,} of {count:,} files of "
+            "its "
+            f"set are there; copy the rest, or {_WAY_OUT}"
+        )
     )

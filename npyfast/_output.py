@@ -30,6 +30,7 @@ from npyfast._descriptor import (
     look_at,
     rename_new,
 )
+from npyfast._errors import printable
 
 _SUFFIX = ".partial"
 
@@ -166,7 +167,7 @@ class Output:
                 existing[found.st_dev, found.st_ino] = name
         path = _one_of(inputs, existing)
         if path is not None:
-            raise ValueError(f"{path}: the output is one of the inputs; choose another")
+            raise ValueError(printable(f"{path}: the output is one of the inputs; choose another"))
         if existing and not self._overwrite:
             name = next(iter(existing.values()))
             raise FileExistsError(
@@ -187,8 +188,11 @@ class Output:
         path = _one_of(inputs, existing)
         if path is not None:
             raise ValueError(
-                f"{path}: has the name of a temporary file of the output {self._path}: rename it, "
-                "or choose another output"
+                printable(
+                    f"{path}: has the name of a temporary file of the output {self._path}: rename "
+                    "it, "
+                    "or choose another output"
+                )
             )
 
     def begin(self, names: Sequence[str], inputs: Iterable[str], size: int) -> None:
@@ -371,8 +375,11 @@ class Output:
         expected = [[os.path.basename(name)] for name in names]
         if not names or [entry[:1] for entry in files if isinstance(entry, list)] != expected:
             raise ValueError(
-                f"{partial(self._path)}: lists files that no pack of this output writes; nothing "
-                "was removed: remove it by hand"
+                printable(
+                    f"{partial(self._path)}: lists files that no pack of this output writes; "
+                    "nothing "
+                    "was removed: remove it by hand"
+                )
             )
         return [
             name

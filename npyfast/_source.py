@@ -180,9 +180,11 @@ class Source:
                 raise
             if set(others) != set(first):
                 raise ValueError(
-                    "the files of one source must hold the same arrays: "
-                    f"{files[0]} has {list_keys(first)}, {path} has {list_keys(others)}; "
-                    "npyfast.source(..., key=...) chooses one"
+                    printable(
+                        "the files of one source must hold the same arrays: "
+                        f"{files[0]} has {list_keys(first)}, {path} has {list_keys(others)}; "
+                        "npyfast.source(..., key=...) chooses one"
+                    )
                 )
         return first
 
@@ -372,8 +374,10 @@ def _files(path: Any, options: _Options) -> tuple[str, ...]:
         for item in paths:
             if os.path.isdir(item):
                 raise ValueError(
-                    f"{os.fspath(item)}: is a directory, of which any file could be raw data: "
-                    f"write a pattern, such as '{os.path.join(os.fspath(item), '*.bin')}'"
+                    printable(
+                        f"{os.fspath(item)}: is a directory, of which any file could be raw data: "
+                        f"write a pattern, such as '{os.path.join(os.fspath(item), '*.bin')}'"
+                    )
                 )
     found = expand_all(paths, npy_are_files=options.per_file is not None)
     if options.per_file is None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NoReturn
 
-from npyfast._errors import NpyFormatError
+from npyfast._errors import NpyFormatError, printable
 from npyfast._formats import NPY, UNKNOWN, format_of, list_keys, member_name, open_file
 from npyfast._header import Header
 
@@ -22,10 +22,13 @@ def only_key(path: str, keys: list[str] | None) -> str:
     if keys is not None and len(keys) == 1:
         return keys[0]
     raise ValueError(
-        f"{path}: holds {len(keys or [])} arrays: choose one by npyfast.source(path, key=...), of "
-        f"{list_keys(keys or [])}"
-        if keys
-        else f"{path}: holds no arrays"
+        printable(
+            f"{path}: holds {len(keys or [])} arrays: choose one by npyfast.source(path, "
+            "key=...), of "
+            f"{list_keys(keys or [])}"
+            if keys
+            else f"{path}: holds no arrays"
+        )
     )
 
 
@@ -36,15 +39,19 @@ def refuse_mixed(files: Sequence[str]) -> None:
         found = format_of(path)
         if UNKNOWN not in (first, found) and found != first:
             raise ValueError(
-                f"the files of one array must be of one kind: {files[0]} is {first}, {path} is "
-                f"{found}"
+                printable(
+                    f"the files of one array must be of one kind: {files[0]} is {first}, {path} is "
+                    f"{found}"
+                )
             ) from None
 
 
 def refuse_key(path: str, key: str, found: str) -> NoReturn:
     open_file(path).close()  # that it can't be opened says more
     if found == NPY:
-        raise ValueError(f"{path}: is a .npy file, which holds one array: leave key={key!r} out")
+        raise ValueError(
+            printable(f"{path}: is a .npy file, which holds one array: leave key={key!r} out")
+        )
     raise NpyFormatError(
         f"{path}: is neither a .npz archive nor an HDF5 file, which key={key!r} is for"
     )

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from npyfast._backends import backend
+from npyfast._errors import printable
 from npyfast._header import Header, header_bytes, parse_header_numpy
 
 NPY, NPZ, HDF5, UNKNOWN = "a .npy file", "an .npz archive", "an HDF5 file", "no file of arrays"
@@ -117,7 +118,7 @@ def refuse_objects(name: str, dtype: np.dtype[Any]) -> None:
 
 def member_name(path: str, key: str) -> str:
     """What error messages call one array of several in a file."""
-    return f"{path}[{key!r}]"
+    return f"{printable(path)}[{key!r}]"
 
 
 def pack_command(path: str, key: str | None, out: str | None = None) -> str:

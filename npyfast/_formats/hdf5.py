@@ -18,7 +18,7 @@ from npyfast._backends import Rows as BackendRows
 from npyfast._backends import backend
 from npyfast._backends.converted import Converted
 from npyfast._cast import Cast
-from npyfast._errors import NpyFormatError
+from npyfast._errors import NpyFormatError, printable
 from npyfast._fields import AnyArray, native, to_native
 from npyfast._file_status import FileState, WatchedFile
 from npyfast._formats import (
@@ -145,9 +145,11 @@ def _dataset(file: Any, path: str, key: str) -> Any:
     if isinstance(item, h5py.Group):
         below = [f"{key.rstrip('/')}/{name}".lstrip("/") for name in _keys(item)]
         raise ValueError(
-            f"{path}: {key!r} is a group, not an array; the arrays in it are {list_keys(below)}"
+            printable(
+                f"{path}: {key!r} is a group, not an array; the arrays in it are {list_keys(below)}"
+            )
         )
-    raise ValueError(f"{path}: has no array {key!r}; it has {list_keys(_keys(file))}")
+    raise ValueError(printable(f"{path}: has no array {key!r}; it has {list_keys(_keys(file))}"))
 
 
 def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO, BinaryIO
 
-from npyfast._errors import NpyFormatError
+from npyfast._errors import NpyFormatError, printable
 from npyfast._file_status import FileState
 from npyfast._formats import (
     Located,
@@ -83,9 +83,12 @@ class Archive:
         name, info = member_name(self.path, key), self._member(key)
         if info.compress_type != zipfile.ZIP_STORED:
             raise ValueError(
-                f"{name}: is compressed ({_method(info)}), so that its rows can't be mapped: write "
-                f"it into a plain file once, by `{pack_command(self.path, key)}`, or save the "
-                "archive by np.savez, not np.savez_compressed"
+                printable(
+                    f"{name}: is compressed ({_method(info)}), so that its rows can't be mapped: "
+                    "write "
+                    f"it into a plain file once, by `{pack_command(self.path, key)}`, or save the "
+                    "archive by np.savez, not np.savez_compressed"
+                )
             )
         with self._reading() as file:
             start = self._start(file, name, info)
@@ -172,7 +175,9 @@ class Archive:
                     f"{member_name(self.path, key)}: is encrypted; unpack the archive first"
                 )
             return info
-        raise ValueError(f"{self.path}: has no array {key!r}; it has {list_keys(self.keys())}")
+        raise ValueError(
+            printable(f"{self.path}: has no array {key!r}; it has {list_keys(self.keys())}")
+        )
 
     def _start(self, file: BinaryIO, name: str, info: zipfile.ZipInfo) -> int:
         """The byte where the data of a member begins, all of which is there. Raises NpyFormatError

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from npyfast._errors import NpyFormatError
+from npyfast._errors import NpyFormatError, printable
 from npyfast._formats import (
     UNKNOWN,
     Located,
@@ -87,7 +87,7 @@ def locate(path: str, layout: Layout) -> Located:
         found = format_of_descriptor(file.fileno())
         _refuse_unknown_size(path, file.fileno(), status.st_size)
     if found != UNKNOWN:
-        raise ValueError(f"{path}: is {found}: leave dtype, shape and offset out")
+        raise ValueError(printable(f"{path}: is {found}: leave dtype, shape and offset out"))
     return Located(_header(path, layout, status.st_size), status)
 
 
@@ -111,10 +111,13 @@ def _header(path: str, layout: Layout, size: int) -> Header:
         rows, rest = divmod(held, layout.row_bytes)
         if rest or layout.offset > size:
             raise ValueError(
-                f"{path}: has {size:,} bytes, from offset {layout.offset:,} on {held:,}, which is "
-                f"no whole number of {row}: {rest:,} are left over"
-                if layout.offset <= size
-                else f"{path}: has {size:,} bytes, fewer than offset={layout.offset:,}"
+                printable(
+                    f"{path}: has {size:,} bytes, from offset {layout.offset:,} on {held:,}, "
+                    "which is "
+                    f"no whole number of {row}: {rest:,} are left over"
+                    if layout.offset <= size
+                    else f"{path}: has {size:,} bytes, fewer than offset={layout.offset:,}"
+                )
             )
     elif rows * layout.row_bytes > held:
         raise NpyFormatError(

@@ -1,5 +1,6 @@
 """Names that would control the terminal they are shown on, and nests without an end."""
 
+import glob
 import os
 
 import numpy as np
@@ -93,3 +94,37 @@ def test_names_of_files_that_do_not_fit_each_other(backend, tmp_path, arrays):
         npyfast.batches((paths[0], np.zeros((7, 1))), batch_size=2)
     assert SHOWN in str(caught.value)
     assert is_harmless(str(caught.value))
+
+
+def test_names_of_files_in_what_is_refused(backend, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkdir(EVIL)
+    evil = os.path.join(EVIL, "x")
+    np.save(f"{evil}.npy", np.zeros(3))
+    np.savez(f"{evil}.npz", a=np.zeros(3), b=np.zeros(3))
+    np.savez_compressed(f"{evil}-c.npz", a=np.zeros(3))
+    np.save(f"{evil}-00001-of-00002.npy", np.zeros(3))
+    np.save(f"{evil}-0.npy", np.array(0))
+    np.save(f"{evil}-f.npy", np.zeros((4, 2), "f4"))
+    with open(f"{evil}.bin", "wb") as file:
+        file.write(b"abc")
+    refused = [
+        lambda: npyfast.open(npyfast.source(f"{evil}.npy", key="a")),
+        lambda: npyfast.open(f"{evil}.npz"),
+        lambda: npyfast.open(npyfast.source(f"{evil}.npz", key="\x1b")),
+        lambda: npyfast.open(f"{evil}-c.npz"),
+        lambda: npyfast.open(f"{glob.escape(evil)}-0000*.npy"),
+        lambda: npyfast.open(f"{evil}-0.npy"),
+        lambda: npyfast.open([f"{evil}.npy", f"{evil}-f.npy"]),
+        lambda: npyfast.open([f"{evil}.npy", f"{evil}.npz"]),
+        lambda: npyfast.batches((f"{evil}.npy", f"{evil}-f.npy")),
+        lambda: npyfast.open(npyfast.source(f"{evil}.bin", dtype="f8")),
+        lambda: npyfast.open(npyfast.source(f"{evil}.npy", dtype="f8")),
+        lambda: npyfast.open(npyfast.source(f"{evil}.npy", row_shape=2)),
+        lambda: npyfast.pack(f"{evil}.npy", f"{evil}.npy", overwrite=True),
+    ]
+    for call in refused:
+        with pytest.raises((ValueError, TypeError)) as caught:
+            call()
+        assert is_harmless(str(caught.value))
+        assert SHOWN in str(caught.value)
