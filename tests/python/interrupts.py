@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import gc
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
@@ -51,11 +52,16 @@ class Injector:
     def call(self, function: Callable[[], Any]) -> Any:
         if self.is_done:
             return function()
+        # What it raises in the callbacks of other packages (gc.callbacks) goes nowhere.
+        collects = gc.isenabled()
+        gc.disable()
         sys.settrace(self._enter)
         try:
             return function()
         finally:
             sys.settrace(None)
+            if collects:
+                gc.enable()
 
     def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:
         if self.is_done or _is_unheard(frame):

@@ -86,3 +86,14 @@ def test_the_table_of_ways_to_load(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert call is not None
         made = eval(call[1], {"npyfast": npyfast, "augment": lambda batch: batch})
         assert sum(1 for _ in made) == 2
+
+
+def test_the_tests_that_reliability_names_exist() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    named = re.findall(r"`([\w/]+\.(?:py|cc))(?:::(\w+))?`", text)
+    assert len(named) > 40
+    for file, test in named:
+        found = [ROOT / file, ROOT / "tests" / "python" / file, ROOT / "tests" / "core" / file]
+        source = next((path.read_text() for path in found if path.exists()), None)
+        assert source is not None, file
+        assert not test or f"def {test}(" in source, f"{file}::{test}"
