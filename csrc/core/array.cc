@@ -122,7 +122,6 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents) {
     array->shards_.push_back(std::move(shard));
     array->files_.push_back(std::move(*file));
   }
-  if (array->shards_.size() == 1) array->shards_[0].tail_row = 0;
   array->dense_rows_ = dense_shards == array->shards_.size();
   array->check_due_ = CheckClock() + kCheckIntervalNs;
   return array;

@@ -23,10 +23,8 @@ struct Shard {
   int64_t first_row = 0;  // its number in the whole array
   int64_t rows = 0;
   int64_t data_offset = 0;  // bytes before row 0 in its file
-  // A copy of a row from this one on must be followed by a look at the file: where a file ends now,
-  // the rest of the page gives zeros and no fault. Rows on the last page of the data, which any
-  // truncation cuts off first; of an array of one file all rows, as one look for many of them costs
-  // next to nothing.
+  // The first row that has bytes on the last page of its file's data: where the file is truncated
+  // within that page, they are zeros and no fault. A look at the file, after the copy, must follow.
   int64_t tail_row = 0;
   int64_t row_stride = 0;        // bytes from one row to the next, may be negative in memory
   std::vector<int64_t> strides;  // bytes, of the dimensions behind the first
@@ -91,6 +89,12 @@ class Array {
   // Row 0 of a shard. Throws what MappedFile::data() throws. REQUIRES: shard < shards().size().
   const std::byte* data(size_t shard) const {
     return files_.empty() ? memory_ : files_[shard].data() + shards_[shard].data_offset;
+  }
+
+  // The last byte of the file of a shard. To read it gives a fault as soon as the file was
+  // truncated before the page where it ends. REQUIRES: as file(); the shard's data was asked for.
+  const std::byte* last_byte(size_t shard) const {
+    return files_[shard].data() + files_[shard].size() - 1;
   }
 
   // Throws if a file of the array was changed after it was opened, as MappedFile::CheckUnchanged()

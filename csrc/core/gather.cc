@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <bit>
 #include <cstring>
 #include <string>
 
@@ -26,6 +28,10 @@ constexpr int64_t kScratchBytes = 256 << 10;
 // how many a thread must have for it to be woken up.
 constexpr int kThreadsForFiles = 16;
 constexpr int64_t kFilesPerThread = 4;
+
+// Files whose last byte is read after each copy of their rows. Of more files the last pages would
+// not stay in memory where the data is larger than that.
+constexpr size_t kProbedFiles = 64;
 
 // A batch of this size has left the cache before anybody reads it.
 constexpr int64_t kPastCacheFrom = 16 << 20;
@@ -109,6 +115,13 @@ class Gather::Copier {
   size_t layout() const { return layout_; }
   bool full() const { return rows_ == most_; }
   void Add(const std::byte* row) { sources_[rows_++] = row; }
+  // Rows of a file are among those that are added: this byte of it is read after them. On the page
+  // where a file that was cut off ends now, rows come out as zeros without a fault; the byte gives
+  // one. REQUIRES: file < kProbedFiles.
+  void Probe(size_t file, const std::byte* byte) {
+    probed_ |= uint64_t{1} << file;
+    probes_[file] = byte;
+  }
   // Where the next row goes, if rows come out in one column, and none waits to be copied.
   std::byte* slot() const { return slots_[0]; }
   void Skip(size_t rows) {
@@ -141,11 +154,18 @@ class Gather::Copier {
         rows[i] = self.dense_.get() + static_cast<int64_t>(i) * cast->source_row_bytes();
       cast->Rows(rows.data(), self.rows_, self.slots_[0], self.stores_);
     }
+    // The bytes of the rows were read before.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    for (uint64_t left = self.probed_; left != 0; left &= left - 1)
+      static_cast<void>(
+          *static_cast<const volatile std::byte*>(self.probes_[std::countr_zero(left)]));
   }
 
   const Gather& gather_;
   std::array<const std::byte*, kBlockRows> sources_;
   size_t rows_ = 0;
+  uint64_t probed_ = 0;  // the files of which probes_ holds a byte
+  std::array<const std::byte*, kProbedFiles> probes_;
   size_t most_ = kBlockRows;
   size_t layout_ = 0;
   std::vector<std::byte*> slots_;
@@ -228,10 +248,13 @@ void Gather::RowsOfShards(std::span<const int64_t> rows, Copier* copier) const {
   size_t s = 0;
   const std::byte* data = shards.size() == 1 ? array_->data(0) : nullptr;
   copier->Use(layout_of_shard_[0]);
+  const bool probed = array_->file_bytes() > 0 && shards.size() <= kProbedFiles;
+  if (probed && shards.size() == 1) copier->Probe(0, array_->last_byte(0));
   for (const int64_t row : rows) {
     if (shards.size() > 1) {
       s = array_->ShardOf(row);
       data = array_->data(s);
+      if (probed) copier->Probe(s, array_->last_byte(s));
       if (layout_of_shard_[s] != copier->layout()) {
         copier->Flush();
         copier->Use(layout_of_shard_[s]);

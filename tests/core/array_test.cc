@@ -274,12 +274,6 @@ TEST(Shards, TheTailIsWhatTheLastPageHolds) {
   CHECK_EQ(tail_row(5, 0, false), 5);  // no bytes, no tail
 }
 
-TEST(Shards, OfOneFileAllRowsAreLookedAt) {
-  const TempFolder folder;
-  WriteNpy(folder / "a.npy", "'|u1'", {3, 5000}, RandomBytes(15'000));
-  CHECK_EQ(Open({folder / "a.npy"})->shards()[0].tail_row, 0);
-}
-
 TEST(Array, LongHeadersAreReadToTheirEnd) {
   const TempFolder folder;
   std::string descr = "[";

@@ -212,13 +212,17 @@ def test_the_end_of_a_truncated_file_gives_no_zeros(
             read_nonzero(iterator)
 
 
+@pytest.mark.parametrize("others_count", [0, 3])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_a_file_that_is_cut_off_in_the_middle_gives_no_zeros(save: Save, order: str) -> None:
+def test_a_file_that_is_cut_off_in_the_middle_gives_no_zeros(
+    save: Save, order: str, others_count: int
+) -> None:
     """The page on which the file ends now may be any."""
     x = np.asarray(np.arange(1, 30_001, dtype="u4").reshape(10_000, 3), order=order)  # type: ignore[call-overload]
     for size in range(5_000, 120_000, 2_300):
         path = save(x, "x.npy")
-        iterator = iter(npyfast.batches(path, 10, epochs=-1))
+        others = [save(x, f"{name}.npy") for name in range(others_count)]
+        iterator = iter(npyfast.batches([*others, path], 10, bool(others), epochs=-1))
         next(iterator)
         os.truncate(path, size)
         with pytest.raises(npyfast.NpyFormatError, match="was truncated"):

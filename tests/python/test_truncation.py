@@ -251,6 +251,9 @@ def test_with_faulthandler_disabled_in_the_middle(save: Save) -> None:
                 pass
         except npyfast.NpyFormatError as error:
             print(error)
+        # Its report walks through frames of Python that run meanwhile: no thread may fault now.
+        iterator.close()
+        del iterator
         faulthandler.enable()
     """
     process = processes.start(script, *(save(X) for _ in range(10)), backend="native")
