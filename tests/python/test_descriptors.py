@@ -7,6 +7,7 @@ import gc
 import itertools
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -86,6 +87,10 @@ def leaves_nothing(
         gc.disable()  # what nobody refers to is closed at once, not some time later
         try:
             goes_on = interrupted_at(step, function)
+            for _ in range(100 if at_once else 1):
+                if descriptors() == before:
+                    break
+                time.sleep(0.01)  # a thread that other tests have started is reading a file
         finally:
             gc.enable()
         if not at_once and descriptors() != before:

@@ -54,7 +54,13 @@ def test_what_a_header_promises_takes_no_memory(backend, tmp_path, name):
     program = [sys.executable, "-c", PROGRAM, str(path), backend]
     environment = os.environ | {"NPYFAST_BACKEND": backend}
     done = subprocess.run(
-        program, capture_output=True, text=True, timeout=120, check=False, env=environment
+        program,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=environment,
+        cwd=tmp_path,  # not the source tree
     )
     assert done.returncode == 0, done.stderr
 

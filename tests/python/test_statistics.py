@@ -216,10 +216,11 @@ class TestAhead:
     def test_so_it_is_with_large_batches(self, large: str) -> None:
         made = npyfast.batches(large, 100, True, epochs=-1, threads=2)
         stream = iter(made)
-        wait_until(lambda: made.statistics.batches_ahead > 0)
+        # Both that are made ahead: of two threads the one that began later may be done first.
+        wait_until(lambda: made.statistics.batches_ahead == 2)
         for _ in range(20):
             next(stream)
-            wait_until(lambda: made.statistics.batches_ahead > 0)
+            wait_until(lambda: made.statistics.batches_ahead == 2)
         assert made.statistics.waits == 0
 
     def test_what_lies_ready_is_bounded_and_is_what_comes(self, pair: Any) -> None:
