@@ -253,13 +253,6 @@ def _working_for() -> _Work | None:
     return work
 
 
-class Progress:
-    """How many elements a reader has been given: known for longer than the iterator lives."""
-
-    def __init__(self) -> None:
-        self.position = 0
-
-
 class TransformedByThreads:
     """A stream of elements that several threads run a function on, ahead of the reader, who gets
     them in their order.
@@ -280,7 +273,7 @@ class TransformedByThreads:
     ) -> None:
         """`begin(position)` is the stream of what comes after so many elements; `check()` raises
         what takes the place of an element that was made before a file was changed."""
-        self.progress = Progress()
+        self.position = 0  # elements that a reader has been given
         self._begin = begin
         self._transform = transform
         self._threads = threads
@@ -332,7 +325,7 @@ class TransformedByThreads:
             counters.bytes += made.bytes
             counters.waits += wait_ns > 0
             counters.wait_ns += wait_ns
-            self.progress.position += made.items
+            self.position += made.items
             if made.error is None:
                 return made.element
             try:
@@ -353,9 +346,9 @@ class TransformedByThreads:
     def _working(self) -> _Work:
         """The work that is done for the readers now."""
         while self._work is None or self._work.stopped:
-            position = self.progress.position
+            position = self.position
             work = _Work(self._begin(position), self._transform, self._threads)
-            if self.progress.position == position:
+            if self.position == position:
                 self._work = work
         return self._work
 
@@ -366,10 +359,6 @@ class TransformedByThreads:
             if work.alone:
                 self._work = None  # what was being made is nowhere
             raise
-
-    @property
-    def position(self) -> int:
-        return self.progress.position
 
     def ready(self) -> int:
         """The elements that lie ready."""

@@ -32,7 +32,8 @@ def write_npz(path: str, data: Any) -> None:
 
 
 def write_hdf5(path: str, data: Any) -> None:
-    h5py = pytest.importorskip("h5py")
+    import h5py
+
     with h5py.File(path, "w") as file:
         file["x"] = data
 

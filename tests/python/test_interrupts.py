@@ -135,7 +135,8 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         Y.tofile(path)
         return npyfast.source(str(path), dtype="int64", shape=(-1,))
     else:
-        h5py = pytest.importorskip("h5py")
+        import h5py
+
         with h5py.File(path, "w") as made:
             made["a"] = made["b"] = Y
     return str(path)
