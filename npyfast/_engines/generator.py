@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -111,13 +112,21 @@ def _grouped(spec: Any) -> Any:
     return map_nest(lambda s: tf.TensorSpec((None, *s.shape), s.dtype), spec)
 
 
-def _generator(batching: Batching, group: int, signature: Nest) -> Callable[[], Iterator[Any]]:
+def _generator(
+    held: Callable[[], Batching | None], group: int, signature: Nest
+) -> Callable[[], Iterator[Any]]:
     """What from_generator calls at the start of each iteration."""
     iterations = itertools.count()
-    dtypes = [column.dtype for column in leaves(batching.structure)]
-    viewed = any(dtype.kind in "mM" or is_bfloat16(dtype) for dtype in dtypes)
 
     def begin() -> Iterator[Any]:
+        batching = held()
+        if batching is None:
+            raise RuntimeError(
+                "the object that npyfast.dataset returned was deleted, and so were all datasets "
+                "built on it: keep one of them while its batches are read"
+            )
+        dtypes = [column.dtype for column in leaves(batching.structure)]
+        viewed = any(dtype.kind in "mM" or is_bfloat16(dtype) for dtype in dtypes)
         stream = batching.stream(batching.run_of(next(iterations)), group=group)
         if batching.transform is not None:
             return map(functools.partial(_checked, signature), stream)
@@ -208,8 +217,13 @@ def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:
     group = _group(batching)
     spec = signature(batching) if batching.transform is None else _transformed_signature(batching)
     output = spec if group == 1 else _grouped(spec)
-    begin = _generator(batching, group, spec)
+    # TensorFlow keeps every generator until the process ends, or, of a graph, until that ends. The
+    # files are to be closed with the last dataset: each has those that it is built on, and an
+    # iterator its dataset.
+    held = weakref.ref(batching) if tf.executing_eagerly() else lambda: batching
+    begin = _generator(held, group, spec)
     made = tf.data.Dataset.from_generator(begin, output_signature=output)
+    made._npyfast_batching = batching
     if group > 1:
 
         def batches_of(*group: Any) -> Any:

@@ -105,7 +105,7 @@ def map_by_reader(source: tf.data.Dataset, function: Any, spec: Nest) -> tf.data
         **here,
     )
     made = tf.data.experimental.from_variant(variant, spec)
-    made._npyfast_function = function  # alive as long as the dataset
+    made._npyfast_kept = function, source  # alive as long as the dataset
     if not here:
         options = tf.data.Options()
         options.experimental_optimization.map_parallelization = False
