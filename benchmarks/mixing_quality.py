@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 import npyfast
 from npyfast import _core
-from npyfast._shuffle import block_sizes
+from npyfast._order.shuffle import block_sizes
 
 Rows = npt.NDArray[np.int64]
 

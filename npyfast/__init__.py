@@ -12,19 +12,19 @@ import os
 from typing import Any
 
 from npyfast._backends import backend as _backend
-from npyfast._batches import Batches, batches
-from npyfast._dataset import dataset
+from npyfast._backends.header import Header
+from npyfast._batches.batches import Batches, batches
+from npyfast._batches.iterator import BatchIterator
+from npyfast._batches.statistics import Statistics, statistics
+from npyfast._engines.dataset import dataset
 from npyfast._errors import NpyFormatError
-from npyfast._header import Header
-from npyfast._iterator import BatchIterator
-from npyfast._pack import pack
-from npyfast._row_selection import RowSelection
+from npyfast._order.selection import RowSelection
+from npyfast._order.shuffle import BlockShuffle
+from npyfast._order.split import split
+from npyfast._packing.pack import pack
 from npyfast._rows import Rows
 from npyfast._rows import open_rows as open
-from npyfast._shuffle import BlockShuffle
-from npyfast._source import Source, source
-from npyfast._split import split
-from npyfast._statistics import Statistics, statistics
+from npyfast._sources.source import Source, source
 
 __version__ = "0.1.0"
 

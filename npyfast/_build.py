@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from npyfast._backends import backend, backend_reason
-from npyfast._block_order import BLOCK_ORDER_VERSION
 from npyfast._engines import default_engine
-from npyfast._order import ORDER_VERSION
+from npyfast._order.blocks import BLOCK_ORDER_VERSION
+from npyfast._order.full import ORDER_VERSION
 
 
 def build_info(version: str) -> dict[str, Any]:

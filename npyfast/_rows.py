@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from npyfast._backends import Rows as BackendRows
-from npyfast._fields import AnyArray
-from npyfast._plan import RowNumbers, make_threads
-from npyfast._source import as_source
+from npyfast._backends.fields import AnyArray
+from npyfast._order.plan import RowNumbers, make_threads
+from npyfast._sources.source import as_source
 
 
 class Rows:

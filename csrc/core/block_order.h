@@ -27,7 +27,7 @@ struct BlockSizes {
 // window of rows.
 //
 // A pure function of (rows, seed, epoch, sizes, position), the same on every platform and equal,
-// bit for bit, to npyfast/_block_order.py, in O(1) memory. docs/order.md has the algorithm in full.
+// bit for bit, to npyfast/_order/blocks.py, in O(1) memory. docs/order.md has the algorithm in full.
 //
 // Immutable, less than a kilobyte. Thread-safe.
 class BlockOrder {

@@ -23,7 +23,7 @@ struct Operand {
 };
 
 // How rows of one type of number come out as another: converted, then scaled, then shifted, each
-// step rounded to the result's type, bit for bit as npyfast/_cast.py has NumPy do it.
+// step rounded to the result's type, bit for bit as npyfast/_backends/cast.py has NumPy do it.
 //
 // From b, i, u, f and bfloat16 (kind V, 2 bytes, no fields) to f and bfloat16 of up to 8 bytes, and
 // from b, i and u to i and u. Immutable and thread-safe.

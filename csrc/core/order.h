@@ -15,7 +15,7 @@ inline constexpr int kOrderVersion = 1;
 // The order of one epoch: which row comes at which position, each row exactly once.
 //
 // A pure function of (rows, seed, epoch, position), the same on every platform and equal, bit for
-// bit, to npyfast/_order.py, in O(1) memory. docs/order.md has the algorithm in full and why it is
+// bit, to npyfast/_order/full.py, in O(1) memory. docs/order.md has the algorithm in full and why it is
 // this one.
 //
 // Immutable, some hundred bytes, cheap to copy. Thread-safe.

@@ -126,7 +126,7 @@ Spec::Spec(const Attributes& attributes)
   run.start_batch = attributes.Int("start_batch");
   run.epochs = attributes.Int("epochs");
   run.single_passes = attributes.Bool("single_passes");
-  // The limits of npyfast/_plan.py, so that nothing below overflows.
+  // The limits of npyfast/_order/plan.py, so that nothing below overflows.
   constexpr int64_t kMost = int64_t{1} << 31;
   constexpr int64_t kMostThreads = 1 << 15;
   const bool fine = plan.batch_size >= 1 && plan.batch_size < kMost && plan.shard_index >= 0 &&

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from npyfast._fields import AnyArray
-from npyfast._plan import Plan, RowNumbers, Run
+from npyfast._backends.fields import AnyArray
+from npyfast._order.plan import Plan, RowNumbers, Run
 
 if TYPE_CHECKING:
-    from npyfast._cast import Cast
-    from npyfast._formats import Located
-    from npyfast._header import Header
+    from npyfast._backends.cast import Cast
+    from npyfast._backends.header import Header
+    from npyfast._sources.formats import Located
 
 VARIABLE = "NPYFAST_BACKEND"
 

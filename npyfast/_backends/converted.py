@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from npyfast._cast import Cast
-from npyfast._fields import AnyArray
-from npyfast._plan import RowNumbers
+from npyfast._backends.cast import Cast
+from npyfast._backends.fields import AnyArray
+from npyfast._order.plan import RowNumbers
 
 if TYPE_CHECKING:
     from npyfast._backends import Rows

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npyfast import _core
-from npyfast._cast import Cast
-from npyfast._fields import AnyArray, check_nesting, columns, native
-from npyfast._file_status import FileState
-from npyfast._header import Header, header_bytes, read_header_native
-from npyfast._iterator import BatchIterator
+from npyfast._backends.cast import Cast
+from npyfast._backends.fields import AnyArray, check_nesting, columns, native
+from npyfast._backends.file_status import FileState
+from npyfast._backends.header import Header, header_bytes, read_header_native
+from npyfast._batches.iterator import BatchIterator
 from npyfast._nest import leaves
-from npyfast._plan import Plan, RowNumbers, Run
+from npyfast._order.plan import Plan, RowNumbers, Run
 
 if TYPE_CHECKING:
     from npyfast._backends import Rows as AnyRows
-    from npyfast._formats import Located
+    from npyfast._sources.formats import Located
 
 NAME = "native"
 
@@ -92,7 +92,7 @@ class Rows:
 
     @property
     def stamps(self) -> list[tuple[int, int, int, int, int]]:
-        """The state of each file: see npyfast._file_status.FileState."""
+        """The state of each file: see npyfast._backends.file_status.FileState."""
         return self._array.stamps
 
     @property

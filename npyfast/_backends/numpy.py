@@ -14,14 +14,14 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from npyfast._backends.cast import Cast
 from npyfast._backends.converted import Converted
-from npyfast._cast import Cast
+from npyfast._backends.fields import AnyArray, check_nesting, native, split, to_native
+from npyfast._backends.file_status import FileState, RegularChecks, WatchedFile, absolute_path
+from npyfast._backends.header import Header, look_at_header_numpy, read_header_numpy
 from npyfast._errors import printable
-from npyfast._fields import AnyArray, check_nesting, native, split, to_native
-from npyfast._file_status import FileState, RegularChecks, WatchedFile, absolute_path
-from npyfast._header import Header, look_at_header_numpy, read_header_numpy
 from npyfast._nest import leaves
-from npyfast._plan import Plan, RowNumbers, Run, resolve_rows
+from npyfast._order.plan import Plan, RowNumbers, Run, resolve_rows
 
 if TYPE_CHECKING:
     from npyfast._backends import Rows as AnyRows

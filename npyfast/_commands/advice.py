@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from npyfast._formats import NPY, UNKNOWN, has_header, pack_command
+from npyfast._sources.formats import NPY, UNKNOWN, has_header, pack_command
 
 # A dict of code, level ("fix" or "note"), text, and the command that mends it, or None.
 Advice = dict[str, str | None]

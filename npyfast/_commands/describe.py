@@ -15,17 +15,18 @@ import numpy as np
 import numpy.lib.format as npy_format
 
 from npyfast._backends import backend, backend_reason
-from npyfast._cast import is_bfloat16
+from npyfast._backends.cast import is_bfloat16
+from npyfast._backends.fields import native
+from npyfast._backends.header import Header
 from npyfast._commands.advice import advise, advise_files
 from npyfast._commands.errors import explain
 from npyfast._engines.graph import LIBRARY
-from npyfast._fields import native
-from npyfast._formats import HDF5, NPY, NPZ, format_of, hdf5, member_name
-from npyfast._formats.npz import Archives
-from npyfast._header import Header
 from npyfast._memory import memory_limit
-from npyfast._paths import expand
-from npyfast._source import Source, source
+from npyfast._sources import hdf5
+from npyfast._sources.formats import HDF5, NPY, NPZ, format_of, member_name
+from npyfast._sources.npz import Archives
+from npyfast._sources.paths import expand
+from npyfast._sources.source import Source, source
 
 FORMATS = {NPY: "npy", NPZ: "npz", HDF5: "hdf5"}
 

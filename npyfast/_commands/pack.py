@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npyfast._backends import backend
-from npyfast._file_sets import check_sets
-from npyfast._pack import Progress, pack
+from npyfast._packing.pack import Progress, pack
 from npyfast._sizes import format_bytes, parse_bytes
-from npyfast._source import source
+from npyfast._sources.file_sets import check_sets
+from npyfast._sources.source import source
 
 if TYPE_CHECKING:
     from tqdm import tqdm

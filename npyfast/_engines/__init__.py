@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol, cast
 
 from npyfast._backends import backend
-from npyfast._batches import Batching
+from npyfast._batches.batches import Batching
 from npyfast._engines import generator, graph
 
 if TYPE_CHECKING:

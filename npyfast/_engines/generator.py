@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npyfast._batches import Batching
+from npyfast._backends.fields import AnyArray
+from npyfast._batches.batches import Batching
+from npyfast._batches.transform import apply
 from npyfast._engines.tensors import (
     cardinality,
     counted,
@@ -23,10 +25,8 @@ from npyfast._engines.tensors import (
     static_rows,
     tensor_type,
 )
-from npyfast._fields import AnyArray
 from npyfast._nest import Nest, leaves, map_nest
-from npyfast._plan import Plan, Run, make_plan
-from npyfast._transform import apply
+from npyfast._order.plan import Plan, Run, make_plan
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from npyfast._backends import backend
-from npyfast._batches import Batching
-from npyfast._block_order import BLOCK_ORDER_VERSION
+from npyfast._backends.fields import AnyArray
+from npyfast._backends.header import Header, header_bytes
+from npyfast._batches.batches import Batching
+from npyfast._batches.state import digest
 from npyfast._engines.tensors import (
     cardinality,
     counted,
@@ -27,11 +29,9 @@ from npyfast._engines.tensors import (
     signature,
     tensor_type,
 )
-from npyfast._fields import AnyArray
-from npyfast._header import Header, header_bytes
 from npyfast._nest import leaves, pack
-from npyfast._order import ORDER_VERSION
-from npyfast._state import digest
+from npyfast._order.blocks import BLOCK_ORDER_VERSION
+from npyfast._order.full import ORDER_VERSION
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npyfast._backends import Counters
-from npyfast._batches import Batching
-from npyfast._fields import Column
+from npyfast._backends.fields import Column
+from npyfast._batches.batches import Batching
+from npyfast._batches.statistics import COUNTERS
 from npyfast._nest import Nest, map_nest
-from npyfast._statistics import COUNTERS
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from npyfast import RowSelection
-from npyfast._order import chain, order
+from npyfast._order.full import chain, order
 
 Array = npt.NDArray[Any]
 

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npyfast import _block_order, _core
-from npyfast._block_order import BlockSizes, block_order
-from npyfast._order import chain
+from npyfast import _core
+from npyfast._order import blocks as _block_order
+from npyfast._order.blocks import BlockSizes, block_order
+from npyfast._order.full import chain
 
 Rows = npt.NDArray[np.int64]
 

@@ -23,8 +23,8 @@ from samples import Save
 from tensors import rows_of
 
 import npyfast
-from npyfast import _order
 from npyfast._engines import graph as engine
+from npyfast._order import full as _order
 
 pytestmark = pytest.mark.usefixtures("native")
 

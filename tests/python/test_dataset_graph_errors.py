@@ -19,9 +19,9 @@ from samples import Save
 from tensors import engine_of, rows_of
 
 import npyfast
-from npyfast._batches import Batching
+from npyfast._backends.header import Header, header_bytes
+from npyfast._batches.batches import Batching
 from npyfast._engines import graph as engine
-from npyfast._header import Header, header_bytes
 
 pytestmark = pytest.mark.usefixtures("native")
 

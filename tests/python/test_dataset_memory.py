@@ -17,7 +17,7 @@ from expected import epoch_batches
 from samples import Dataset, Save
 
 import npyfast
-from npyfast._batches import Batching, make_batching
+from npyfast._batches.batches import Batching, make_batching
 from npyfast._engines import generator
 
 # 2 MB a batch: too large for groups.

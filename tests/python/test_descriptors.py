@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 import npyfast
-from npyfast._descriptor import Folder, held, look_at
-from npyfast._formats import npz
+from npyfast._packing.descriptor import Folder, held, look_at
+from npyfast._sources import npz
 
 pytestmark = [
     pytest.mark.usefixtures("backend"),

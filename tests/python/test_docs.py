@@ -25,7 +25,7 @@ MODULES = sorted(
     if module.name not in ("_core", "_tensorflow") and not module.ispkg
 )
 if not TENSORFLOW:
-    MODULES.remove("npyfast._dataset")
+    MODULES.remove("npyfast._engines.dataset")
     MODULES.remove("npyfast.service")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import npyfast
 from npyfast._commands import main
-from npyfast._file_sets import check_sets
+from npyfast._sources.file_sets import check_sets
 
 pytestmark = pytest.mark.usefixtures("backend")
 

@@ -18,7 +18,7 @@ from processes import run
 from samples import OUT_OF_ORDER, random_array
 
 import npyfast
-from npyfast._formats import hdf5
+from npyfast._sources import hdf5
 
 pytestmark = pytest.mark.usefixtures("backend")
 

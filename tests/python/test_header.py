@@ -23,9 +23,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.lib import format as npy_format
 
 import npyfast
-from npyfast import _header
+from npyfast._backends import header as _header
+from npyfast._backends.header import Header
 from npyfast._errors import NpyFormatError
-from npyfast._header import Header
 
 try:
     _core: Any = importlib.import_module("npyfast._core")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import npyfast
-from npyfast._fields import to_native
+from npyfast._backends.fields import to_native
 
 HUGE = np.broadcast_to(np.zeros(1, np.uint8), (2, 2**60))
 

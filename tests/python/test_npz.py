@@ -16,7 +16,7 @@ from expected import assert_same, assert_same_batches
 from samples import in_order, random_array
 
 import npyfast
-from npyfast._formats import npz
+from npyfast._sources import npz
 
 pytestmark = pytest.mark.usefixtures("backend")
 

@@ -20,7 +20,7 @@ import pytest
 
 import npyfast
 from npyfast._commands import main
-from npyfast._formats import npz
+from npyfast._sources import npz
 
 X = np.arange(24, dtype="f4").reshape(12, 2)
 

@@ -16,7 +16,7 @@ import pytest
 from expected import assert_same_batches, epoch_batches, in_native_order, same_bits
 
 import npyfast
-from npyfast._header import Header, parse_header_numpy
+from npyfast._backends.header import Header, parse_header_numpy
 
 if importlib.util.find_spec("numpy.lib.tests") is None:
     pytest.skip("this NumPy comes without its tests", allow_module_level=True)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npyfast import _core, _order
+from npyfast import _core
+from npyfast._order import full as _order
 
 OrderFunction = Callable[[int, int, int, npt.NDArray[np.uint64]], npt.NDArray[np.int64]]
 

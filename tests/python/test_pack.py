@@ -18,11 +18,11 @@ from expected import same_bits
 from samples import OUT_OF_ORDER, Array, Save, dtypes, in_order, random_array
 
 import npyfast
-from npyfast import _descriptor
-from npyfast._fields import native, to_native
-from npyfast._formats import hdf5
-from npyfast._output import Output
-from npyfast._pack import Progress
+from npyfast._backends.fields import native, to_native
+from npyfast._packing import descriptor as _descriptor
+from npyfast._packing.output import Output
+from npyfast._packing.pack import Progress
+from npyfast._sources import hdf5
 
 pytestmark = pytest.mark.usefixtures("backend")
 

@@ -15,9 +15,9 @@ import pytest
 from samples import Array
 
 import npyfast
-from npyfast import _descriptor
-from npyfast._output import Output
-from npyfast._pack import Progress
+from npyfast._packing import descriptor as _descriptor
+from npyfast._packing.output import Output
+from npyfast._packing.pack import Progress
 
 X = np.arange(24, dtype="i4").reshape(12, 2)
 SHARDS = [f"out-0000{i}-of-00003.npy" for i in range(3)]

@@ -25,7 +25,7 @@ KILLED = """
 import errno, itertools, json, os, shutil, signal, sys
 import numpy as np
 import npyfast
-from npyfast import _descriptor
+from npyfast._packing import descriptor as _descriptor
 
 folder, archives, changing, options = sys.argv[1:]
 options = json.loads(options)

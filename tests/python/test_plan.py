@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npyfast._block_order import BlockSizes
-from npyfast._plan import Plan, Run, make_plan, make_run
+from npyfast._order.blocks import BlockSizes
+from npyfast._order.plan import Plan, Run, make_plan, make_run
 
 SHUFFLES = [(None, None), (11, None), (11, BlockSizes(3, 6))]
 SELECTIONS = [None, slice(3, None), slice(None, None, -2), [4, 4, 0, -1], []]

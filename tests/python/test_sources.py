@@ -17,7 +17,7 @@ from expected import assert_same, assert_same_batches
 from samples import Save, in_order
 
 import npyfast
-from npyfast._paths import natural_key
+from npyfast._sources.paths import natural_key
 
 pytestmark = pytest.mark.usefixtures("backend")
 

@@ -20,7 +20,8 @@ from samples import Array, Save
 from scipy import stats
 
 import npyfast
-from npyfast import RowSelection, _order
+from npyfast import RowSelection
+from npyfast._order import full as _order
 
 SEEDS = st.integers(0, 2**64 - 1)
 

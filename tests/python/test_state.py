@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from samples import Save
 
 import npyfast
-from npyfast import _block_order, _order
+from npyfast._order import blocks as _block_order
+from npyfast._order import full as _order
 
 Y = np.arange(103)
 BASE: dict[str, Any] = {"batch_size": 10, "shuffle": True, "seed": 1}

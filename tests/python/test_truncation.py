@@ -17,7 +17,7 @@ import pytest
 from samples import Save
 
 import npyfast
-from npyfast._plan import READAHEAD
+from npyfast._order.plan import READAHEAD
 
 every_backend = pytest.mark.usefixtures("backend")
 native = pytest.mark.usefixtures("native")

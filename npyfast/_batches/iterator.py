@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from npyfast._plan import Plan, Run
-from npyfast._state import State, Values, make_state, place_of
+from npyfast._batches.state import State, Values, make_state, place_of
+from npyfast._order.plan import Plan, Run
 
 if TYPE_CHECKING:
     from npyfast._backends import Stream
@@ -21,7 +21,7 @@ class Passes:
     plan: Plan
     first: Run  # of the first iteration
     endless_epochs: bool  # whether each iteration is the next epoch (epochs=None)
-    values: Callable[[], Values]  # npyfast._state.described(), when it is asked for
+    values: Callable[[], Values]  # npyfast._batches.state.described(), when it is asked for
     iterations: int = 0  # that have begun
 
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from npyfast._block_order import BlockSizes
-from npyfast._plan import MAX_ROWS, integer
+from npyfast._order.blocks import BlockSizes
+from npyfast._order.plan import MAX_ROWS, integer
 
 # Blocks long enough that a disk reads them, in any order, as fast as one after the other; windows
 # of a thousand blocks.

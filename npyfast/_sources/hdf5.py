@@ -16,22 +16,22 @@ import numpy as np
 
 from npyfast._backends import Rows as BackendRows
 from npyfast._backends import backend
+from npyfast._backends.cast import Cast
 from npyfast._backends.converted import Converted
-from npyfast._cast import Cast
+from npyfast._backends.fields import AnyArray, native, to_native
+from npyfast._backends.file_status import FileState, WatchedFile
+from npyfast._backends.header import Header, check_size
 from npyfast._errors import NpyFormatError, printable
-from npyfast._fields import AnyArray, native, to_native
-from npyfast._file_status import FileState, WatchedFile
-from npyfast._formats import (
+from npyfast._order.plan import RowNumbers, resolve_rows
+from npyfast._sources import hdf5_sources
+from npyfast._sources.formats import (
     Located,
     has_header,
-    hdf5_sources,
     list_keys,
     member_name,
     open_file,
     pack_command,
 )
-from npyfast._header import Header, check_size
-from npyfast._plan import RowNumbers, resolve_rows
 
 
 def keys(path: str) -> list[str]:

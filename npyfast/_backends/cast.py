@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from npyfast._fields import AnyArray
-from npyfast._float_environment import default_float_environment
-from npyfast._header import make_dtype
+from npyfast._backends.fields import AnyArray
+from npyfast._backends.float_environment import default_float_environment
+from npyfast._backends.header import make_dtype
 
 TARGETS = (
     "bfloat16, float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64"

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from npyfast._backends import backend
+from npyfast._backends.header import Header, header_bytes, parse_header_numpy
 from npyfast._errors import printable
-from npyfast._header import Header, header_bytes, parse_header_numpy
 
 NPY, NPZ, HDF5, UNKNOWN = "a .npy file", "an .npz archive", "an HDF5 file", "no file of arrays"
 

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+from npyfast._backends.file_status import FileState, WatchedFile
 from npyfast._errors import NpyFormatError
-from npyfast._file_status import FileState, WatchedFile
-from npyfast._formats import hdf5, member_name
+from npyfast._sources import hdf5
+from npyfast._sources.formats import member_name
 
 # Virtual datasets of virtual datasets.
 _MOST_NESTED = 32

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from npyfast import _block_order, _order
 from npyfast._backends import Rows
-from npyfast._cast import Cast
-from npyfast._fields import columns
+from npyfast._backends.cast import Cast
+from npyfast._backends.fields import columns
 from npyfast._nest import leaves
-from npyfast._plan import Plan, Selection
+from npyfast._order import blocks as _block_order
+from npyfast._order import full as _order
+from npyfast._order.plan import Plan, Selection
 
 # Of the dict that `get_state` gives: another number for any other keys or meanings.
 FORMAT = 1

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from npyfast._backends.header import Header, make_dtype
 from npyfast._errors import NpyFormatError, printable
-from npyfast._formats import (
+from npyfast._sources.formats import (
     UNKNOWN,
     Located,
     format_of_descriptor,
@@ -20,7 +21,6 @@ from npyfast._formats import (
     make_shape,
     open_file,
 )
-from npyfast._header import Header, make_dtype
 
 
 @dataclass(frozen=True)

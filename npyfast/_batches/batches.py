@@ -8,19 +8,30 @@ import weakref
 from dataclasses import dataclass, replace
 from typing import Any
 
-from npyfast import _plan
 from npyfast._backends import Backend, Counters, Rows, Stream, backend_for
-from npyfast._fields import columns
-from npyfast._file_status import RegularChecks
-from npyfast._iterator import BatchIterator, Passes, StreamIterator
+from npyfast._backends.fields import columns
+from npyfast._backends.file_status import RegularChecks
+from npyfast._batches.iterator import BatchIterator, Passes, StreamIterator
+from npyfast._batches.state import Values, described
+from npyfast._batches.statistics import Statistics, of_counters
+from npyfast._batches.transform import (
+    DeliveredCounters,
+    Transform,
+    Transformed,
+    TransformedByThreads,
+)
 from npyfast._memory import memory_limit
 from npyfast._nest import Nest, map_nest, packer
-from npyfast._plan import Plan, Run
-from npyfast._shuffle import BlockShuffle, Shuffle, block_sizes, check_not_reduced, check_shuffle
-from npyfast._source import open_nest
-from npyfast._state import Values, described
-from npyfast._statistics import Statistics, of_counters
-from npyfast._transform import DeliveredCounters, Transform, Transformed, TransformedByThreads
+from npyfast._order import plan as _plan
+from npyfast._order.plan import Plan, Run
+from npyfast._order.shuffle import (
+    BlockShuffle,
+    Shuffle,
+    block_sizes,
+    check_not_reduced,
+    check_shuffle,
+)
+from npyfast._sources.source import open_nest
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.lib.format as npy_format
 
+from npyfast._backends.header import parse_header_numpy
 from npyfast._errors import NpyFormatError
-from npyfast._formats import parse_header
-from npyfast._header import parse_header_numpy
+from npyfast._sources.formats import parse_header
 
 _WAY_OUT = "convert the array, for example with numpy.lib.recfunctions.repack_fields"
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npyfast._block_order import BlockSizes, block_order
-from npyfast._order import order
-from npyfast._row_selection import RowSelection, SplitOrder
+from npyfast._order.blocks import BlockSizes, block_order
+from npyfast._order.full import order
+from npyfast._order.selection import RowSelection, SplitOrder
 
 RowNumbers = npt.NDArray[np.int64]
 

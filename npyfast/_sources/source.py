@@ -12,33 +12,33 @@ import numpy.typing as npt
 
 from npyfast._backends import Rows as BackendRows
 from npyfast._backends import backend
-from npyfast._cast import Cast
+from npyfast._backends.cast import Cast
+from npyfast._backends.fields import AnyArray
+from npyfast._backends.file_status import absolute_path
 from npyfast._errors import NpyFormatError, printable
-from npyfast._fields import AnyArray
-from npyfast._file_sets import check_sets
-from npyfast._file_status import absolute_path
-from npyfast._formats import (
-    HDF5,
-    NPZ,
-    UNKNOWN,
-    Located,
-    format_of,
-    hdf5,
-    list_keys,
-    make_shape,
-    member_name,
-)
-from npyfast._formats.npz import Archives
-from npyfast._formats.raw import Layout, locate
 from npyfast._nest import Nest, leaves, map_nest
-from npyfast._paths import Path, expand_all
-from npyfast._source_checks import (
+from npyfast._sources import hdf5
+from npyfast._sources.checks import (
     new_shape,
     only_key,
     refuse_key,
     refuse_mixed,
     refuse_no_rows,
 )
+from npyfast._sources.file_sets import check_sets
+from npyfast._sources.formats import (
+    HDF5,
+    NPZ,
+    UNKNOWN,
+    Located,
+    format_of,
+    list_keys,
+    make_shape,
+    member_name,
+)
+from npyfast._sources.npz import Archives
+from npyfast._sources.paths import Path, expand_all
+from npyfast._sources.raw import Layout, locate
 
 LEAVES = (
     "a path, a glob pattern, a directory, a list of paths, a NumPy array or what npyfast.source() "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from npyfast._batches import make_batching
+from npyfast._batches.batches import make_batching
+from npyfast._batches.transform import Transform
 from npyfast._engines import check_engine, choose
 from npyfast._engines.tensors import import_tensorflow
 from npyfast._nest import Nest, leaves
-from npyfast._plan import integer
-from npyfast._shuffle import Shuffle
-from npyfast._transform import Transform
+from npyfast._order.plan import integer
+from npyfast._order.shuffle import Shuffle
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -18,7 +18,8 @@ import stat
 from collections.abc import Container, Iterable, Iterator, Sequence
 from types import TracebackType
 
-from npyfast._descriptor import (
+from npyfast._errors import printable
+from npyfast._packing.descriptor import (
     Folder,
     create,
     has_inode,
@@ -30,7 +31,6 @@ from npyfast._descriptor import (
     look_at,
     rename_new,
 )
-from npyfast._errors import printable
 
 _SUFFIX = ".partial"
 

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO, BinaryIO
 
+from npyfast._backends.file_status import FileState
+from npyfast._backends.header import MAX_HEADER_BYTES, Header, check_size
 from npyfast._errors import NpyFormatError, printable
-from npyfast._file_status import FileState
-from npyfast._formats import (
+from npyfast._sources.formats import (
     Located,
     list_keys,
     member_name,
@@ -23,7 +24,6 @@ from npyfast._formats import (
     parse_header,
     refuse_objects,
 )
-from npyfast._header import MAX_HEADER_BYTES, Header, check_size
 
 _MAGIC = b"\x93NUMPY"
 _BLOCK_BYTES = 1 << 20

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from npyfast._order import chain, checked, order
+from npyfast._order.full import chain, checked, order
 
 # Another number for any other rows: see docs/order.md.
 BLOCK_ORDER_VERSION = 1

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from npyfast._nest import Nest
-from npyfast._plan import integer
-from npyfast._row_selection import RowSelection, SplitOrder
-from npyfast._source import open_nest
+from npyfast._order.plan import integer
+from npyfast._order.selection import RowSelection, SplitOrder
+from npyfast._sources.source import open_nest
 
 
 def split(

@@ -15,18 +15,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npyfast._backends import Rows, backend, backend_for
-from npyfast._fields import AnyArray
-from npyfast._formats import NPY, format_of, hdf5
-from npyfast._formats.npz import Archives
-from npyfast._holes import clear, holes
+from npyfast._backends.fields import AnyArray
 from npyfast._memory import memory_limit
-from npyfast._output import Output, naming, partial, shard_names
-from npyfast._packed_header import descr_of, header_text, refuse_unreadable
-from npyfast._paths import Path
-from npyfast._plan import Plan, Run, boolean, make_plan
+from npyfast._order.plan import Plan, Run, boolean, make_plan
+from npyfast._packing.holes import clear, holes
+from npyfast._packing.output import Output, naming, partial, shard_names
+from npyfast._packing.packed_header import descr_of, header_text, refuse_unreadable
+from npyfast._packing.written_file import UnpackedFile, WrittenFile
 from npyfast._sizes import parse_bytes
-from npyfast._source import Source, as_source
-from npyfast._written_file import UnpackedFile, WrittenFile
+from npyfast._sources import hdf5
+from npyfast._sources.formats import NPY, format_of
+from npyfast._sources.npz import Archives
+from npyfast._sources.paths import Path
+from npyfast._sources.source import Source, as_source
 
 # Rows that are copied at once: enough that Python's share does not show, and little memory.
 _CHUNK_BYTES = 4 << 20

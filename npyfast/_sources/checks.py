@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import NoReturn
 
+from npyfast._backends.header import Header
 from npyfast._errors import NpyFormatError, printable
-from npyfast._formats import NPY, UNKNOWN, format_of, list_keys, member_name, open_file
-from npyfast._header import Header
+from npyfast._sources.formats import NPY, UNKNOWN, format_of, list_keys, member_name, open_file
 
 
 def refuse_no_rows(path: str, key: str, header: Header) -> None:

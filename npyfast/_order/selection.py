@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, SupportsIndex, overload
 import numpy as np
 import numpy.typing as npt
 
-from npyfast import _order
-from npyfast._order import order
+from npyfast._order import full as _order
+from npyfast._order.full import order
 
 # No training comes to this epoch; kSplitEpoch of csrc/core/plan.h.
 SPLIT_EPOCH = 2**64 - 1

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npyfast._fields import AnyArray
+from npyfast._backends.fields import AnyArray
 
 
 class Hole(NamedTuple):
