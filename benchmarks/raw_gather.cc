@@ -18,9 +18,9 @@
 #include <thread>
 #include <vector>
 
-#include "core/array.h"
-#include "core/buffer_pool.h"
-#include "core/gather.h"
+#include "core/gather/gather.h"
+#include "core/os/buffer_pool.h"
+#include "core/source/array.h"
 
 namespace {
 

@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/cast.h"
-#include "core/header.h"
+#include "core/gather/cast.h"
+#include "core/npy/header.h"
 #include "python/dtype.h"
 #include "python/gil.h"
 #include "python/register.h"

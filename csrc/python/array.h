@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "core/array.h"
-#include "core/gather.h"
+#include "core/gather/gather.h"
+#include "core/source/array.h"
 #include "python/to_numpy.h"
 
 namespace npyfast::python {

@@ -1,8 +1,8 @@
 #include <pybind11/pybind11.h>
 
-#include "core/buffer_pool.h"
-#include "core/cpus.h"
-#include "core/memory.h"
+#include "core/os/buffer_pool.h"
+#include "core/os/cpus.h"
+#include "core/os/memory.h"
 #include "python/register.h"
 
 #ifndef NPYFAST_FLAGS

@@ -3,7 +3,7 @@
 
 #include <pybind11/numpy.h>
 
-#include "core/dtype.h"
+#include "core/npy/dtype.h"
 
 // Between the core's dtypes and NumPy's. Both need the GIL.
 namespace npyfast::python {

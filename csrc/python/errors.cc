@@ -2,7 +2,7 @@
 
 #include <new>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 #include "python/register.h"
 
 namespace npyfast::python {

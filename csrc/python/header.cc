@@ -1,4 +1,4 @@
-#include "core/header.h"
+#include "core/npy/header.h"
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>

@@ -1,4 +1,4 @@
-#include "core/order.h"
+#include "core/order/order.h"
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -9,8 +9,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "core/block_order.h"
-#include "core/errors.h"
+#include "core/base/errors.h"
+#include "core/order/block_order.h"
 #include "python/gil.h"
 #include "python/register.h"
 

@@ -1,11 +1,10 @@
-#include "core/statistics.h"
-
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <memory>
 #include <tuple>
 
+#include "core/base/stream_counters.h"
 #include "python/register.h"
 
 namespace npyfast::python {

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/batch_stream.h"
-#include "core/statistics.h"
+#include "core/base/stream_counters.h"
+#include "core/stream/batch_stream.h"
 #include "python/array.h"
 #include "python/errors.h"
 #include "python/gil.h"
@@ -62,7 +62,7 @@ std::unique_ptr<PyPlan> MakePlan(int64_t start, int64_t step, int64_t size,
 class PyStream {
  public:
   PyStream(const std::vector<const PyGather*>& leaves, const PyPlan& plan,
-           const BatchMaker::Run& run, const BatchStream::Options& options, py::object pack)
+           const BatchBuilder::Run& run, const BatchStream::Options& options, py::object pack)
       : pack_(std::move(pack)), list_(plan.list), grouped_(run.group > 1), options_(options) {
     std::vector<std::shared_ptr<const Gather>> gathers;
     for (const PyGather* leaf : leaves) {
@@ -72,7 +72,7 @@ class PyStream {
     }
     const GilReleased released;  // making a stream looks at files, which may take long to answer
     if (options_.threads == 0) options_.threads = UsualThreads(gathers);
-    auto maker = std::make_shared<BatchMaker>(std::move(gathers), plan.plan, run);
+    auto maker = std::make_shared<BatchBuilder>(std::move(gathers), plan.plan, run);
     stream_ = std::make_shared<BatchStream>(std::move(maker), options_);
   }
 
@@ -108,17 +108,17 @@ class PyStream {
   }
   int64_t position() const { return stream_->position() - (interrupted_ ? 1 : 0); }
   int64_t items() const { return stream_->maker().items(); }
-  const BatchMaker::Run& run() const { return stream_->maker().run(); }
+  const BatchBuilder::Run& run() const { return stream_->maker().run(); }
 
   // Goes on with another run of the same plan, whatever came before; closed or not.
-  void Restart(const BatchMaker::Run& run) {
+  void Restart(const BatchBuilder::Run& run) {
     std::shared_ptr<BatchStream> before = stream_;
     std::shared_ptr<BatchStream> stream;
     {
       const GilReleased released;  // as where the first one is made
-      const BatchMaker& maker = before->maker();
+      const BatchBuilder& maker = before->maker();
       stream = std::make_shared<BatchStream>(
-          std::make_shared<BatchMaker>(maker.leaves(), maker.plan(), run), options_);
+          std::make_shared<BatchBuilder>(maker.leaves(), maker.plan(), run), options_);
     }
     stream_.swap(stream);
     interrupted_ = py::object();
@@ -215,7 +215,7 @@ void RegisterStream(py::module_& m) {
                        int threads, const std::string& readahead,
                        std::shared_ptr<Statistics> statistics, py::object pack) {
              return std::make_unique<PyStream>(
-                 leaves, plan, BatchMaker::Run{start_epoch, start_batch, epochs, group},
+                 leaves, plan, BatchBuilder::Run{start_epoch, start_batch, epochs, group},
                  BatchStream::Options{.threads = threads,  // 0: as many as suit
                                       .readahead = ReadaheadModeOf(readahead),
                                       .statistics = std::move(statistics)},
@@ -233,7 +233,7 @@ void RegisterStream(py::module_& m) {
           py::kw_only(), py::arg("start_epoch"), py::arg("start_batch"), py::arg("epochs"))
       .def_property_readonly("run",
                              [](const PyStream& self) {
-                               const BatchMaker::Run& run = self.run();
+                               const BatchBuilder::Run& run = self.run();
                                return py::make_tuple(run.start_epoch, run.start_batch, run.epochs);
                              })
       .def_property_readonly("position", &PyStream::position)

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "core/buffer_pool.h"
+#include "core/os/buffer_pool.h"
 
 namespace npyfast::python {
 

@@ -6,12 +6,12 @@
 #include <utility>
 #include <vector>
 
-#include "core/array.h"
-#include "core/gather.h"
-#include "core/indexed_batches.h"
-#include "core/plan.h"
-#include "core/readahead.h"
-#include "core/statistics.h"
+#include "core/base/stream_counters.h"
+#include "core/gather/gather.h"
+#include "core/order/plan.h"
+#include "core/readahead/readahead.h"
+#include "core/source/array.h"
+#include "core/stream/indexed_batches.h"
 #include "tensorflow/kernel.h"
 #include "tensorflow/leaf_spec.h"
 #include "tensorflow/open_arrays.h"

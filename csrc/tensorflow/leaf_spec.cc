@@ -4,8 +4,8 @@
 #include <string_view>
 #include <utility>
 
-#include "core/errors.h"
-#include "core/header.h"
+#include "core/base/errors.h"
+#include "core/npy/header.h"
 #include "tensorflow/status.h"
 
 namespace npyfast::tf {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "core/cast.h"
-#include "core/gather.h"
+#include "core/gather/cast.h"
+#include "core/gather/gather.h"
 #include "tensorflow/attributes.h"
 #include "tensorflow/open_arrays.h"
 

@@ -9,7 +9,7 @@
 #include <mutex>
 #include <utility>
 
-#include "core/header.h"
+#include "core/npy/header.h"
 #include "tensorflow/status.h"
 
 namespace npyfast::tf {

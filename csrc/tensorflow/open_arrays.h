@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/array.h"
-#include "core/file.h"
+#include "core/os/file.h"
+#include "core/source/array.h"
 
 namespace npyfast::tf {
 

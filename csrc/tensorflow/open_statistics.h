@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "core/statistics.h"
+#include "core/base/stream_counters.h"
 
 // The counters of the datasets of this process, each under the number that its op has as an
 // attribute. Python opens and closes them as datasets come and go; a kernel that runs on keeps its

@@ -4,7 +4,7 @@
 #include <exception>
 #include <string>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 #include "tensorflow/c_api.h"
 
 namespace npyfast::tf {

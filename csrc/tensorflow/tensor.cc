@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/utf8.h"
+#include "core/base/utf8.h"
 #include "tensorflow/status.h"
 
 namespace npyfast::tf {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <span>
 
-#include "core/buffer_pool.h"
+#include "core/os/buffer_pool.h"
 #include "tensorflow/c_api.h"
 
 namespace npyfast::tf {

@@ -65,7 +65,7 @@ class Counters(Protocol):
     """What streams count together; anybody may read it at any time."""
 
     def counters(self) -> tuple[int, ...]:
-        """All of them now, in the order of csrc/core/statistics.h."""
+        """All of them now, in the order of csrc/core/base/stream_counters.h."""
 
 
 class Backend(Protocol):

@@ -25,7 +25,7 @@ def absolute_path(path: str) -> str:
 
 class FileState(NamedTuple):
     """What tells whether a file is still the same, and unchanged; as FileStamp of
-    csrc/core/file.h."""
+    csrc/core/os/file.h."""
 
     device: int
     inode: int
@@ -100,7 +100,7 @@ class WatchedFile:
 
 
 # From one check of all files to the next: at least so many seconds, and so many times what one
-# takes; as in csrc/core/array.cc.
+# takes; as in csrc/core/source/array.cc.
 _INTERVAL = 0.1
 _INTERVALS = 100
 

@@ -36,7 +36,7 @@ ERRORS = (OSError, ValueError, TypeError, LookupError, ImportError, RuntimeError
 # Files whose headers are looked at one by one; of more, the first says what all are.
 _LOOKED_AT = 1000
 
-# Of the memory that can be used, which csrc/core/leaf_reader.h calls kMostOfMemory.
+# Of the memory that can be used, which csrc/core/readahead/array_prefetcher.h calls kMostOfMemory.
 _MOST_OF_MEMORY = 0.85
 
 

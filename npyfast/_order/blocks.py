@@ -1,5 +1,5 @@
 """The order of one epoch that is read a block at a time, in NumPy: the specification that
-csrc/core/block_order.cc is held to.
+csrc/core/order/block_order.cc is held to.
 
 docs/order.md explains the algorithm.
 """

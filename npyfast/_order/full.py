@@ -1,4 +1,4 @@
-"""The order of one epoch, in NumPy: the specification that csrc/core/order.cc is held to.
+"""The order of one epoch, in NumPy: the specification that csrc/core/order/order.cc is held to.
 
 docs/order.md explains the algorithm.
 """

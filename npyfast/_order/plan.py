@@ -18,7 +18,7 @@ RowNumbers = npt.NDArray[np.int64]
 
 MAX_ROWS = 2**62
 
-# csrc/core/readahead.h says what they mean.
+# csrc/core/readahead/readahead.h says what they mean.
 READAHEAD = ("auto", "off", "whole", "rows")
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from npyfast._order import full as _order
 from npyfast._order.full import order
 
-# No training comes to this epoch; kSplitEpoch of csrc/core/plan.h.
+# No training comes to this epoch; kSplitEpoch of csrc/core/order/plan.h.
 SPLIT_EPOCH = 2**64 - 1
 
 # Computing the order takes several times the memory of the rows that are asked for at once.

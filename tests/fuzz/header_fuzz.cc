@@ -4,12 +4,12 @@
 #include <string_view>
 #include <vector>
 
-#include "core/array.h"
-#include "core/dtype_name.h"
-#include "core/errors.h"
-#include "core/gather.h"
-#include "core/header.h"
-#include "core/layout.h"
+#include "core/base/errors.h"
+#include "core/gather/column_layout.h"
+#include "core/gather/gather.h"
+#include "core/npy/dtype_name.h"
+#include "core/npy/header.h"
+#include "core/source/array.h"
 
 // A libFuzzer target: whatever the bytes, the parser returns a Header that keeps its promises, or
 // throws FormatError. What is computed from such a header takes memory by the bytes that the header

@@ -1,0 +1,188 @@
+#include "core/gather/column_layout.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/errors.h"
+
+namespace npyfast {
+namespace {
+
+bool IsWords(const Swap& swap) { return swap.inner.empty(); }
+
+// Whether these are words, and nothing else is in `bytes` bytes.
+bool Covers(const std::vector<Swap>& swaps, int64_t bytes) {
+  return swaps.size() == 1 && IsWords(swaps[0]) && swaps[0].count * swaps[0].stride == bytes;
+}
+
+// Appends `swap`, to the last one if it goes on where that ends.
+void Append(Swap swap, std::vector<Swap>& swaps) {
+  if (!swaps.empty() && IsWords(swap) && IsWords(swaps.back())) {
+    Swap& last = swaps.back();
+    if (last.stride == swap.stride && last.offset + last.count * last.stride == swap.offset) {
+      last.count += swap.count;
+      return;
+    }
+  }
+  swaps.push_back(std::move(swap));
+}
+
+bool HasSwapped(const Dtype& dtype) {
+  if (dtype.is_subarray()) return HasSwapped(*dtype.base);
+  if (!dtype.is_structured()) return dtype.swapped;
+  return std::ranges::any_of(dtype.fields, [](const Field& f) { return HasSwapped(f.dtype); });
+}
+
+bool FieldsOverlap(const Dtype& dtype) {
+  std::vector<std::pair<int64_t, int64_t>> extents;
+  for (const Field& field : dtype.fields) {
+    if (field.dtype.itemsize > 0)
+      extents.emplace_back(field.offset, field.offset + field.dtype.itemsize);
+  }
+  std::ranges::sort(extents);
+  for (size_t i = 1; i < extents.size(); ++i) {
+    if (extents[i].first < extents[i - 1].second) return true;
+  }
+  return false;
+}
+
+// Appends what of an item has to be swapped and, of one that lies in a structure whose fields
+// overlap, also what has not: it may lie over what has been swapped before it. As NumPy does it, of
+// structures their fields, and not what lies between them.
+class SwapCollector {
+ public:
+  bool overlapping() const { return overlapping_; }
+
+  void Collect(const Dtype& dtype, int64_t offset, bool overlaps, std::vector<Swap>& swaps) {
+    if (dtype.itemsize == 0 || !(overlaps || HasSwapped(dtype))) return;
+    if (dtype.is_subarray()) {
+      CollectItems(*dtype.base, dtype.itemsize / dtype.base->itemsize, offset, overlaps, swaps);
+    } else if (dtype.is_structured()) {
+      if (FieldsOverlap(dtype)) overlaps = overlapping_ = true;
+      for (const Field& field : dtype.fields)
+        Collect(field.dtype, offset + field.offset, overlaps, swaps);
+    } else if (!dtype.swapped) {
+      Append({offset, dtype.itemsize, 1}, swaps);
+    } else {
+      int64_t word = dtype.itemsize;
+      if (dtype.kind == 'c') word /= 2;
+      if (dtype.kind == 'U') word = 4;
+      Append({offset, dtype.itemsize / word, word}, swaps);
+    }
+  }
+
+ private:
+  void CollectItems(const Dtype& item, int64_t count, int64_t offset, bool overlaps,
+                    std::vector<Swap>& swaps) {
+    std::vector<Swap> of_item;
+    Collect(item, 0, overlaps, of_item);
+    if (of_item.empty()) return;
+    if (Covers(of_item, item.itemsize))
+      return Append({offset, of_item[0].count * count, of_item[0].stride}, swaps);
+    Append({offset, count, item.itemsize, std::move(of_item)}, swaps);
+  }
+
+  bool overlapping_ = false;
+};
+
+// Joins what lies together, so that copying has as few and as long runs as can be.
+void Coalesce(Column& column) {
+  std::vector<Axis> axes;
+  for (const Axis& axis : column.axes) {
+    if (axis.count == 1) continue;
+    // Where there is nothing to read, strides may be anything.
+    int64_t bytes;
+    if (!axes.empty() && !__builtin_mul_overflow(axis.count, axis.stride, &bytes) &&
+        axes.back().stride == bytes) {
+      axes.back() = {axes.back().count * axis.count, axis.stride};
+    } else {
+      axes.push_back(axis);
+    }
+  }
+  // Records keep their axis: one list of swaps for each record serves all of them.
+  const bool uniform = column.swaps.empty() || Covers(column.swaps, column.chunk_bytes);
+  if (uniform && !axes.empty() && axes.back().stride == column.chunk_bytes) {
+    column.chunk_bytes *= axes.back().count;
+    if (!column.swaps.empty()) column.swaps[0].count *= axes.back().count;
+    axes.pop_back();
+  }
+  column.axes = std::move(axes);
+}
+
+// Bytes of the items of a dtype that `axes` count. Throws Error where they can't be counted.
+int64_t BytesOf(int64_t itemsize, const std::vector<Axis>& axes) {
+  if (std::ranges::any_of(axes, [](const Axis& axis) { return axis.count == 0; })) return 0;
+  int64_t bytes = itemsize;
+  for (const Axis& axis : axes) {
+    if (__builtin_mul_overflow(bytes, axis.count, &bytes))
+      throw Error("a row of the array takes 2**63 bytes or more");
+  }
+  return bytes;
+}
+
+Column MakeColumn(const Dtype& dtype, int64_t offset, const std::vector<Axis>& axes) {
+  Column column;
+  column.offset = offset;
+  column.row_bytes = BytesOf(dtype.itemsize, axes);
+  if (column.row_bytes == 0) return column;  // however many items of no bytes there are
+  column.axes = axes;
+  column.chunk_bytes = dtype.itemsize;
+  SwapCollector collector;
+  collector.Collect(dtype, 0, /*overlaps=*/false, column.swaps);
+  column.overlapping = collector.overlapping();
+  Coalesce(column);
+  return column;
+}
+
+class Maker {
+ public:
+  Maker(Fields fields, std::vector<Column>& columns) : fields_(fields), columns_(columns) {}
+
+  void Visit(const Dtype& dtype, int64_t offset, const std::vector<Axis>& axes) {
+    if (dtype.is_subarray()) {
+      std::vector<Axis> inner = axes;
+      const size_t first = inner.size();
+      for (const int64_t count : dtype.subarray_shape) inner.push_back({count, 0});
+      int64_t stride = dtype.base->itemsize;
+      for (size_t i = inner.size(); i-- > first;) {
+        inner[i].stride = stride;
+        // Beyond what can be counted only where a dimension is zero, and there is nothing to read.
+        if (__builtin_mul_overflow(stride, inner[i].count, &stride)) stride = 0;
+      }
+      Visit(*dtype.base, offset, inner);
+    } else if (dtype.is_structured() && fields_ == Fields::kApart) {
+      for (const Field& field : dtype.fields) Visit(field.dtype, offset + field.offset, axes);
+    } else {
+      columns_.push_back(MakeColumn(dtype, offset, axes));
+    }
+  }
+
+ private:
+  const Fields fields_;
+  std::vector<Column>& columns_;
+};
+
+}  // namespace
+
+std::vector<int64_t> DenseStrides(std::span<const int64_t> shape, int64_t itemsize,
+                                  bool fortran_order) {
+  std::vector<int64_t> strides(shape.size());
+  int64_t stride = itemsize;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    const size_t axis = fortran_order ? i : shape.size() - 1 - i;
+    strides[axis] = stride;
+    stride *= std::max<int64_t>(shape[axis], 1);
+  }
+  return strides;
+}
+
+std::vector<Column> MakeColumns(const Dtype& dtype, std::span<const int64_t> shape,
+                                std::span<const int64_t> strides, Fields fields) {
+  std::vector<Axis> axes;
+  for (size_t i = 0; i < shape.size(); ++i) axes.push_back({shape[i], strides[i]});
+  std::vector<Column> columns;
+  Maker(fields, columns).Visit(dtype, 0, axes);
+  return columns;
+}
+
+}  // namespace npyfast

@@ -1,0 +1,156 @@
+#include "core/gather/copy.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "core/gather/cpu_prefetch.h"
+#include "core/gather/nontemporal_copy.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace npyfast {
+namespace {
+
+template <typename Word>
+Word Reversed(Word word) {
+  if constexpr (sizeof(Word) == 2) return static_cast<Word>(__builtin_bswap16(word));
+  if constexpr (sizeof(Word) == 4) return static_cast<Word>(__builtin_bswap32(word));
+  if constexpr (sizeof(Word) == 8) return static_cast<Word>(__builtin_bswap64(word));
+}
+
+// Reverses the bytes of each word on the way from source to out; the two may be the same place.
+template <typename Word>
+void CopySwapped(const std::byte* source, int64_t count, std::byte* out) {
+  for (int64_t i = 0; i < count; ++i) {
+    Word word;
+    std::memcpy(&word, source + i * static_cast<int64_t>(sizeof word), sizeof word);
+    word = Reversed(word);
+    std::memcpy(out + i * static_cast<int64_t>(sizeof word), &word, sizeof word);
+  }
+}
+
+void CopySwapped(const Swap& swap, const std::byte* source, std::byte* out) {
+  source += swap.offset;
+  out += swap.offset;
+  if (!swap.inner.empty()) {
+    for (int64_t i = 0; i < swap.count; ++i, source += swap.stride, out += swap.stride) {
+      for (const Swap& inner : swap.inner) CopySwapped(inner, source, out);
+    }
+    return;
+  }
+  switch (swap.stride) {
+    case 1:
+      if (source != out) std::memcpy(out, source, static_cast<size_t>(swap.count));
+      return;
+    case 2:
+      return CopySwapped<uint16_t>(source, swap.count, out);
+    case 4:
+      return CopySwapped<uint32_t>(source, swap.count, out);
+    case 8:
+      return CopySwapped<uint64_t>(source, swap.count, out);
+    default:  // 16: long double
+      for (int64_t i = 0; i < swap.count; ++i) {
+        std::byte word[16];
+        std::memcpy(word, source + i * 16, 16);
+        for (size_t k = 0; k < 8; ++k) std::swap(word[k], word[15 - k]);
+        std::memcpy(out + i * 16, word, 16);
+      }
+  }
+}
+
+// Rows that are one run of a size known when this is compiled.
+template <size_t kBytes>
+void CopySmallRuns(const std::byte* const* sources, size_t count, int64_t offset, std::byte* out,
+                   int64_t out_stride) {
+  for (size_t i = 0; i < count; ++i) {
+    if (i + kPrefetchAhead < count) __builtin_prefetch(sources[i + kPrefetchAhead] + offset);
+    std::memcpy(out + static_cast<int64_t>(i) * out_stride, sources[i] + offset, kBytes);
+  }
+}
+
+// One run of `bytes` bytes of each row, to places out_stride apart.
+void CopyRuns(const std::byte* const* sources, size_t count, int64_t offset, int64_t bytes,
+              std::byte* out, int64_t out_stride, Stores stores) {
+  switch (bytes) {
+    case 1:
+      return CopySmallRuns<1>(sources, count, offset, out, out_stride);
+    case 2:
+      return CopySmallRuns<2>(sources, count, offset, out, out_stride);
+    case 4:
+      return CopySmallRuns<4>(sources, count, offset, out, out_stride);
+    case 8:
+      return CopySmallRuns<8>(sources, count, offset, out, out_stride);
+    case 16:
+      return CopySmallRuns<16>(sources, count, offset, out, out_stride);
+    default:
+      break;
+  }
+  static const PastCacheCopy copy_past_cache = FindPastCacheCopy();
+  const bool small = bytes < kPrefetchBelow;
+  for (size_t i = 0; i < count; ++i) {
+    PrefetchAt(sources, i, count, offset, bytes);
+    const std::byte* source = sources[i] + offset;
+    std::byte* slot = out + static_cast<int64_t>(i) * out_stride;
+    if (stores == Stores::kPastCache && !small) {
+      copy_past_cache(source, static_cast<size_t>(bytes), slot);
+    } else {
+      std::memcpy(slot, source, static_cast<size_t>(bytes));
+    }
+  }
+}
+
+// The chunk at `offset` of each row, to places out_stride apart, in native byte order.
+void CopyChunks(const Column& column, const std::byte* const* sources, size_t count, int64_t offset,
+                std::byte* out, int64_t out_stride, Stores stores) {
+  const bool all_swapped = column.swaps.size() == 1 && column.swaps[0].inner.empty() &&
+                           column.swaps[0].count * column.swaps[0].stride == column.chunk_bytes;
+  if (all_swapped) {
+    for (size_t i = 0; i < count; ++i) {
+      CopySwapped(column.swaps[0], sources[i] + offset, out + static_cast<int64_t>(i) * out_stride);
+    }
+    return;
+  }
+  if (column.swaps.empty())
+    return CopyRuns(sources, count, offset, column.chunk_bytes, out, out_stride, stores);
+  CopyRuns(sources, count, offset, column.chunk_bytes, out, out_stride, Stores::kCached);
+  for (size_t i = 0; i < count; ++i) {
+    std::byte* chunk = out + static_cast<int64_t>(i) * out_stride;
+    // Of fields that overlap, each is what the source has, not what one before it was turned into.
+    const std::byte* from = column.overlapping ? sources[i] + offset : chunk;
+    for (const Swap& swap : column.swaps) CopySwapped(swap, from, chunk);
+  }
+}
+
+// Chunk by chunk, all rows of the block for each: in Fortran order the same chunk of all rows lies
+// together, a row's chunks lie pages apart.
+void CopyAxes(const Column& column, size_t axis, const std::byte* const* sources, size_t count,
+              int64_t offset, int64_t dense_bytes, std::byte* out, Stores stores) {
+  if (axis == column.axes.size())
+    return CopyChunks(column, sources, count, offset, out, column.row_bytes, stores);
+  const Axis& dim = column.axes[axis];
+  const int64_t step = dense_bytes / dim.count;
+  for (int64_t i = 0; i < dim.count; ++i)
+    CopyAxes(column, axis + 1, sources, count, offset + i * dim.stride, step, out + i * step,
+             stores);
+}
+
+}  // namespace
+
+void CopyColumn(const Column& column, const std::byte* const* sources, size_t count, std::byte* out,
+                Stores stores) {
+  if (column.row_bytes == 0 || count == 0) return;
+  CopyAxes(column, 0, sources, count, column.offset, column.row_bytes, out, stores);
+}
+
+void FinishStores() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
+}  // namespace npyfast

@@ -1,0 +1,336 @@
+#include "core/gather/gather.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstring>
+#include <string>
+
+#include "core/base/errors.h"
+#include "core/os/cpus.h"
+#include "core/os/per_thread.h"
+#include "core/os/sigbus_guard.h"
+#include "core/os/thread_pool.h"
+
+namespace npyfast {
+namespace {
+
+// Rows whose sources are looked up at once: few enough for their addresses, and the cache lines
+// that a strided copy goes round, to stay in the first-level cache.
+constexpr size_t kBlockRows = 256;
+
+// Bytes of rows that are brought together before they are cast, or read from files of their own:
+// few enough to be in the second-level cache when they are used.
+constexpr int64_t kScratchBytes = 256 << 10;
+
+// Files of one row that are opened at once, since opening one waits for a disk or a network; and
+// how many a thread must have for it to be woken up.
+constexpr int kThreadsForFiles = 16;
+constexpr int64_t kFilesPerThread = 4;
+
+// Files whose last byte is read after each copy of their rows. Of more files the last pages would
+// not stay in memory where the data is larger than that.
+constexpr size_t kProbedFiles = 64;
+
+// A batch of this size has left the cache before anybody reads it.
+constexpr int64_t kPastCacheFrom = 16 << 20;
+
+// The layouts of rows that are files.
+constexpr size_t kInC = 0;
+constexpr size_t kInFortran = 1;
+
+bool SameLayout(const std::vector<Column>& a, const std::vector<Column>& b) {
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i].chunk_bytes != b[i].chunk_bytes || a[i].axes.size() != b[i].axes.size()) return false;
+    for (size_t k = 0; k < a[i].axes.size(); ++k) {
+      if (a[i].axes[k].count != b[i].axes[k].count || a[i].axes[k].stride != b[i].axes[k].stride)
+        return false;
+    }
+  }
+  return true;
+}
+
+// The postponed checks of this thread, if it postpones them.
+NPYFAST_THREAD_LOCAL constinit PostponedChecks* postponed = nullptr;
+
+}  // namespace
+
+PostponedChecks::PostponedChecks() : outer_(postponed) { postponed = this; }
+
+PostponedChecks::~PostponedChecks() { postponed = outer_; }
+
+void PostponedChecks::Check() {
+  std::sort(files_.begin(), files_.end());
+  files_.erase(std::unique(files_.begin(), files_.end()), files_.end());
+  for (const MappedFile* file : files_) file->CheckUnchanged();
+  files_.clear();
+}
+
+// Files whose ends have been copied by one call.
+class Gather::TailFiles {
+ public:
+  void Add(const MappedFile& file) {
+    if (last_ == &file) return;
+    last_ = &file;
+    std::vector<const MappedFile*>& files = postponed ? postponed->files_ : files_;
+    if (files.empty() || files.back() != &file) files.push_back(&file);
+  }
+  // To be called when all has been copied.
+  void Check() {
+    if (files_.empty()) return;
+    PostponedChecks checks;
+    checks.files_ = std::move(files_);
+    checks.Check();
+  }
+
+ private:
+  const MappedFile* last_ = nullptr;
+  std::vector<const MappedFile*> files_;  // unless the checks are postponed
+};
+
+// Copies the rows of one call, block by block.
+class Gather::Copier {
+ public:
+  Copier(const Gather& gather, std::byte* const* out, Stores stores)
+      : gather_(gather), slots_(out, out + gather.columns()), stores_(stores) {}
+
+  // The rows that come next lie in this layout. REQUIRES: no row waits to be copied.
+  void Use(size_t layout) {
+    layout_ = layout;
+    most_ = kBlockRows;
+    if (gather_.cast_ == nullptr || gather_.IsOneRun(layout)) {
+      dense_ = nullptr;
+      return;
+    }
+    const int64_t bytes = gather_.cast_->source_row_bytes();
+    most_ = RowsInScratch(bytes);
+    dense_ = AcquireRows(static_cast<int64_t>(most_), bytes);
+  }
+  static size_t RowsInScratch(int64_t row_bytes) {
+    return static_cast<size_t>(std::clamp<int64_t>(kScratchBytes / std::max<int64_t>(row_bytes, 1),
+                                                   1, static_cast<int64_t>(kBlockRows)));
+  }
+
+  size_t layout() const { return layout_; }
+  bool full() const { return rows_ == most_; }
+  void Add(const std::byte* row) { sources_[rows_++] = row; }
+  // Rows of a file are among those that are added: this byte of it is read after them. On the page
+  // where a file that was cut off ends now, rows come out as zeros without a fault; the byte gives
+  // one. REQUIRES: file < kProbedFiles.
+  void Probe(size_t file, const std::byte* byte) {
+    probed_ |= uint64_t{1} << file;
+    probes_[file] = byte;
+  }
+  // Where the next row goes, if rows come out in one column, and none waits to be copied.
+  std::byte* slot() const { return slots_[0]; }
+  void Skip(size_t rows) {
+    for (size_t c = 0; c < slots_.size(); ++c)
+      slots_[c] += gather_.row_bytes_[c] * static_cast<int64_t>(rows);
+  }
+
+  void Flush() {
+    const void* fault;
+    if (!RunGuarded(Copy, this, &fault)) gather_.array_->ThrowUnreadable(fault);
+    Skip(rows_);
+    rows_ = 0;
+  }
+
+ private:
+  // May be left at any place: nothing here has a destructor.
+  static void Copy(const void* copier) noexcept {
+    const Copier& self = *static_cast<const Copier*>(copier);
+    const Cast* cast = self.gather_.cast_.get();
+    const std::vector<Column>& columns = self.gather_.layouts_[self.layout_];
+    if (cast == nullptr) {
+      for (size_t c = 0; c < columns.size(); ++c)
+        CopyColumn(columns[c], self.sources_.data(), self.rows_, self.slots_[c], self.stores_);
+    } else if (self.dense_ == nullptr) {
+      cast->Rows(self.sources_.data(), self.rows_, self.slots_[0], self.stores_);
+    } else {
+      CopyColumn(columns[0], self.sources_.data(), self.rows_, self.dense_.get());
+      std::array<const std::byte*, kBlockRows> rows;
+      for (size_t i = 0; i < self.rows_; ++i)
+        rows[i] = self.dense_.get() + static_cast<int64_t>(i) * cast->source_row_bytes();
+      cast->Rows(rows.data(), self.rows_, self.slots_[0], self.stores_);
+    }
+    // The bytes of the rows are read before. (ThreadSanitizer knows no fence for the CPU as well,
+    // which on x86 is none; elsewhere loads move by less than it takes to truncate a file.)
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    for (uint64_t left = self.probed_; left != 0; left &= left - 1)
+      static_cast<void>(
+          *static_cast<const volatile std::byte*>(self.probes_[std::countr_zero(left)]));
+  }
+
+  const Gather& gather_;
+  std::array<const std::byte*, kBlockRows> sources_;
+  size_t rows_ = 0;
+  uint64_t probed_ = 0;  // the files of which probes_ holds a byte
+  std::array<const std::byte*, kProbedFiles> probes_;
+  size_t most_ = kBlockRows;
+  size_t layout_ = 0;
+  std::vector<std::byte*> slots_;
+  Buffer dense_;  // where rows are made dense that are to be cast; null where they are
+  Stores stores_;
+};
+
+void ResolveRows(std::span<const int64_t> rows, int64_t array_rows, std::span<int64_t> out) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const int64_t row = rows[i] < 0 ? rows[i] + array_rows : rows[i];
+    if (row < 0 || row >= array_rows) {
+      throw IndexError("row " + std::to_string(rows[i]) + " is out of range for " +
+                       std::to_string(array_rows) + " rows");
+    }
+    out[i] = row;
+  }
+}
+
+Gather::Gather(std::shared_ptr<const Array> array, Fields fields, std::shared_ptr<const Cast> cast)
+    : array_(std::move(array)), cast_(std::move(cast)), fields_(fields) {
+  // An array without rows has no shard, yet its columns are asked for.
+  const std::vector<int64_t> no_strides(array_->row_shape().size(), 0);
+  for (const Column& column :
+       MakeColumns(array_->dtype(), array_->row_shape(), no_strides, fields)) {
+    row_bytes_.push_back(cast_ ? cast_->row_bytes() : column.row_bytes);
+    total_row_bytes_ = BytesTogether(total_row_bytes_, row_bytes_.back());
+  }
+  const Shard* last = nullptr;
+  for (const Shard& shard : array_->shards()) {
+    if (last == nullptr || shard.strides != last->strides)  // of many shards most are alike
+      AddLayout(shard.strides);
+    layout_of_shard_.push_back(layouts_.size() - 1);
+    last = &shard;
+  }
+  if (const RowFiles* files = array_->row_files()) {
+    for (const bool fortran_order : {false, true}) {
+      const auto strides = DenseStrides(files->row_shape(), files->dtype().itemsize, fortran_order);
+      layouts_.push_back(MakeColumns(array_->dtype(), array_->row_shape(), strides, fields));
+    }
+  }
+  InstallGuard();
+}
+
+void Gather::AddLayout(std::span<const int64_t> strides) {
+  std::vector<Column> columns = MakeColumns(array_->dtype(), array_->row_shape(), strides, fields_);
+  if (layouts_.empty() || !SameLayout(layouts_.back(), columns))
+    layouts_.push_back(std::move(columns));
+}
+
+bool Gather::IsOneRun(size_t layout) const {
+  if (columns() != 1) return false;
+  const Column& column = layouts_[layout][0];
+  return column.axes.empty() && column.swaps.empty() && column.offset == 0;
+}
+
+Stores Gather::StoresFor(int64_t rows) const {
+  return BytesOfRows(rows, total_row_bytes_) >= kPastCacheFrom ? Stores::kPastCache
+                                                               : Stores::kCached;
+}
+
+void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out) const {
+  Rows(rows, out, StoresFor(std::ssize(rows)));
+}
+
+void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out, Stores stores) const {
+  if (rows.empty()) return;
+  Copier copier(*this, out, stores);
+  if (array_->row_files() != nullptr) {
+    RowsOfFiles(rows, &copier);
+  } else {
+    RowsOfShards(rows, &copier);
+  }
+  if (stores == Stores::kPastCache) FinishStores();
+}
+
+void Gather::RowsOfShards(std::span<const int64_t> rows, Copier* copier) const {
+  if (total_row_bytes_ == 0) return;  // there may be no data to point at
+  const std::vector<Shard>& shards = array_->shards();
+  TailFiles tails;
+  size_t s = 0;
+  const std::byte* data = shards.size() == 1 ? array_->data(0) : nullptr;
+  copier->Use(layout_of_shard_[0]);
+  const bool probed = array_->file_bytes() > 0 && shards.size() <= kProbedFiles;
+  if (probed && shards.size() == 1) copier->Probe(0, array_->last_byte(0));
+  for (const int64_t row : rows) {
+    if (shards.size() > 1) {
+      s = array_->ShardOf(row);
+      data = array_->data(s);
+      if (probed) copier->Probe(s, array_->last_byte(s));
+      if (layout_of_shard_[s] != copier->layout()) {
+        copier->Flush();
+        copier->Use(layout_of_shard_[s]);
+      }
+    }
+    const int64_t in_shard = row - shards[s].first_row;
+    copier->Add(data + in_shard * shards[s].row_stride);
+    if (in_shard >= shards[s].tail_row) tails.Add(array_->file(s));
+    if (copier->full()) copier->Flush();
+  }
+  copier->Flush();
+  tails.Check();
+}
+
+void Gather::RowsOfFiles(std::span<const int64_t> rows, Copier* copier) const {
+  const RowFiles& files = *array_->row_files();
+  const auto row_bytes = static_cast<size_t>(files.row_bytes());
+  // Most rows come out as they lie in their files: those are read to their places at once.
+  const bool at_once =
+      cast_ == nullptr && IsOneRun(kInC) && row_bytes == static_cast<size_t>(row_bytes_[0]);
+  const size_t most = at_once ? 1 : Copier::RowsInScratch(files.row_bytes());
+  Buffer scratch;
+  if (!at_once || !IsOneRun(kInFortran))
+    scratch = AcquireRows(static_cast<int64_t>(most), files.row_bytes());
+  size_t waiting = 0;
+  for (const int64_t row : rows) {
+    std::byte* place = at_once ? copier->slot() : scratch.get() + waiting * row_bytes;
+    const size_t layout = files.Read(row, place) ? kInFortran : kInC;
+    if (at_once && IsOneRun(layout)) {
+      copier->Skip(1);
+      continue;
+    }
+    if (waiting > 0 && layout != copier->layout()) {
+      copier->Flush();
+      waiting = 0;
+    }
+    if (waiting == 0) {
+      copier->Use(layout);
+      if (place != scratch.get()) std::memcpy(scratch.get(), place, row_bytes);
+      place = scratch.get();
+    }
+    copier->Add(place);
+    if (++waiting == most || copier->full()) {
+      copier->Flush();
+      waiting = 0;
+    }
+  }
+  if (waiting > 0) copier->Flush();
+}
+
+void Gather::RowsParallel(std::span<const int64_t> rows, std::byte* const* out, int threads) const {
+  InstallGuard();
+  const auto count = static_cast<int64_t>(rows.size());
+  const int64_t worthwhile = array_->row_files() != nullptr
+                                 ? count / kFilesPerThread
+                                 : BytesOfRows(count, total_row_bytes_) / kBytesPerThread;
+  const int64_t parts = std::min({static_cast<int64_t>(threads), worthwhile, count});
+  if (parts <= 1) return Rows(rows, out);
+  const Stores stores = StoresFor(std::ssize(rows));
+  ThreadPool::Shared().ParallelFor(static_cast<int>(parts), [&](int part) {
+    const size_t first = rows.size() * static_cast<size_t>(part) / static_cast<size_t>(parts);
+    const size_t last = rows.size() * static_cast<size_t>(part + 1) / static_cast<size_t>(parts);
+    std::vector<std::byte*> slots(out, out + columns());
+    for (size_t c = 0; c < columns(); ++c) slots[c] += row_bytes_[c] * static_cast<int64_t>(first);
+    Rows(rows.subspan(first, last - first), slots.data(), stores);
+  });
+}
+
+int UsualThreads(std::span<const std::shared_ptr<const Gather>> leaves) {
+  static const int cpus = UsableCpus();  // asking reads some files of /proc and /sys
+  int threads = cpus;
+  for (const auto& leaf : leaves) {
+    if (leaf->array()->row_files() != nullptr) threads = std::max(threads, kThreadsForFiles);
+  }
+  return threads;
+}
+
+}  // namespace npyfast

@@ -1,0 +1,17 @@
+#ifndef NPYFAST_CORE_GATHER_NONTEMPORAL_COPY_H_
+#define NPYFAST_CORE_GATHER_NONTEMPORAL_COPY_H_
+
+#include <cstddef>
+
+namespace npyfast {
+
+// memcpy by stores that leave the cache alone: they save reading every line of the output first.
+// Call FinishStores() before another thread is told of the output.
+using PastCacheCopy = void (*)(const std::byte* source, size_t bytes, std::byte* out) noexcept;
+
+// The fastest one for this machine; memcpy itself where there is no such store.
+PastCacheCopy FindPastCacheCopy();
+
+}  // namespace npyfast
+
+#endif  // NPYFAST_CORE_GATHER_NONTEMPORAL_COPY_H_

@@ -1,0 +1,136 @@
+#include "core/os/thread_pool.h"
+
+#include <pthread.h>
+
+#include <csignal>
+#include <exception>
+#include <memory>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "core/os/fork.h"
+
+namespace npyfast {
+namespace {
+
+// Never destroyed: its threads may outlive main(), and wait on it until the process is gone.
+std::atomic<ThreadPool*> shared{nullptr};
+
+[[maybe_unused]] const int registered = ::pthread_atfork(nullptr, nullptr, [] {
+  // The old pool's mutex may be held by a thread that this child does not have: leave it alone.
+  shared.store(nullptr, std::memory_order_relaxed);
+});
+
+}  // namespace
+
+ThreadPool& ThreadPool::Shared() {
+  ThreadPool* pool = shared.load(std::memory_order_acquire);
+  if (pool != nullptr) return *pool;
+  std::unique_ptr<ThreadPool> fresh(new ThreadPool);
+  if (shared.compare_exchange_strong(pool, fresh.get(), std::memory_order_acq_rel))
+    return *fresh.release();
+  return *pool;
+}
+
+void ThreadPool::Grow(int threads) {
+  const std::lock_guard lock(mutex_);
+  while (threads_ < threads) {
+    try {
+      std::thread([this] { Run(); }).detach();
+    } catch (const std::exception&) {  // of the system, or std::bad_alloc
+      if (threads_ > 0) return;        // fewer threads are slower, not wrong
+      throw;
+    }
+    ++threads_;
+  }
+}
+
+void ThreadPool::GrowByOne() noexcept {
+  constexpr int kMost = 256;
+  try {
+    const std::lock_guard lock(mutex_);
+    if (threads_ >= kMost) return;
+    std::thread([this] { Run(); }).detach();
+    ++threads_;
+  } catch (const std::exception&) {
+  }
+}
+
+void ThreadPool::Submit(std::function<void()> task) {
+  {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+    waiting_.fetch_add(1, std::memory_order_relaxed);
+  }
+  wake_.notify_one();
+}
+
+void LeaveSignalsToOthers() {
+  sigset_t signals;
+  ::sigfillset(&signals);
+  for (const int fault : {SIGBUS, SIGSEGV, SIGILL, SIGFPE}) ::sigdelset(&signals, fault);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+void PrepareForErrors() { static_cast<void>(std::uncaught_exceptions()); }
+
+void ThreadPool::Run() {
+  ::pthread_setname_np(::pthread_self(), "npyfast");
+  LeaveSignalsToOthers();
+  PrepareForErrors();
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return !tasks_.empty(); });
+    std::function<void()> task = std::move(tasks_.front());
+    tasks_.pop_front();
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    lock.unlock();
+    task();
+    task = nullptr;  // what it holds is let go of, and not under the lock
+    lock.lock();
+  }
+}
+
+void ThreadPool::ParallelFor(int parts, const std::function<void(int)>& body) {
+  struct Shared {
+    const std::function<void(int)>* body;
+    int parts;
+    std::atomic<int> next{0};
+    std::mutex mutex;
+    std::condition_variable all_done;
+    int done = 0;
+    std::exception_ptr error;
+
+    void Work() {
+      for (int part; (part = next.fetch_add(1)) < parts;) {
+        std::exception_ptr failure;
+        try {
+          (*body)(part);
+        } catch (...) {
+          failure = std::current_exception();
+        }
+        const std::lock_guard lock(mutex);
+        if (failure && !error) error = std::move(failure);
+        if (++done == parts) all_done.notify_all();
+      }
+    }
+  };
+  // Shared, because a thread may come to its task only after the caller has done all parts and
+  // left.
+  const auto state = std::make_shared<Shared>();
+  state->body = &body;
+  state->parts = parts;
+  try {
+    Grow(parts - 1);
+    for (int i = 1; i < parts; ++i) Submit([state] { state->Work(); });
+  } catch (const std::exception&) {  // no thread or no memory to be had: the caller does it all
+  }
+  state->Work();
+  std::unique_lock lock(state->mutex);
+  state->all_done.wait(lock, [&] { return state->done == state->parts; });
+  // Moved: a late task may hold the state, but never the exception that the caller handles.
+  if (state->error) std::rethrow_exception(std::move(state->error));
+}
+
+}  // namespace npyfast

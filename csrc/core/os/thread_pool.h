@@ -1,0 +1,60 @@
+#ifndef NPYFAST_CORE_OS_THREAD_POOL_H_
+#define NPYFAST_CORE_OS_THREAD_POOL_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+
+namespace npyfast {
+
+// For a thread of ours, at its beginning: signals sent to the process are for the program's own
+// threads. Faults stay with who caused them.
+void LeaveSignalsToOthers();
+
+// For a thread that may come to have no memory: has what an exception needs of it allocated now, as
+// the process would end if that failed when there is one to be thrown.
+void PrepareForErrors();
+
+// Threads that run short tasks, first come, first served.
+//
+// One pool serves the whole process: streams come and go with every epoch, threads stay.
+// Thread-safe.
+class ThreadPool {
+ public:
+  // The process's pool. In a forked child a new one: its parent's threads did not come along.
+  static ThreadPool& Shared();
+
+  // Starts threads until there are `threads`. Throws std::system_error, or std::bad_alloc, if none
+  // can be had at all.
+  void Grow(int threads);
+
+  // Starts one more, as where tasks wait long because others are stuck, with a disk that does not
+  // answer; unless there are very many, or none can be had.
+  void GrowByOne() noexcept;
+
+  // Runs `task` later. REQUIRES: Grow(1) or more; the task throws nothing and waits for no other.
+  void Submit(std::function<void()> task);
+
+  // Whether tasks wait for a thread: a long-running task then makes room for them.
+  bool busy() const { return waiting_.load(std::memory_order_relaxed) > 0; }
+
+  // Calls body(0) ... body(parts - 1), on the caller and on idle threads; returns when all are
+  // done. Rethrows the first exception of `body`. REQUIRES: parts >= 0.
+  void ParallelFor(int parts, const std::function<void(int)>& body);
+
+ private:
+  ThreadPool() = default;
+  void Run();
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> tasks_;
+  std::atomic<int> waiting_{0};
+  int threads_ = 0;
+};
+
+}  // namespace npyfast
+
+#endif  // NPYFAST_CORE_OS_THREAD_POOL_H_

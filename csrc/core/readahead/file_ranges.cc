@@ -1,0 +1,54 @@
+#include "core/readahead/file_ranges.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <tuple>
+
+namespace npyfast {
+
+int64_t PageBytes() {
+  static const int64_t bytes = ::sysconf(_SC_PAGESIZE);
+  return bytes;
+}
+
+void AddPages(const Array& array, size_t leaf, const std::vector<RowStretch>& stretches,
+              std::vector<FileRange>* ranges) {
+  const int64_t page = PageBytes();
+  for (const auto& [first, rows] : stretches) {
+    int64_t row = first;
+    const int64_t end = first + rows;
+    while (row < end) {
+      const size_t s = array.ShardOf(row);
+      const Shard& shard = array.shards()[s];
+      const int64_t behind = std::min(end, shard.first_row + shard.rows);
+      const int64_t from = shard.data_offset + (row - shard.first_row) * shard.row_stride;
+      const int64_t to = shard.data_offset + (behind - shard.first_row) * shard.row_stride;
+      if (from < to) {
+        const int64_t offset = from / page * page;
+        ranges->push_back({leaf, s, offset, (to + page - 1) / page * page - offset});
+      }
+      row = behind;
+    }
+  }
+}
+
+void Coalesce(std::vector<FileRange>* ranges) {
+  const auto place = [](const FileRange& r) { return std::tie(r.leaf, r.shard, r.offset); };
+  std::sort(ranges->begin(), ranges->end(),
+            [&place](const FileRange& a, const FileRange& b) { return place(a) < place(b); });
+  size_t kept = 0;
+  for (size_t i = 0; i < ranges->size(); ++i) {
+    const FileRange& range = (*ranges)[i];
+    FileRange* last = kept > 0 ? &(*ranges)[kept - 1] : nullptr;
+    if (last != nullptr && last->leaf == range.leaf && last->shard == range.shard &&
+        range.offset <= last->offset + last->bytes) {
+      last->bytes = std::max(last->bytes, range.offset + range.bytes - last->offset);
+    } else {
+      (*ranges)[kept++] = range;
+    }
+  }
+  ranges->resize(kept);
+}
+
+}  // namespace npyfast

@@ -1,0 +1,60 @@
+#ifndef NPYFAST_CORE_READAHEAD_READ_SCHEDULE_H_
+#define NPYFAST_CORE_READAHEAD_READ_SCHEDULE_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/gather/batch_builder.h"
+#include "core/readahead/file_ranges.h"
+
+namespace npyfast {
+
+// What the items of a run need read, in units that are read one after the other: the rows of an
+// item; or, where rows are shuffled by blocks, a block, which the items of its window share.
+//
+// Units are numbered from the run's first epoch on. Immutable and thread-safe.
+class ReadSchedule {
+ public:
+  explicit ReadSchedule(std::shared_ptr<const BatchBuilder> maker);
+
+  bool by_blocks() const { return slots_ > 0; }
+  // Whether each row is needed behind the one before it, and never again in its epoch.
+  bool in_file_order() const;
+
+  // Units of the run; INT64_MAX where it is endless.
+  int64_t units() const { return units_; }
+  // An item is made of the units [FirstUnitOf(item), EndUnitOf(item)). Neither falls from one item
+  // to the next. For items from the end on, both are units().
+  int64_t FirstUnitOf(int64_t item) const;
+  int64_t EndUnitOf(int64_t item) const;
+  // With blocks: the end of what should be read when an item is being made. It is a window, and at
+  // most an eighth of one, further than the place of the item, so that the next window is there
+  // when this one ends.
+  int64_t AheadOf(int64_t item) const;
+
+  // The rows of a unit piece by piece, as a unit may be all rows there are: those from its *next-th
+  // row on, so many as are quickly told, and moves *next behind them. Returns whether there are
+  // more.
+  bool Rows(int64_t unit, int64_t* next, std::vector<RowStretch>* rows) const;
+
+ private:
+  // The slots of the item's window, or of the item's own place.
+  struct Slots {
+    int64_t epoch_start;  // unit of the epoch's first slot
+    int64_t place, first, end;
+  };
+  Slots SlotsOf(int64_t item) const;
+  bool AtEnd(int64_t item) const { return maker_->items() >= 0 && item >= maker_->items(); }
+  // Rows at consecutive positions of the selection, up to `count` of them; returns how many.
+  int64_t Select(int64_t position, int64_t count, std::vector<RowStretch>* rows) const;
+
+  const std::shared_ptr<const BatchBuilder> maker_;
+  int64_t slots_ = 0;  // of an epoch
+  int64_t units_;
+  int64_t most_rows_;  // of a piece that lie one behind the other
+};
+
+}  // namespace npyfast
+
+#endif  // NPYFAST_CORE_READAHEAD_READ_SCHEDULE_H_

@@ -1,0 +1,503 @@
+#include "core/readahead/readahead.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <limits>
+#include <mutex>
+#include <set>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "core/base/errors.h"
+#include "core/os/memory.h"
+#include "core/os/thread_pool.h"
+
+namespace npyfast {
+namespace {
+
+// What is asked for at least, and the part of a second that the makers take to use up the rest: a
+// request that takes longer than that is not helped by more of them.
+constexpr int64_t kLeastAheadBytes = 8 << 20;
+constexpr int64_t kMostAheadBytes = 256 << 20;
+constexpr double kAheadSeconds = 0.5;
+constexpr auto kRateOver = std::chrono::milliseconds(100);
+
+// Asked for at once, in file order. Neither so little that nothing touches nor so much that the
+// makers wait for the end of it.
+constexpr int64_t kGroupBytes = 4 << 20;
+constexpr int64_t kGroupUnits = 256;
+
+// However small they are: their row numbers are computed once more for this.
+constexpr int64_t kMostUnitsAhead = 4096;
+
+// Of a single item that is asked for by itself, more rows than these come when they are touched.
+constexpr int64_t kMostRowsOnce = 1 << 16;
+
+// Items that are read row by row before the first window of blocks is read.
+constexpr int64_t kEarlyItems = 4;
+
+constexpr auto kLookAgainAfter = std::chrono::seconds(1);
+
+// A run of this size is long enough for its files to be pushed out of memory meanwhile.
+constexpr int64_t kLongRun = int64_t{16} << 30;
+
+// Blocks whose worth of rows is made before more are asked for.
+constexpr int64_t kWakeSlots = 8;
+
+// Files are read as a whole whatever their reader does, unless it has gone away for so long: then
+// until it comes back.
+constexpr auto kForgottenAfter = std::chrono::seconds(10);
+
+// What is let go of when nobody may wait long.
+constexpr auto kEndWithin = std::chrono::milliseconds(50);
+constexpr int64_t kPiecesAtTheEnd = 8;
+
+// The part of memory that leaves may take which are read as a whole beside others that do not fit.
+constexpr double kSmall = 1.0 / 8;
+
+// All units: nothing is waited for any more.
+constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
+
+// Of the rows between the first and the last that are read, the part from which on reading all of
+// them is sensible.
+constexpr double kDense = 0.25;
+
+struct Span {
+  int64_t first;
+  int64_t end;
+};
+
+// The least interval that holds all rows of a selection.
+Span SpanOf(const Selection& selection) {
+  if (selection.order) return {0, static_cast<int64_t>(selection.order->rows())};
+  if (selection.list != nullptr) {
+    const auto [least, most] = std::minmax_element(selection.list, selection.list + selection.size);
+    return {*least, *most + 1};
+  }
+  const int64_t last = selection.start + (selection.size - 1) * selection.step;
+  return {std::min(selection.start, last), std::max(selection.start, last) + 1};
+}
+
+// As UsableMemory(), which reads files: a short epoch is over sooner. Without a lock, which a
+// forked child might find taken.
+int64_t RecentUsableMemory() {
+  static std::atomic<int64_t> bytes{0};
+  static std::atomic<std::chrono::steady_clock::time_point> asked_at{};
+  const auto now = std::chrono::steady_clock::now();
+  if (bytes == 0 || now - asked_at.load() > kLookAgainAfter) {
+    bytes = UsableMemory();
+    asked_at = now;
+  }
+  return bytes;
+}
+
+struct Leaf {
+  std::shared_ptr<const Array> array;
+  size_t index;
+  int64_t bytes;
+};
+
+// The leaves that have something to read, small ones first.
+std::vector<Leaf> LeavesOf(const BatchBuilder& maker, const Span& span) {
+  std::vector<Leaf> leaves;
+  for (size_t i = 0; i < maker.leaves().size(); ++i) {
+    const std::shared_ptr<const Array>& array = maker.leaves()[i]->array();
+    if (array->file_bytes() > 0 && maker.leaves()[i]->row_bytes() > 0)
+      leaves.push_back({array, i, ArrayPrefetcher::SpanBytes(*array, span.first, span.end)});
+  }
+  std::sort(leaves.begin(), leaves.end(),
+            [](const Leaf& a, const Leaf& b) { return a.bytes < b.bytes; });
+  return leaves;
+}
+
+// Bytes of other arrays of this process that are read as a whole.
+int64_t OtherBytes(const std::vector<Leaf>& leaves) {
+  int64_t bytes = Residency::TotalBytes();
+  std::set<const Array*> counted;
+  const std::lock_guard lock(Residency::mutex);
+  for (const Leaf& leaf : leaves) {
+    if (counted.insert(leaf.array.get()).second) bytes -= leaf.array->residency().counted_bytes;
+  }
+  return bytes;
+}
+
+bool IsLong(const BatchBuilder& maker) {
+  int64_t bytes;
+  return maker.items() < 0 || __builtin_mul_overflow(maker.items(), maker.item_bytes(), &bytes) ||
+         bytes > kLongRun;
+}
+
+// Which leaves to read, and how; none for those that are in memory and likely to stay there.
+std::vector<std::unique_ptr<ArrayPrefetcher>> MakeReaders(
+    const BatchBuilder& maker, ReadaheadMode mode, const std::shared_ptr<Statistics>& statistics,
+    bool* all_resident) {
+  const Selection& selection = maker.plan().selection();
+  const Span span = SpanOf(selection);
+  const std::vector<Leaf> leaves = LeavesOf(maker, span);
+  int64_t total = 0;
+  for (const Leaf& leaf : leaves) total += leaf.bytes;
+  const auto usable = static_cast<double>(RecentUsableMemory());
+  const double others = static_cast<double>(OtherBytes(leaves));
+  const bool all_fit =
+      static_cast<double>(total) + others < ArrayPrefetcher::kMostOfMemory * usable;
+  const double wanted =
+      static_cast<double>(selection.size) / static_cast<double>(maker.plan().options().shard_count);
+  const bool dense = wanted >= kDense * static_cast<double>(span.end - span.first);
+
+  std::vector<std::unique_ptr<ArrayPrefetcher>> readers;
+  double smaller = others;
+  for (const Leaf& leaf : leaves) {
+    const Array& array = *leaf.array;
+    smaller += static_cast<double>(leaf.bytes);
+    const bool resident = (all_fit || mode == ReadaheadMode::kWhole) &&
+                          ArrayPrefetcher::Resident(array, span.first, span.end);
+    *all_resident = *all_resident && resident;
+    // Labels and the like are worth their memory whatever becomes of the large leaves.
+    const bool whole = mode == ReadaheadMode::kWhole ||
+                       (mode == ReadaheadMode::kAuto &&
+                        ((all_fit && (dense || resident)) || smaller < kSmall * usable));
+    const bool by_rows = !whole && array.has_dense_rows();
+    ArrayPrefetcher::ExpectRandom(array, by_rows);
+    {
+      const std::lock_guard lock(Residency::mutex);
+      array.residency().Count(whole ? leaf.bytes : 0);
+    }
+    if (!whole && !by_rows) continue;
+    if (whole && resident && !IsLong(maker)) continue;
+    readers.push_back(std::make_unique<ArrayPrefetcher>(
+        leaf.array, leaf.index, span.first, span.end,
+        whole ? ArrayPrefetcher::Way::kWhole : ArrayPrefetcher::Way::kRows, resident, statistics));
+  }
+  return readers;
+}
+
+}  // namespace
+
+ReadaheadMode ReadaheadModeOf(std::string_view name) {
+  if (name == "auto") return ReadaheadMode::kAuto;
+  if (name == "off") return ReadaheadMode::kOff;
+  if (name == "whole") return ReadaheadMode::kWhole;
+  if (name == "rows") return ReadaheadMode::kRows;
+  throw Error("readahead must be auto, off, whole or rows, got " + std::string(name));
+}
+
+Readahead::Handle Readahead::Start(std::shared_ptr<const BatchBuilder> maker, int64_t first_item,
+                                   ReadaheadMode mode, std::shared_ptr<Statistics> statistics,
+                                   bool* resident) {
+  bool unwanted;
+  if (resident == nullptr) resident = &unwanted;
+  *resident = std::all_of(maker->leaves().begin(), maker->leaves().end(),
+                          [](const auto& leaf) { return leaf->array()->row_files() == nullptr; });
+  const bool nothing = maker->items() >= 0 && first_item >= maker->items();
+  if (nothing) return nullptr;
+  if (mode == ReadaheadMode::kOff) {
+    for (const Leaf& leaf : LeavesOf(*maker, SpanOf(maker->plan().selection()))) {
+      ArrayPrefetcher::ExpectRandom(*leaf.array, false);
+      *resident = *resident && ArrayPrefetcher::Resident(*leaf.array, 0, leaf.array->rows());
+    }
+    return nullptr;
+  }
+  std::vector<std::unique_ptr<ArrayPrefetcher>> readers =
+      MakeReaders(*maker, mode, statistics, resident);
+  if (readers.empty()) return nullptr;
+  std::shared_ptr<Readahead> readahead(
+      new Readahead(std::move(maker), first_item, std::move(readers), std::move(statistics)));
+  try {
+    std::thread([self = readahead] { self->Run(); }).detach();
+  } catch (const std::exception&) {  // of the system, or std::bad_alloc
+    // Then the kernel reads when a row is touched, and around it.
+    for (const auto& leaf : readahead->leaves_) ArrayPrefetcher::ExpectRandom(leaf->array(), false);
+    return nullptr;
+  }
+  return Handle(readahead.get(), Ender{readahead});
+}
+
+void Readahead::AskOnce(const BatchBuilder& maker, int64_t item, ReadaheadMode mode) {
+  if (mode == ReadaheadMode::kOff) return;
+  const int64_t rows = maker.Rows(item);
+  if (rows == 0) return;
+  std::vector<int64_t> numbers(static_cast<size_t>(std::min(rows, kMostRowsOnce)));
+  maker.RowsOf(item, 0, numbers);
+  std::vector<RowStretch> stretches;
+  for (const int64_t row : numbers) stretches.push_back({row, 1});
+  for (const auto& leaf : maker.leaves()) {
+    const std::shared_ptr<const Array>& array = leaf->array();
+    if (array->file_bytes() == 0 || !array->has_dense_rows()) continue;
+    if (ArrayPrefetcher::Resident(*array, 0, array->rows())) continue;
+    ArrayPrefetcher reader(array, 0, 0, array->rows(), ArrayPrefetcher::Way::kRows, false,
+                           std::make_shared<Statistics>());
+    std::vector<FileRange> ranges;
+    reader.AddRanges(stretches, &ranges);
+    Coalesce(&ranges);
+    for (const FileRange& range : ranges) reader.Ask(range, 0, true);
+  }
+}
+
+Readahead::Readahead(std::shared_ptr<const BatchBuilder> maker, int64_t first_item,
+                     std::vector<std::unique_ptr<ArrayPrefetcher>> leaves,
+                     std::shared_ptr<Statistics> statistics)
+    : maker_(std::move(maker)),
+      schedule_(maker_),
+      leaves_(std::move(leaves)),
+      statistics_(std::move(statistics)),
+      reached_(first_item),
+      done_(first_item),
+      wake_at_(first_item),
+      asked_(schedule_.FirstUnitOf(first_item)),
+      early_items_(first_item) {
+  most_ahead_bytes_ = std::clamp(RecentUsableMemory() / 8, kLeastAheadBytes, kMostAheadBytes);
+  ahead_bytes_ = kLeastAheadBytes;
+  used_since_ = looked_at_ = reached_at_ = Clock::now();
+  last_reached_ = first_item;
+}
+
+void Readahead::End(std::chrono::milliseconds most) {
+  Stop();
+  std::unique_lock lock(mutex_);
+  asked_more_.wait_for(lock, most, [this] { return ended_; });
+}
+
+void Readahead::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  wake_.notify_all();
+  asked_more_.notify_all();
+}
+
+void Readahead::Reached(int64_t item, int64_t done) {
+  done_.store(done, std::memory_order_relaxed);
+  // Sequentially consistent: Sleep() writes wake_at_ before it reads reached_.
+  reached_.store(item);
+  if (item < wake_at_.load()) return;
+  const std::lock_guard lock(mutex_);
+  wake_.notify_one();
+}
+
+void Readahead::Await(int64_t item) {
+  if (item < early_items_.load(std::memory_order_acquire)) return;
+  if (asked_.load(std::memory_order_acquire) == kAll) return;
+  const int64_t units = schedule_.EndUnitOf(item);
+  if (asked_.load(std::memory_order_acquire) >= units) return;
+  std::unique_lock lock(mutex_);
+  if (reached_ <= item) reached_ = item + 1;
+  awaited_ = std::max(awaited_, units);
+  wake_.notify_one();
+  asked_more_.wait(lock, [&] { return stopped_ || asked_ >= units || item < early_items_; });
+}
+
+bool Readahead::AllLoaded() const {
+  return std::all_of(leaves_.begin(), leaves_.end(),
+                     [](const auto& leaf) { return leaf->loaded(); });
+}
+
+void Readahead::Run() {
+  ::pthread_setname_np(::pthread_self(), "npyfast-read");
+  LeaveSignalsToOthers();
+  PrepareForErrors();
+  try {
+    if (schedule_.by_blocks()) AskFirstItems();
+    while (!stopped_) {
+      // First what makes room, then what a batch may wait for.
+      const bool let_go = LetGo(schedule_.FirstUnitOf(done_));
+      if (AskUnits() || let_go || (!Forgotten() && LoadChunk())) continue;
+      LookAgain();
+      Sleep();
+    }
+    LetGoAtTheEnd();
+  } catch (...) {  // out of memory, or a file that can't be mapped: the makers will come to it
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    asked_ = kAll;
+    ended_ = true;
+  }
+  asked_more_.notify_all();
+}
+
+void Readahead::AskFirstItems() {
+  // Not from reached_ on: by now some of them may be waited for.
+  const int64_t first = early_items_;
+  const int64_t end =
+      maker_->items() < 0 ? first + kEarlyItems : std::min(first + kEarlyItems, maker_->items());
+  std::vector<int64_t> numbers;
+  for (int64_t item = first; item < end; ++item) {
+    const int64_t rows = maker_->Rows(item);
+    for (int64_t next = 0; next < rows; next += std::ssize(numbers)) {
+      if (stopped_) return;
+      numbers.resize(static_cast<size_t>(std::min(rows - next, kMostUnitsAhead)));
+      maker_->RowsOf(item, next, numbers);
+      rows_.clear();
+      for (const int64_t row : numbers) rows_.push_back({row, 1});
+      ranges_.clear();
+      for (const auto& leaf : leaves_) leaf->AddRanges(rows_, &ranges_);
+      Ask(asked_);
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      early_items_ = item + 1;
+    }
+    asked_more_.notify_all();
+  }
+}
+
+// Ranges_ of unit `unit`, or of several up to it.
+void Readahead::Ask(int64_t unit) {
+  Coalesce(&ranges_);
+  for (const FileRange& range : ranges_) {
+    const auto leaf = std::find_if(leaves_.begin(), leaves_.end(),
+                                   [&range](const auto& l) { return l->leaf() == range.leaf; });
+    // What is read once an epoch, in an order that is not that of the next one, is not worth
+    // keeping; rows that are scattered leave pages whose other rows may come soon.
+    const bool keep = (*leaf)->way() == ArrayPrefetcher::Way::kWhole ||
+                      !(schedule_.by_blocks() || schedule_.in_file_order());
+    (*leaf)->Ask(range, unit, keep, &stopped_);
+    if (stopped_) return;
+  }
+}
+
+int64_t Readahead::AddUnit(int64_t unit) {
+  int64_t bytes = 0;
+  int64_t next = 0;
+  for (bool more = true; more && !stopped_;) {
+    more = schedule_.Rows(unit, &next, &rows_);
+    const size_t before = ranges_.size();
+    for (const auto& leaf : leaves_) leaf->AddRanges(rows_, &ranges_);
+    for (size_t i = before; i < ranges_.size(); ++i) bytes += ranges_[i].bytes;
+    if (!more) break;
+    Ask(unit);
+    ranges_.clear();
+  }
+  return bytes;
+}
+
+void Readahead::Forget(int64_t units) {
+  while (!outstanding_.empty() && outstanding_.front().unit < units) {
+    outstanding_bytes_ -= outstanding_.front().bytes;
+    used_bytes_ += outstanding_.front().bytes;
+    outstanding_.pop_front();
+  }
+  const auto now = Clock::now();
+  if (now - used_since_ < kRateOver) return;
+  const double seconds = std::chrono::duration<double>(now - used_since_).count();
+  const auto wanted =
+      static_cast<int64_t>(static_cast<double>(used_bytes_) / seconds * kAheadSeconds);
+  ahead_bytes_ = std::clamp((ahead_bytes_ + wanted) / 2, kLeastAheadBytes, most_ahead_bytes_);
+  used_bytes_ = 0;
+  used_since_ = now;
+}
+
+bool Readahead::AskUnits() {
+  if (asked_ == kAll) return false;
+  if (AllLoaded()) {
+    loaded_ = true;
+    {
+      const std::lock_guard lock(mutex_);
+      asked_ = kAll;
+    }
+    asked_more_.notify_all();
+    return false;
+  }
+  const int64_t reached = reached_;
+  Forget(schedule_.FirstUnitOf(reached));
+  // The item that comes next, whatever it takes.
+  const int64_t needed = std::min(schedule_.EndUnitOf(reached), schedule_.units());
+  const int64_t most = schedule_.by_blocks()
+                           ? schedule_.AheadOf(reached)
+                           : std::min(needed + kMostUnitsAhead, schedule_.units());
+  int64_t unit = asked_;
+  const auto worthwhile = [&] {
+    if (unit >= most) return false;
+    return unit < needed || schedule_.by_blocks() || outstanding_bytes_ < ahead_bytes_;
+  };
+  if (!worthwhile()) return false;
+  ranges_.clear();
+  int64_t group_bytes = 0;
+  const int64_t first = unit;
+  while (worthwhile() && group_bytes < kGroupBytes && unit - first < kGroupUnits) {
+    const int64_t bytes = AddUnit(unit);
+    if (stopped_) return false;
+    outstanding_.push_back({unit, bytes});
+    outstanding_bytes_ += bytes;
+    group_bytes += bytes;
+    ++unit;
+    // The first items come one by one, so that nobody waits for the others.
+    if (!schedule_.by_blocks() && unit <= needed) break;
+  }
+  Ask(unit - 1);
+  {
+    const std::lock_guard lock(mutex_);
+    asked_ = unit;
+  }
+  asked_more_.notify_all();
+  return true;
+}
+
+bool Readahead::LetGo(int64_t units) {
+  bool any = false;
+  for (const auto& leaf : leaves_) any = leaf->LetGo(units) || any;
+  return any;
+}
+
+void Readahead::LetGoAtTheEnd() {
+  const auto end = Clock::now() + kEndWithin;
+  for (const auto& leaf : leaves_)
+    while (Clock::now() < end && leaf->LetGo(kAll, kPiecesAtTheEnd)) {
+    }
+}
+
+bool Readahead::Forgotten() {
+  const auto now = Clock::now();
+  if (const int64_t reached = reached_; reached != last_reached_) {
+    last_reached_ = reached;
+    reached_at_ = now;
+  }
+  return now - reached_at_ > kForgottenAfter;
+}
+
+bool Readahead::LoadChunk() {
+  for (const auto& leaf : leaves_) {
+    if (leaf->LoadChunk()) return true;
+  }
+  return false;
+}
+
+void Readahead::LookAgain() {
+  const auto now = Clock::now();
+  if (now - looked_at_ < kLookAgainAfter) return;
+  looked_at_ = now;
+  most_ahead_bytes_ = std::clamp(RecentUsableMemory() / 8, kLeastAheadBytes, kMostAheadBytes);
+  bool all_there = true;
+  for (const auto& leaf : leaves_) all_there = leaf->StillLoaded() && all_there;
+  if (all_there) return;
+  outstanding_.clear();
+  outstanding_bytes_ = 0;
+  loaded_ = false;
+  const std::lock_guard lock(mutex_);
+  asked_ = schedule_.FirstUnitOf(reached_);
+}
+
+void Readahead::Sleep() {
+  // Once a good part of what was asked for has been made: a few requests at a time would touch
+  // nowhere, and cost a change of threads each.
+  const int64_t reached = reached_;
+  int64_t items = 1;
+  if (schedule_.by_blocks()) {
+    const Plan::Options& plan = maker_->plan().options();
+    const auto item_rows =
+        static_cast<__int128>(plan.batch_size) * plan.shard_count * maker_->run().group;
+    items =
+        static_cast<int64_t>(std::min(plan.blocks.block_rows, kAll / 16) * kWakeSlots / item_rows);
+  } else if (asked_ != kAll) {
+    items = (asked_ - reached) / 4;
+  }
+  std::unique_lock lock(mutex_);
+  wake_at_ = asked_ == kAll ? kAll : reached + std::max<int64_t>(items, 1);
+  if (stopped_ || reached_ >= wake_at_ || awaited_ > asked_) return;
+  wake_.wait_for(lock, kLookAgainAfter);
+}
+
+}  // namespace npyfast

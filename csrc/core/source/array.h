@@ -1,0 +1,152 @@
+#ifndef NPYFAST_CORE_SOURCE_ARRAY_H_
+#define NPYFAST_CORE_SOURCE_ARRAY_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/npy/dtype.h"
+#include "core/npy/header.h"
+#include "core/os/file.h"
+#include "core/source/residency.h"
+#include "core/source/row_files.h"
+
+namespace npyfast {
+
+// Rows that lie together: one file of an array, or an array in memory.
+struct Shard {
+  int64_t first_row = 0;  // its number in the whole array
+  int64_t rows = 0;
+  int64_t data_offset = 0;  // bytes before row 0 in its file
+  // The first row that has bytes on the last page of its file's data: where the file is truncated
+  // within that page, they are zeros and no fault. A look at the file, after the copy, must follow.
+  int64_t tail_row = 0;
+  int64_t row_stride = 0;        // bytes from one row to the next, may be negative in memory
+  std::vector<int64_t> strides;  // bytes, of the dimensions behind the first
+};
+
+// A file of an array: a .npy file; or a file of any kind, and what lies in it from data_offset on.
+struct Extent {
+  std::string path;
+  std::optional<Header> header = std::nullopt;
+  std::optional<FileStamp> stamp = std::nullopt;  // of the file in which that was found
+};
+
+// One array, made of shards that are concatenated along axis 0.
+//
+// Or of many files that hold one row each, which have neither shards nor mappings (row_files.h).
+//
+// Immutable and thread-safe. Keeps its mappings; memory that it only views must outlive it.
+class Array {
+ public:
+  // Reads the headers of .npy files, many of them at once. The files of an array of few are mapped
+  // now: it keeps those that are removed or replaced later. Those of many are mapped when they are
+  // first read. REQUIRES: at least one path.
+  // Throws, for the first bad file in the order of the paths, OsError, with ESTALE where it is not
+  // the file that the extent was found in, or was changed since; FormatError naming the file;
+  // ObjectDtypeError; Error where two shards differ in dtype or row shape, naming both.
+  static std::shared_ptr<const Array> Open(std::span<const std::string> paths);
+  static std::shared_ptr<const Array> Open(std::span<const Extent> extents);
+
+  // Opens .npy files that hold one row each. Throws what RowFiles() throws.
+  static std::shared_ptr<const Array> OpenRowFiles(std::span<const std::string> paths);
+
+  // Views memory: dimension i has shape[i] items, strides[i] bytes apart. REQUIRES: shape.size()
+  // >= 1. Throws ObjectDtypeError.
+  static std::shared_ptr<const Array> View(const std::byte* data, const Dtype& dtype,
+                                           std::span<const int64_t> shape,
+                                           std::span<const int64_t> strides);
+
+  int64_t rows() const { return rows_; }
+  const Dtype& dtype() const { return dtype_; }
+  const std::vector<int64_t>& row_shape() const { return row_shape_; }
+  const std::vector<Shard>& shards() const { return shards_; }
+
+  // What a row is, in words: its dtype and shape, as "float32 (32, 32, 3)".
+  std::string row_type() const;
+
+  // Its rows, if they are a file each; else null.
+  const RowFiles* row_files() const { return row_files_.get(); }
+
+  // The files in the order of Open(), those without rows too, as they were then; none for memory,
+  // nor for files of one row, which are looked at whenever they are read.
+  const std::vector<FileStamp>& stamps() const { return stamps_; }
+
+  // Bytes of all shards' files together; 0 where there are no shards in files.
+  int64_t file_bytes() const { return file_bytes_; }
+
+  // Whether each row is one run of bytes, as in C order.
+  bool has_dense_rows() const { return dense_rows_; }
+
+  // The file of a shard. REQUIRES: the array was opened from files; shard < shards().size().
+  const MappedFile& file(size_t shard) const { return files_[shard]; }
+
+  // Row 0 of a shard. Throws what MappedFile::data() throws. REQUIRES: shard < shards().size().
+  const std::byte* data(size_t shard) const {
+    return files_.empty() ? memory_ : files_[shard].data() + shards_[shard].data_offset;
+  }
+
+  // The last byte of the file of a shard. To read it gives a fault as soon as the file was
+  // truncated before the page where it ends. REQUIRES: as file(); the shard's data was asked for.
+  const std::byte* last_byte(size_t shard) const {
+    return files_[shard].data() + files_[shard].size() - 1;
+  }
+
+  // Throws if a file of the array was changed after it was opened, as MappedFile::CheckUnchanged()
+  // says, naming the first such file. From then on it always throws. Does nothing for memory, nor
+  // for files of one row each, which are looked at when they are read.
+  //
+  // For readers: CheckFiles() before the first row of an iteration is handed out, and again before
+  // a row is handed out while CheckIsDue(), which is shared by all readers of the array: once in
+  // 100 ms, and less often where the files are so many, or so slow to look at, that the checks
+  // would take more than 1 % of the time.
+  //
+  // Thread-safe, with no lock held. Makes a system call for each file, some of which may have to
+  // wait for a network: touches no Python object, call with the GIL released.
+  void CheckFiles() const;
+  // Costs a load and a look at a coarse clock. Always true once a check has failed.
+  bool CheckIsDue() const { return CheckIsDue(CheckClock()); }
+  // The same for several arrays at once.
+  bool CheckIsDue(int64_t now) const { return now >= check_due_.load(std::memory_order_relaxed); }
+  static int64_t CheckClock();
+  // CheckFiles() for the files alone that hold these rows: to be called after they were copied.
+  // REQUIRES: 0 <= row < rows() for each of them.
+  void CheckFilesOf(std::span<const int64_t> rows) const;
+
+  // Throws the error of a row that can't be read: a file at the address, which may be null, was
+  // truncated, or its disk has failed.
+  [[noreturn]] void ThrowUnreadable(const void* address) const;
+
+  // How much of the files has been read ahead, for whoever reads them next.
+  Residency& residency() const { return *residency_; }
+
+  // The shard that holds a row. REQUIRES: 0 <= row < rows().
+  size_t ShardOf(int64_t row) const;
+
+ private:
+  Array() = default;
+
+  int64_t rows_ = 0;
+  Dtype dtype_;
+  std::vector<int64_t> row_shape_;
+  std::vector<Shard> shards_;        // none of them empty
+  std::vector<int64_t> first_rows_;  // shards_[i].first_row again, close together for the search
+  std::vector<MappedFile> files_;    // of shards_; none for memory
+  std::vector<MappedFile> empty_;    // the other files, which have no rows
+  mutable std::atomic<int64_t> check_due_{INT64_MAX};  // by CheckClock(); never for memory
+  const std::byte* memory_ = nullptr;
+  std::vector<FileStamp> stamps_;
+  int64_t file_bytes_ = 0;
+  bool dense_rows_ = false;
+  std::unique_ptr<const RowFiles> row_files_;
+  std::unique_ptr<Residency> residency_ = std::make_unique<Residency>();
+};
+
+}  // namespace npyfast
+
+#endif  // NPYFAST_CORE_SOURCE_ARRAY_H_

@@ -1,0 +1,157 @@
+#include "core/stream/indexed_batches.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "core/base/errors.h"
+#include "core/os/sigbus_guard.h"
+#include "core/os/thread_pool.h"
+
+namespace npyfast {
+
+// Indexes that are asked for one after the other.
+struct IndexedBatches::Sequence {
+  // Of the coming reader; guarded by IndexedBatches::mutex_.
+  int64_t next = 0;
+
+  std::mutex mutex;
+  std::condition_variable turn;
+  int64_t position = 0;  // the index that is delivered next
+  bool confirmed = false;
+  std::unique_ptr<BatchStream> stream;
+};
+
+IndexedBatches::IndexedBatches(std::vector<std::shared_ptr<const Gather>> leaves, const Plan& plan,
+                               const Run& run, const BatchStream::Options& options)
+    : leaves_(std::move(leaves)), plan_(plan), run_(run), options_(options) {}
+
+IndexedBatches::~IndexedBatches() = default;
+
+void IndexedBatches::CheckIndex(int64_t index) const {
+  const int64_t batches = plan_.batches();
+  bool inside = index >= 0 && batches > 0 && index < INT64_MAX - run_.start_batch;
+  if (inside && run_.epochs >= 0) {
+    const auto all = static_cast<__int128>(run_.epochs) * batches - run_.start_batch;
+    inside = index < all;
+  }
+  if (inside) return;
+  const std::string passes =
+      run_.epochs < 0 ? "endless passes" : std::to_string(run_.epochs) + " passes";
+  throw IndexError("batch " + std::to_string(index) + " is out of range for " + passes + " of " +
+                   std::to_string(batches) + " batches from batch " +
+                   std::to_string(run_.start_batch) + " on");
+}
+
+BatchBuilder::Run IndexedBatches::RunFrom(int64_t index) const {
+  const int64_t batch = run_.start_batch + index;
+  const int64_t passes = batch / plan_.batches();
+  BatchBuilder::Run run;
+  run.start_epoch = run_.start_epoch + static_cast<uint64_t>(passes);
+  run.start_batch = batch % plan_.batches();
+  run.epochs = run_.single_passes ? 1 : run_.epochs < 0 ? -1 : run_.epochs - passes;
+  return run;
+}
+
+Batch IndexedBatches::MakeOne(int64_t index) const {
+  const BatchBuilder maker(leaves_, plan_, RunFrom(index));
+  InstallGuard();
+  Readahead::AskOnce(maker, 0, options_.readahead);
+  const int parts = maker.Parts(options_.threads);
+  const auto begin = std::chrono::steady_clock::now();
+  Batch batch = maker.Allocate(0);
+  const auto fill = [&](int part) { maker.Fill(0, part, parts, batch, {}); };
+  if (parts == 1) {
+    fill(0);
+  } else {
+    ThreadPool::Shared().ParallelFor(parts, fill);
+  }
+  // Such a one by itself is too seldom for what is looked at now and then.
+  std::vector<int64_t> rows(static_cast<size_t>(batch.rows));
+  maker.RowsOf(0, 0, rows);
+  for (const auto& leaf : leaves_) leaf->array()->CheckFilesOf(rows);
+  CountOne(batch, std::chrono::steady_clock::now() - begin);
+  return batch;
+}
+
+void IndexedBatches::CountOne(const Batch& batch, std::chrono::nanoseconds spent) const {
+  int64_t row_bytes = 0;
+  for (const auto& leaf : leaves_)
+    for (size_t c = 0; c < leaf->columns(); ++c) row_bytes += leaf->row_bytes(c);
+  Statistics& statistics = *options_.statistics;
+  statistics.batches += 1;
+  statistics.rows += batch.rows;
+  statistics.bytes += batch.rows * row_bytes;
+  statistics.waits += 1;
+  statistics.wait_ns += spent.count();
+}
+
+std::shared_ptr<IndexedBatches::Sequence> IndexedBatches::SequenceAt(int64_t index) {
+  std::shared_ptr<Sequence> forgotten;  // destroyed behind the lock: it waits for its threads
+  std::shared_ptr<Sequence> sequence;
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(sequences_.begin(), sequences_.end(),
+                                  [index](const auto& s) { return s->next == index; });
+  if (found != sequences_.end()) {
+    std::rotate(found, found + 1, sequences_.end());
+    sequence = sequences_.back();
+  } else {
+    sequence = std::make_shared<Sequence>();
+    sequence->position = index;
+    if (sequences_.size() == kMaxSequences) {
+      forgotten = std::move(sequences_.front());
+      sequences_.erase(sequences_.begin());
+    }
+    sequences_.push_back(sequence);
+  }
+  sequence->next = index + 1;
+  return sequence;
+}
+
+Batch IndexedBatches::NextOf(Sequence& sequence, int64_t index) const {
+  // A pass is begun in order to be read to its end. Elsewhere two indexes in a row make a sequence:
+  // a single one may have been picked at random.
+  if (sequence.stream == nullptr && (sequence.confirmed || StartsPass(index))) {
+    sequence.stream = std::make_unique<BatchStream>(
+        std::make_shared<BatchBuilder>(leaves_, plan_, RunFrom(index)), options_);
+  }
+  sequence.confirmed = true;
+  if (sequence.stream == nullptr) return MakeOne(index);
+  Batch batch;
+  BatchStream::Result result = sequence.stream->TryNext(&batch);
+  while (result == BatchStream::Result::kNotYet)
+    result = sequence.stream->Next(&batch, std::chrono::hours(1));
+  return batch;
+}
+
+Batch IndexedBatches::Get(int64_t index) {
+  CheckIndex(index);
+  const std::shared_ptr<Sequence> sequence = SequenceAt(index);
+  std::unique_lock lock(sequence->mutex);
+  // Whoever was told an earlier index of this sequence is on the way here, or has been.
+  sequence->turn.wait(lock, [&] { return sequence->position == index; });
+  // Behind an error too, which a stream tells once, in its place.
+  const auto pass_on = [&]() noexcept {
+    std::unique_ptr<BatchStream>& stream = sequence->stream;
+    if (stream != nullptr && stream->position() == stream->maker().items()) stream = nullptr;
+    sequence->position = index + 1;
+    sequence->turn.notify_all();
+  };
+  try {
+    Batch batch = NextOf(*sequence, index);
+    pass_on();
+    return batch;
+  } catch (const std::bad_alloc&) {
+    sequence->stream = nullptr;  // what it has made ahead has failed as well, and need not again
+    pass_on();
+    throw;
+  } catch (...) {
+    pass_on();
+    throw;
+  }
+}
+
+}  // namespace npyfast

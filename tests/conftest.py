@@ -1,0 +1,113 @@
+"""What the Python tests share: each behaviour test runs once for each backend and engine.
+
+`NPYFAST_TEST_BACKENDS=numpy` leaves the native backend out, for installations without a compiler;
+`NPYFAST_TEST_TENSORFLOW=0` leaves TensorFlow out. Nothing is left out by itself: without these, a
+missing extension or TensorFlow is a failure.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# TensorFlow's start writes a screenful, and asks for a GPU that no test needs.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import numpy as np
+import pytest
+from backends import BACKENDS, DELIVERIES, TENSORFLOW, use_backend
+from hypothesis import HealthCheck, settings
+from samples import Dataset, Save
+
+import npyfast
+
+_SOURCE_TREE = Path(__file__).resolve().parents[1]
+if Path(npyfast.__file__).resolve().parents[1] == _SOURCE_TREE:
+    raise pytest.UsageError(
+        f"the tests are for the installed package, but npyfast was imported from {_SOURCE_TREE}: "
+        "install it, and start pytest by its command rather than by `python -m pytest`"
+    )
+
+collect_ignore = []
+if "native" not in BACKENDS:
+    collect_ignore += [
+        "order/test_order.py",
+        "order/test_block_order.py",
+    ]  # compare the backends' orders
+if not TENSORFLOW:
+    collect_ignore += ["dataset"]
+
+settings.register_profile("default", deadline=None)
+# The same examples at each run: a red build is the fault of a change.
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, max_examples=100, database=None, print_blob=True
+)
+settings.register_profile(
+    "thorough",
+    deadline=None,
+    max_examples=3000,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_report_header() -> list[str]:
+    left_out = [] if TENSORFLOW else ["TensorFlow, by NPYFAST_TEST_TENSORFLOW=0"]
+    if "native" not in BACKENDS:
+        left_out.append("the native backend, by NPYFAST_TEST_BACKENDS")
+    return [
+        f"npyfast: {npyfast.__version__} in {Path(npyfast.__file__).parent}",
+        f"backends: {', '.join(BACKENDS)}; left out: {'; '.join(left_out) or 'nothing'}",
+    ]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of the backend that this process uses during the test; one after the other."""
+    with use_backend(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def native() -> Iterator[None]:
+    """For what only the native backend has; it must really be that."""
+    if "native" not in BACKENDS:
+        pytest.skip("NPYFAST_TEST_BACKENDS leaves the native backend out")
+    with use_backend("native"):
+        assert npyfast.backend == "native"
+        yield
+
+
+@pytest.fixture(params=DELIVERIES, ids="-".join)
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of an engine, while this process uses a backend that it works with."""
+    backend, engine = request.param
+    with use_backend(backend):
+        assert npyfast.backend == backend
+        yield engine
+
+
+@pytest.fixture
+def dataset(engine: str) -> Dataset:
+    """`npyfast.dataset` by one engine after the other; each raises where it can't deliver."""
+    return functools.partial(npyfast.dataset, engine=engine)
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    """Saves arrays: `save(array)`, or `save(array, "name.npy")`, gives the path."""
+    count = 0
+
+    def save_array(array: Any, name: str | None = None) -> str:
+        nonlocal count
+        count += 1
+        path = tmp_path / (name or f"array-{count}.npy")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, array)
+        return str(path)
+
+    return save_array

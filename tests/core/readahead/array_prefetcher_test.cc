@@ -1,0 +1,367 @@
+#include "core/readahead/array_prefetcher.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/os/memory.h"
+#include "core/source/residency.h"
+#include "tests/core/support/cached.h"
+#include "tests/core/support/check.h"
+#include "tests/core/support/npy_file.h"
+
+namespace npyfast {
+namespace {
+
+using testing::CachedPages;
+using testing::TempFolder;
+using Way = ArrayPrefetcher::Way;
+
+constexpr int64_t kMiB = 1 << 20;
+constexpr int64_t kRowBytes = 16 << 10;
+constexpr int64_t kRowsOfMiB = kMiB / kRowBytes;
+
+// A file of so many rows of 16 KiB, none of which is in memory.
+std::string ColdFile(const TempFolder& folder, int64_t rows, const std::string& name = "a.npy",
+                     bool fortran_order = false) {
+  const std::string path = folder / name;
+  testing::WriteNpy(path, "'|u1'", {rows, kRowBytes},
+                    testing::RandomBytes(static_cast<size_t>(rows * kRowBytes)), fortran_order);
+  testing::Evict(path);
+  return path;
+}
+
+struct Reading {
+  std::shared_ptr<const Array> array;
+  std::shared_ptr<Statistics> statistics = std::make_shared<Statistics>();
+  ArrayPrefetcher reader;
+
+  Reading(const std::vector<std::string>& paths, Way way, bool loaded = false)
+      : Reading(Array::Open(paths), way, loaded) {}
+  Reading(std::shared_ptr<const Array> opened, Way way, bool loaded)
+      : array(std::move(opened)), reader(array, 0, 0, array->rows(), way, loaded, statistics) {}
+
+  void AskRows(int64_t first, int64_t rows, int64_t unit, bool keep) {
+    std::vector<FileRange> ranges;
+    reader.AddRanges({{first, rows}}, &ranges);
+    Coalesce(&ranges);
+    for (const FileRange& range : ranges) reader.Ask(range, unit, keep);
+  }
+};
+
+// Waits until the rows' pages are there: they were asked for.
+void WaitForRows(const Array& array, int64_t first, int64_t rows) {
+  for (int64_t row = first; row < first + rows; ++row) {
+    const size_t s = array.ShardOf(row);
+    const Shard& shard = array.shards()[s];
+    const int64_t offset = shard.data_offset + (row - shard.first_row) * shard.row_stride;
+    testing::ReadRange(array.file(s).path(), offset, kRowBytes);
+  }
+}
+
+int64_t PagesOf(const std::string& path) {
+  const auto bytes = static_cast<int64_t>(std::filesystem::file_size(path));
+  return (bytes + PageBytes() - 1) / PageBytes();
+}
+
+TEST(ArrayPrefetcher, BytesOfASpanOfRows) {
+  const TempFolder folder;
+  const auto array = Array::Open(std::vector{ColdFile(folder, 100)});
+  CHECK_EQ(ArrayPrefetcher::SpanBytes(*array, 0, 100), 100 * kRowBytes);
+  CHECK_EQ(ArrayPrefetcher::SpanBytes(*array, 7, 8), kRowBytes);
+  // In Fortran order every row is everywhere.
+  const auto fortran = Array::Open(std::vector{ColdFile(folder, 50, "f.npy", true)});
+  CHECK_EQ(ArrayPrefetcher::SpanBytes(*fortran, 7, 8), fortran->file_bytes());
+}
+
+TEST(ArrayPrefetcher, WhatIsReadAsAWholeIsCountedWhileTheArrayIsThere) {
+  const TempFolder folder;
+  const std::string path = ColdFile(folder, 100);
+  const int64_t before = Residency::TotalBytes();
+  {
+    Reading first({path}, Way::kWhole);
+    CHECK_EQ(Residency::TotalBytes(), before + 100 * kRowBytes);
+    // The next epoch of the same array, and of a part of it.
+    const ArrayPrefetcher again(first.array, 0, 0, 100, Way::kWhole, false, first.statistics);
+    CHECK_EQ(Residency::TotalBytes(), before + 100 * kRowBytes);
+    const ArrayPrefetcher part(first.array, 0, 10, 20, Way::kWhole, false, first.statistics);
+    CHECK_EQ(Residency::TotalBytes(), before + 10 * kRowBytes);
+    const Reading second({path}, Way::kWhole);
+    CHECK_EQ(Residency::TotalBytes(), before + 110 * kRowBytes);
+    const Reading rows({path}, Way::kRows);
+    CHECK_EQ(Residency::TotalBytes(), before + 110 * kRowBytes);
+  }
+  CHECK_EQ(Residency::TotalBytes(), before);
+}
+
+TEST(ArrayPrefetcher, WhatFitsDependsOnTheOthers) {
+  const TempFolder folder;
+  const auto a = Array::Open(std::vector{ColdFile(folder, 100)});
+  const auto b = Array::Open(std::vector{ColdFile(folder, 100, "b.npy")});
+  CHECK(ArrayPrefetcher::Fits(*a, 0, 100));
+  {
+    const std::lock_guard lock(Residency::mutex);
+    b->residency().Count(UsableMemory());
+  }
+  CHECK(!ArrayPrefetcher::Fits(*a, 0, 100));
+  // What an array has been counted with before is not another's.
+  {
+    const std::lock_guard lock(Residency::mutex);
+    a->residency().Count(UsableMemory());
+    b->residency().Count(0);
+  }
+  CHECK(ArrayPrefetcher::Fits(*a, 0, 100));
+}
+
+TEST(ArrayPrefetcher, AWholeLeafIsThereInTheEnd) {
+  const TempFolder folder;
+  const std::vector<std::string> paths = {ColdFile(folder, 300), ColdFile(folder, 1, "b.npy"),
+                                          ColdFile(folder, 70, "c.npy")};
+  Reading whole(paths, Way::kWhole);
+  CHECK(!whole.reader.loaded());
+  int64_t calls = 0;
+  while (whole.reader.LoadChunk()) CHECK(++calls < 1'000);
+  CHECK(whole.reader.loaded());
+  CHECK(!whole.reader.LoadChunk());
+  for (const std::string& path : paths) CHECK_EQ(CachedPages(path), PagesOf(path));
+  CHECK(ArrayPrefetcher::Resident(*whole.array, 0, whole.array->rows()));
+  CHECK(whole.reader.StillLoaded());
+  // All that was read was needed, and none of it was there but for the pages of the headers.
+  CHECK(whole.statistics->needed_bytes >= whole.array->file_bytes());
+  CHECK(whole.statistics->read_bytes > whole.array->file_bytes() * 9 / 10);
+}
+
+TEST(ArrayPrefetcher, OfAPartOfTheRowsNothingElseIsRead) {
+  const TempFolder folder;
+  const std::string path = ColdFile(folder, 4 * kRowsOfMiB);
+  const auto array = Array::Open(std::vector{path});
+  ArrayPrefetcher reader(array, 0, kRowsOfMiB, 2 * kRowsOfMiB, Way::kWhole, false,
+                         std::make_shared<Statistics>());
+  while (reader.LoadChunk()) {
+  }
+  WaitForRows(*array, kRowsOfMiB, kRowsOfMiB);
+  const std::vector<bool> cached = testing::Cached(path);
+  const auto pages = static_cast<size_t>(kMiB / PageBytes());
+  // Chunks reach beyond the rows, but not far; and the page of the header is there.
+  CHECK_EQ(std::count(cached.begin() + 1, cached.begin() + static_cast<int64_t>(pages) - 1, true),
+           0);
+  for (size_t page = pages; page < 2 * pages; ++page) CHECK(cached[page]);
+  CHECK_EQ(std::count(cached.begin() + static_cast<int64_t>(pages * 5 / 2), cached.end(), true), 0);
+}
+
+TEST(ArrayPrefetcher, AnArrayInFortranOrderIsReadAsAWhole) {
+  const TempFolder folder;
+  const std::string path = ColdFile(folder, 100, "f.npy", true);
+  Reading whole({path}, Way::kWhole);
+  std::vector<FileRange> ranges;
+  whole.reader.AddRanges({{3, 5}}, &ranges);  // which are everywhere
+  CHECK_EQ(ranges.size(), 0U);
+  while (whole.reader.LoadChunk()) {
+  }
+  CHECK_EQ(CachedPages(path), PagesOf(path));
+  CHECK(ArrayPrefetcher::Resident(*whole.array, 0, 100));
+}
+
+TEST(ArrayPrefetcher, WhatIsThereAlreadyIsNotReadAgain) {
+  const TempFolder folder;
+  const std::string path = ColdFile(folder, 100);
+  Reading whole({path}, Way::kWhole, true);
+  CHECK(whole.reader.loaded());
+  CHECK(!whole.reader.LoadChunk());
+  std::vector<FileRange> ranges;
+  whole.reader.AddRanges({{0, 100}}, &ranges);
+  CHECK_EQ(ranges.size(), 0U);
+  CHECK_EQ(whole.statistics->needed_bytes.load(), 0);
+}
+
+TEST(ArrayPrefetcher, EachChunkIsAskedForOnce) {
+  const TempFolder folder;
+  Reading whole({ColdFile(folder, 300), ColdFile(folder, 77, "b.npy")}, Way::kWhole);
+  std::set<std::pair<size_t, int64_t>> chunks;
+  std::vector<FileRange> ranges;
+  for (int64_t row = 375; row >= 0; row -= 3) whole.reader.AddRanges({{row, 2}}, &ranges);
+  for (const FileRange& range : ranges) CHECK(chunks.insert({range.shard, range.offset}).second);
+  int64_t bytes = 0;
+  for (const FileRange& range : ranges) {
+    whole.reader.Ask(range, 0, true);
+    bytes += std::min(range.bytes, whole.array->file(range.shard).size() - range.offset);
+  }
+  CHECK_EQ(bytes, whole.array->file_bytes());
+  const int64_t needed = whole.statistics->needed_bytes;
+  while (whole.reader.LoadChunk()) {
+  }
+  CHECK_EQ(whole.statistics->needed_bytes.load(), needed);
+  CHECK(whole.reader.loaded());
+}
+
+TEST(ArrayPrefetcher, RowsAloneAreRead) {
+  const TempFolder folder;
+  const std::string path = ColdFile(folder, 100);
+  Reading rows({path}, Way::kRows);
+  ArrayPrefetcher::ExpectRandom(*rows.array, true);
+  rows.AskRows(10, 1, 0, true);
+  rows.AskRows(50, 3, 1, true);
+  WaitForRows(*rows.array, 10, 1);
+  WaitForRows(*rows.array, 50, 3);
+  // Four rows of four pages and the pages that their ends share, and that of the header.
+  CHECK(CachedPages(path) >= 16);
+  CHECK(CachedPages(path) <= 16 + 2 + 1);
+  CHECK(!rows.reader.LoadChunk());
+  CHECK(!rows.reader.loaded());
+  CHECK(!rows.reader.LetGo(100));
+}
+
+TEST(ArrayPrefetcher, LetsGoOfWhatItHasHadRead) {
+  const TempFolder folder;
+  const std::string path = ColdFile(folder, 8 * kRowsOfMiB);
+  Reading rows({path}, Way::kRows);
+  ArrayPrefetcher::ExpectRandom(*rows.array, true);
+  for (int64_t unit = 0; unit < 8; ++unit) rows.AskRows(unit * kRowsOfMiB, kRowsOfMiB, unit, false);
+  WaitForRows(*rows.array, 0, 8 * kRowsOfMiB);
+  CHECK_EQ(CachedPages(path), PagesOf(path));
+  CHECK(!rows.reader.LetGo(0));
+  CHECK_EQ(CachedPages(path), PagesOf(path));
+  CHECK(rows.reader.LetGo(4));
+  CHECK(!rows.reader.LetGo(4));
+  const std::vector<bool> cached = testing::Cached(path);
+  const auto pages = static_cast<int64_t>(kMiB / PageBytes());
+  CHECK(std::count(cached.begin(), cached.begin() + 4 * pages, true) <= 1);
+  CHECK(std::count(cached.begin() + 4 * pages + 1, cached.end(), false) == 0);
+  CHECK(rows.reader.LetGo(8));
+  CHECK(CachedPages(path) <= 2);
+}
+
+TEST(ArrayPrefetcher, LetsNotGoOfWhatWasThereBefore) {
+  const TempFolder folder;
+  const std::string path = ColdFile(folder, 8 * kRowsOfMiB);
+  testing::NeedsToldPages(path);
+  testing::Evict(path);
+  testing::ReadRange(path, 2 * kMiB, 3 * kMiB);
+  Reading rows({path}, Way::kRows);
+  ArrayPrefetcher::ExpectRandom(*rows.array, true);
+  for (int64_t unit = 0; unit < 8; ++unit) rows.AskRows(unit * kRowsOfMiB, kRowsOfMiB, unit, false);
+  WaitForRows(*rows.array, 0, 8 * kRowsOfMiB);
+  rows.reader.LetGo(8);
+  const std::vector<bool> cached = testing::Cached(path);
+  const auto pages = static_cast<int64_t>(kMiB / PageBytes());
+  // But for a page that a piece shares with the next one.
+  CHECK(std::count(cached.begin() + 2 * pages, cached.begin() + 5 * pages, false) <= 2);
+  CHECK(CachedPages(path) <= 3 * pages + 2);
+}
+
+TEST(ArrayPrefetcher, LetsGoOfShardsThatAreNotOpenAnyMore) {
+  const TempFolder folder;
+  std::vector<std::string> paths;
+  for (int i = 0; i < 40; ++i)
+    paths.push_back(ColdFile(folder, kRowsOfMiB / 4, std::to_string(i) + ".npy"));
+  Reading rows(paths, Way::kRows);
+  ArrayPrefetcher::ExpectRandom(*rows.array, true);
+  for (int64_t i = 0; i < 40; ++i) rows.AskRows(i * kRowsOfMiB / 4, kRowsOfMiB / 4, i, false);
+  WaitForRows(*rows.array, 0, 10 * kRowsOfMiB);
+  rows.reader.LetGo(40);
+  for (const std::string& path : paths) CHECK(CachedPages(path) <= 2);
+}
+
+TEST(ArrayPrefetcher, ReadsAgainWhatIsGone) {
+  const TempFolder folder;
+  const std::string path = ColdFile(folder, 4 * kRowsOfMiB);
+  testing::NeedsToldPages(path);
+  testing::Evict(path);
+  Reading whole({path}, Way::kWhole, true);
+  // It was said to be there, and is not; there is plenty of memory for it.
+  CHECK(!whole.reader.StillLoaded());
+  CHECK(whole.reader.way() == Way::kWhole);
+  CHECK(!whole.reader.loaded());
+  while (whole.reader.LoadChunk()) {
+  }
+  CHECK_EQ(CachedPages(path), PagesOf(path));
+  CHECK(whole.reader.StillLoaded());
+}
+
+TEST(ArrayPrefetcher, GoesOnByRowsWhereItDoesNotFitAnyMore) {
+  const TempFolder folder;
+  const auto other = Array::Open(std::vector{ColdFile(folder, 10, "other.npy")});
+  testing::NeedsToldPages(folder / "other.npy");
+  const int64_t before = Residency::TotalBytes();
+  Reading whole({ColdFile(folder, 100)}, Way::kWhole, true);
+  Reading fortran({ColdFile(folder, 100, "f.npy", true)}, Way::kWhole, true);
+  {
+    const std::lock_guard lock(Residency::mutex);
+    other->residency().Count(UsableMemory());
+  }
+  CHECK(!whole.reader.StillLoaded());
+  CHECK(whole.reader.way() == Way::kRows);
+  CHECK(whole.array->residency().random);
+  CHECK_EQ(whole.array->residency().counted_bytes, 0);
+  CHECK(!whole.reader.LoadChunk());
+  CHECK(whole.reader.StillLoaded());
+  std::vector<FileRange> ranges;
+  whole.reader.AddRanges({{5, 1}}, &ranges);
+  CHECK_EQ(ranges.size(), 1U);
+  CHECK(ranges[0].bytes <= kRowBytes + PageBytes());
+  // There is no other way for it, and to read it time and again would be of no use.
+  CHECK(fortran.reader.StillLoaded());
+  CHECK(!fortran.reader.LoadChunk());
+  {
+    const std::lock_guard lock(Residency::mutex);
+    other->residency().Count(0);
+  }
+  CHECK_EQ(Residency::TotalBytes(), before + fortran.array->residency().counted_bytes);
+}
+
+TEST(ArrayPrefetcher, AFileThatWasReplacedOrTruncatedDoesNoHarm) {
+  const TempFolder folder;
+  const std::string path = ColdFile(folder, 4 * kRowsOfMiB);
+  for (const bool truncated : {false, true}) {
+    Reading whole({path}, Way::kWhole);
+    Reading rows(whole.array, Way::kRows, false);
+    if (truncated) {
+      std::filesystem::resize_file(path, 3 * kMiB / 2);
+    } else {
+      std::filesystem::rename(path, folder / "old.npy");
+      ColdFile(folder, 4 * kRowsOfMiB);
+    }
+    CHECK(!ArrayPrefetcher::Resident(*whole.array, 0, 4 * kRowsOfMiB));
+    rows.AskRows(0, 4 * kRowsOfMiB, 0, false);
+    rows.reader.LetGo(1);
+    int64_t calls = 0;
+    while (whole.reader.LoadChunk()) CHECK(++calls < 1'000);
+    whole.reader.StillLoaded();
+  }
+}
+
+TEST(ArrayPrefetcher, SeveralMayReadOneArray) {
+  const TempFolder folder;
+  const std::string path = ColdFile(folder, 8 * kRowsOfMiB);
+  const auto array = Array::Open(std::vector{path});
+  std::vector<std::thread> threads;
+  for (const Way way : {Way::kWhole, Way::kRows, Way::kWhole}) {
+    threads.emplace_back([&array, way] {
+      for (int round = 0; round < 5; ++round) {
+        Reading reading(array, way, false);
+        for (int64_t unit = 0; unit < 8; ++unit) {
+          ArrayPrefetcher::ExpectRandom(*array, (unit + round) % 2 == 0);
+          reading.AskRows(unit * kRowsOfMiB, kRowsOfMiB, unit, false);
+          reading.reader.LetGo(unit);
+          reading.reader.LoadChunk();
+          ArrayPrefetcher::Fits(*array, 0, unit + 1);
+        }
+        while (reading.reader.LoadChunk()) {
+        }
+        reading.reader.StillLoaded();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+}  // namespace npyfast
+
+TEST_MAIN()

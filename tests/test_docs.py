@@ -1,0 +1,99 @@
+"""What the documents show runs, and gives what they say."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from backends import TENSORFLOW
+
+import npyfast
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(npyfast.__path__, "npyfast.")
+    if module.name not in ("npyfast._core", "npyfast._tensorflow", "npyfast.__main__")
+)
+if not TENSORFLOW:
+    MODULES.remove("npyfast._engines.dataset")
+    MODULES.remove("npyfast.service")
+
+
+@pytest.mark.parametrize("name", ["npyfast", *MODULES])
+def test_examples_of_docstrings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the examples save files
+    module = importlib.import_module(name)
+    failed, _ = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    for name in npyfast.__all__:
+        value = getattr(npyfast, name)
+        if not isinstance(value, str):
+            assert value.__doc__, name
+
+
+def blocks(document: Path) -> list[tuple[int, str]]:
+    """The line and the text of each example in Python."""
+    text = document.read_text()
+    found = re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [(text[: block.start(1)].count("\n"), block[1]) for block in found]
+
+
+@pytest.mark.parametrize("name", ["sources.md"])
+def test_examples_of_documents(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    document = ROOT / "docs" / name
+    namespace: dict[str, Any] = {}
+    for line, example in blocks(document):
+        # With its place in the document, for the traceback.
+        exec(compile("\n" * line + example, str(document), "exec"), namespace)
+    assert namespace, "no examples were found"
+
+
+@pytest.mark.skipif(not TENSORFLOW, reason="NPYFAST_TEST_TENSORFLOW leaves TensorFlow out")
+def test_the_table_of_ways_to_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    images = np.zeros((40, 4, 4, 3), "uint8")
+    np.save("X.npy", images)
+    np.save("y.npy", np.arange(40))
+    for number, part in enumerate(np.split(images, 4)):
+        np.save(f"part-{number}.npy", part)
+    os.mkdir("samples")
+    for number, row in enumerate(images):
+        np.save(f"samples/{number}.npy", row)
+    import h5py
+
+    with h5py.File("data.h5", "w") as file:
+        file["images"] = images
+    table = re.search(r"<!-- ways table -->\n(.*)<!-- /ways table -->", README, re.DOTALL)
+    assert table is not None
+    rows = [row.split(" | ") for row in table[1].strip().splitlines()[2:]]
+    assert len(rows) >= 7
+    for _, ours in rows:
+        call = re.search(r"`(npyfast\..*?)`", ours)
+        assert call is not None
+        made = eval(call[1], {"npyfast": npyfast, "augment": lambda batch: batch})
+        assert sum(1 for _ in made) == 2
+
+
+def test_the_tests_that_reliability_names_exist() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    named = re.findall(r"`([\w/]+\.(?:py|cc))(?:::(\w+))?`", text)
+    assert len(named) > 40
+    for file, test in named:
+        found = [path for path in (ROOT / file, ROOT / "tests" / file) if path.exists()]
+        assert found, file
+        source = found[0].read_text()
+        assert not test or f"def {test}(" in source, f"{file}::{test}"
