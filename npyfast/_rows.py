@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npyfast._backends import Rows as BackendRows
 from npyfast._backends.fields import AnyArray
+from npyfast._backends.interface import OpenedLeaf
 from npyfast._order.plan import RowNumbers, make_threads
 from npyfast._sources.source import as_source
 
@@ -31,8 +31,8 @@ class Rows:
         ((4, 3), [[9.0, 10.0, 11.0], [0.0, 1.0, 2.0]])
     """
 
-    def __init__(self, rows: BackendRows, name: str) -> None:
-        self._opened: BackendRows | None = rows
+    def __init__(self, rows: OpenedLeaf, name: str) -> None:
+        self._opened: OpenedLeaf | None = rows
         self._name = name
         self._shape = (len(rows), *rows.row_shape)
         self._dtype = rows.dtype
@@ -68,7 +68,7 @@ class Rows:
     def __iter__(self) -> Iterator[Any]:
         return map(self.__getitem__, range(len(self)))
 
-    def _rows(self) -> BackendRows:
+    def _rows(self) -> OpenedLeaf:
         if self._opened is None:
             raise ValueError(f"{self._name} is closed")
         return self._opened

@@ -6,113 +6,12 @@ import functools
 import importlib
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-
-from npyfast._backends.fields import AnyArray
-from npyfast._order.plan import Plan, RowNumbers, Run
-
-if TYPE_CHECKING:
-    from npyfast._backends.cast import Cast
-    from npyfast._backends.header import Header
-    from npyfast._sources.formats import Located
+from npyfast._backends.interface import Backend, OpenedLeaf
 
 VARIABLE = "NPYFAST_BACKEND"
-
-
-class Rows(Protocol):
-    """The opened rows of one array."""
-
-    dtype: np.dtype[np.generic]  # in native byte order
-    row_shape: tuple[int, ...]
-
-    def __len__(self) -> int: ...
-
-    def parts(self) -> Sequence[tuple[str | bytes, int]]:
-        """The paths of the files, in their order, and how many rows each has; or nothing."""
-
-    def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
-        """The listed rows (negative ones from the end) as a fresh array; structures stay whole.
-
-        Raises IndexError naming the first row number that is out of range; and as check_files(), by
-        a look after the copy, where one of the files that hold them was changed.
-        """
-
-    def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
-        """The same into `out`, which has the right shape and dtype and is C-contiguous."""
-
-    def check_files(self) -> None:
-        """Raises NpyFormatError or OSError, naming a file, where one was changed after it was
-        opened."""
-
-    def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Rows:
-        """The same rows in another shape, of as many items, then cast."""
-
-
-class Stream(Iterator[Any], Protocol):
-    """An iterator of batches that knows how many it has delivered."""
-
-    @property
-    def position(self) -> int: ...
-
-    def close(self) -> None:
-        """Ends the iteration."""
-
-
-class Counters(Protocol):
-    """What streams count together; anybody may read it at any time."""
-
-    def counters(self) -> tuple[int, ...]:
-        """All of them now, in the order of csrc/core/base/stream_counters.h."""
-
-
-class Backend(Protocol):
-    """What a backend module offers."""
-
-    NAME: str
-    # A BatchIterator that is one of its streams, and loses no time between them, if it has one: the
-    # `kind` of stream().
-    ITERATOR: type | None
-
-    def read_header(self, path: str) -> Header: ...
-
-    def open(self, files: Sequence[str], located: Sequence[Located] | None = None) -> Rows:
-        """Opens the shards of one array: `.npy` files; or, with `located`, files of any kind that
-        hold what its headers say, from byte `data_offset` on.
-
-        Raises OSError where a file is not in the state that it was found in."""
-
-    def open_row_files(self, files: Sequence[str]) -> Rows:
-        """The rows of `.npy` files that hold one each; they are opened when a row is taken."""
-
-    def view(self, memory: AnyArray) -> Rows:
-        """Rows of an array in memory."""
-
-    def can_read(self, rows: Rows) -> bool:
-        """Whether it makes batches of these rows, whoever has opened them."""
-
-    def statistics(self) -> Counters:
-        """New counters, for streams of this backend."""
-
-    def stream(
-        self,
-        leaves: Sequence[Rows],
-        plan: Plan,
-        run: Run,
-        *,
-        group: int,
-        threads: int | None,
-        readahead: str,
-        statistics: Counters,
-        pack: Callable[..., Any] | None,
-        records: bool = False,
-    ) -> Stream:
-        """The batches of a run. `pack` makes an element of the flat columns of all leaves; None:
-        the only column itself, or the tuple of them. With `group` larger than one,
-        an item is up to that many full batches in arrays of shape (batches, batch_size, ...); the
-        first items are smaller. With `records` a structured dtype stays one column."""
 
 
 @functools.cache
@@ -161,7 +60,7 @@ def backend_reason() -> str:
     return _chosen()[1]
 
 
-def backend_for(leaves: Sequence[Rows]) -> Backend:
+def backend_for(leaves: Sequence[OpenedLeaf]) -> Backend:
     """The backend that makes batches of these rows: NumPy's, where some are read by Python."""
     chosen = backend()
     if all(chosen.can_read(rows) for rows in leaves):

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from npyfast._backends.cast import Cast
 from npyfast._backends.fields import AnyArray
+from npyfast._backends.interface import OpenedLeaf
 from npyfast._order.plan import RowNumbers
-
-if TYPE_CHECKING:
-    from npyfast._backends import Rows
 
 
 class Converted:
-    """The rows of another Rows, in another shape, dtype or both."""
+    """The rows of another leaf, in another shape, dtype or both."""
 
-    def __init__(self, rows: Rows, cast: Cast | None, row_shape: tuple[int, ...] | None) -> None:
+    def __init__(
+        self, rows: OpenedLeaf, cast: Cast | None, row_shape: tuple[int, ...] | None
+    ) -> None:
         self._rows = rows
         self.cast = cast
         self.dtype = rows.dtype if cast is None else cast.dtype

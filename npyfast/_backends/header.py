@@ -16,7 +16,7 @@ import stat
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -60,6 +60,13 @@ class Header:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
+class LocatedHeader(NamedTuple):
+    """The header of an array, and the state of the file that holds the data."""
+
+    header: Header
+    status: os.stat_result  # from the descriptor that the header was read from
+
+
 def header_bytes(header: Header) -> bytes:
     """A header as a ``.npy`` file of version 3 has it; what is not in it is where its data lies.
 
@@ -83,7 +90,7 @@ def read_header_numpy(path: str | os.PathLike[str]) -> Header:
     return _read_header(path, parse_header_numpy)
 
 
-def look_at_header_numpy(path: str | os.PathLike[str]) -> tuple[Header, os.stat_result]:
+def look_at_header_numpy(path: str | os.PathLike[str]) -> LocatedHeader:
     """The same, and the state of the file before it was read."""
     return _look_at_header(path, parse_header_numpy)
 
@@ -150,7 +157,7 @@ def _read_header(path: str | os.PathLike[str], parse: Callable[[bytes], _Parsed]
 
 def _look_at_header(
     path: str | os.PathLike[str], parse: Callable[[bytes], _Parsed]
-) -> tuple[Header, os.stat_result]:
+) -> LocatedHeader:
     mode = os.stat(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a directory is refused by open()
         # Opening a pipe would wait for its writer.
@@ -163,7 +170,7 @@ def _look_at_header(
     except NpyFormatError as error:
         raise NpyFormatError(f"{os.fspath(path)}: not a readable .npy file: {error}") from error
     check_size(path, header, status.st_size)
-    return header, status
+    return LocatedHeader(header, status)
 
 
 def _text(data: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,14 +13,11 @@ from npyfast import _core
 from npyfast._backends.cast import Cast
 from npyfast._backends.fields import AnyArray, check_nesting, columns, native
 from npyfast._backends.file_status import FileState
-from npyfast._backends.header import Header, header_bytes, read_header_native
+from npyfast._backends.header import Header, LocatedHeader, header_bytes, read_header_native
+from npyfast._backends.interface import OpenedLeaf
 from npyfast._batches.iterator import BatchIterator
 from npyfast._nest import leaves
 from npyfast._order.plan import Plan, RowNumbers, Run
-
-if TYPE_CHECKING:
-    from npyfast._backends import Rows as AnyRows
-    from npyfast._sources.formats import Located
 
 NAME = "native"
 
@@ -40,7 +37,7 @@ class Files:
     memory: AnyArray | None = field(default=None, compare=False)  # an array that is no file
 
 
-class Rows:
+class NativeLeaf:
     """Rows that the core has mapped, reads or views."""
 
     def __init__(
@@ -82,8 +79,8 @@ class Rows:
     def check_files(self) -> None:
         self._array.check_files()
 
-    def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Rows:
-        return Rows(self._array, self._stored, self.files, cast, row_shape)
+    def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> NativeLeaf:
+        return NativeLeaf(self._array, self._stored, self.files, cast, row_shape)
 
     @property
     def file_bytes(self) -> int:
@@ -110,32 +107,32 @@ class Rows:
         return self._records
 
 
-def open(files: Sequence[str], located: Sequence[Located] | None = None) -> Rows:
+def open(files: Sequence[str], located: Sequence[LocatedHeader] | None = None) -> NativeLeaf:
     """Maps the shards of one array."""
     paths = tuple(os.fsencode(path) for path in files)
     if located is None:
         array = _core.Array.open(paths)
-        return Rows(array, array.dtype, Files(paths))
+        return NativeLeaf(array, array.dtype, Files(paths))
     extents = tuple((header_bytes(header), header.data_offset) for header, _ in located)
     states = [FileState.of(status) for _, status in located]
     array = _core.Array.open_extents(
         [(path, *at, state) for path, at, state in zip(paths, extents, states, strict=True)]
     )
     # Not the array's dtype, which knows no types of other packages, such as bfloat16.
-    return Rows(array, located[0].header.dtype, Files(paths, extents))
+    return NativeLeaf(array, located[0].header.dtype, Files(paths, extents))
 
 
-def open_row_files(files: Sequence[str]) -> Rows:
+def open_row_files(files: Sequence[str]) -> NativeLeaf:
     """The rows of files that hold one each."""
     paths = tuple(os.fsencode(path) for path in files)
     array = _core.Array.open_row_files(paths)
-    return Rows(array, array.dtype, Files(paths, one_row_each=True))
+    return NativeLeaf(array, array.dtype, Files(paths, one_row_each=True))
 
 
-def view(memory: AnyArray) -> Rows:
+def view(memory: AnyArray) -> NativeLeaf:
     """Rows of an array in memory."""
     check_nesting(memory.dtype)
-    return Rows(_core.Array.view(memory), memory.dtype, Files(memory=memory))
+    return NativeLeaf(_core.Array.view(memory), memory.dtype, Files(memory=memory))
 
 
 class Iterator(BatchIterator, _core.Stream):  # type: ignore[misc]  # position is another thing
@@ -155,9 +152,9 @@ class Iterator(BatchIterator, _core.Stream):  # type: ignore[misc]  # position i
 ITERATOR = Iterator
 
 
-def can_read(rows: AnyRows) -> bool:
+def can_read(rows: OpenedLeaf) -> bool:
     """Only what the core has opened: Python has no part in making batches."""
-    return isinstance(rows, Rows)
+    return isinstance(rows, NativeLeaf)
 
 
 def statistics() -> _core.Statistics:
@@ -166,7 +163,7 @@ def statistics() -> _core.Statistics:
 
 
 def stream(
-    leaf_rows: Sequence[Rows],
+    leaf_rows: Sequence[NativeLeaf],
     plan: Plan,
     run: Run,
     *,
@@ -178,7 +175,7 @@ def stream(
     records: bool = False,
     kind: type[_core.Stream] = _core.Stream,
 ) -> _core.Stream:
-    """The batches of a run; see npyfast._backends.Backend."""
+    """The batches of a run; see npyfast._backends.interface.Backend."""
     selection = plan.selection
     return kind(
         leaves=[leaf.records() if records else leaf.columns() for leaf in leaf_rows],

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -18,13 +18,11 @@ from npyfast._backends.cast import Cast
 from npyfast._backends.converted import Converted
 from npyfast._backends.fields import AnyArray, check_nesting, native, split, to_native
 from npyfast._backends.file_status import FileState, RegularChecks, WatchedFile, absolute_path
-from npyfast._backends.header import Header, look_at_header_numpy, read_header_numpy
+from npyfast._backends.header import Header, LocatedHeader, look_at_header_numpy, read_header_numpy
+from npyfast._backends.interface import OpenedLeaf
 from npyfast._errors import printable
 from npyfast._nest import leaves
 from npyfast._order.plan import Plan, RowNumbers, Run, resolve_rows
-
-if TYPE_CHECKING:
-    from npyfast._backends import Rows as AnyRows
 
 NAME = "numpy"
 ITERATOR = None
@@ -67,7 +65,7 @@ _MAPPED_FOR_GOOD = 128
 _MAPPED_OF_MANY = 32
 
 
-class Rows:
+class NumpyLeaf:
     """The rows of files that are concatenated along axis 0, or of an array in memory."""
 
     def __init__(
@@ -195,9 +193,7 @@ class RowFiles:
         return Converted(self, cast, row_shape)
 
 
-def open(
-    files: Sequence[str], located: Sequence[tuple[Header, os.stat_result]] | None = None
-) -> Rows:
+def open(files: Sequence[str], located: Sequence[LocatedHeader] | None = None) -> NumpyLeaf:
     """Maps the shards of one array."""
     if located is None:
         located = [look_at_header_numpy(path) for path in files]
@@ -206,7 +202,7 @@ def open(
     for path, (header, status) in zip(files, located, strict=True):
         _check_shard(files[0], first, path, header)
         shards.append(File(path, header, FileState.of(status)))
-    return Rows(first.dtype, first.shape[1:], shards)
+    return NumpyLeaf(first.dtype, first.shape[1:], shards)
 
 
 def open_row_files(files: Sequence[str]) -> RowFiles:
@@ -249,7 +245,7 @@ def _check_alike(
         )
 
 
-def view(memory: AnyArray) -> Rows:
+def view(memory: AnyArray) -> NumpyLeaf:
     """Rows of an array in memory."""
     if memory.ndim == 0:
         raise ValueError("a 0-dimensional array has no rows")
@@ -260,15 +256,15 @@ def view(memory: AnyArray) -> Rows:
         )
     check_nesting(memory.dtype)
     array = np.asarray(memory)
-    return Rows(array.dtype, array.shape[1:], [array])
+    return NumpyLeaf(array.dtype, array.shape[1:], [array])
 
 
-def can_read(rows: AnyRows) -> bool:
+def can_read(rows: OpenedLeaf) -> bool:
     """Whatever has rows to take."""
     return True
 
 
-class Statistics:
+class NumpyCounters:
     """What streams count together, without a call in between: nobody sees a count half done."""
 
     def __init__(self) -> None:
@@ -279,9 +275,9 @@ class Statistics:
         return self.batches, self.rows, self.bytes, self.waits, self.wait_ns, 0, 0, 0
 
 
-def statistics() -> Statistics:
+def statistics() -> NumpyCounters:
     """New counters for streams."""
-    return Statistics()
+    return NumpyCounters()
 
 
 class Item(NamedTuple):
@@ -301,7 +297,7 @@ class Place(NamedTuple):
     size: int
 
 
-class Stream:
+class NumpyStream:
     """The batches of a run, each made when it is asked for.
 
     An error is raised in the place of its item; of several batches, those that can be made come one
@@ -315,7 +311,7 @@ class Stream:
         plan: Plan,
         run: Run,
         group: int,
-        statistics: Statistics,
+        statistics: NumpyCounters,
     ) -> None:
         self.position = 0
         self._make = make
@@ -328,7 +324,7 @@ class Stream:
         self._before: list[Place] = []  # places that come before the next one
         self._known = (-1, 0, np.empty((0, 0), np.int64))  # epoch, batch; rows from there on
 
-    def __iter__(self) -> Stream:
+    def __iter__(self) -> NumpyStream:
         return self
 
     def __next__(self) -> Any:
@@ -422,18 +418,18 @@ _ROWS_AT_ONCE = 4096
 
 
 def stream(
-    leaf_rows: Sequence[AnyRows],
+    leaf_rows: Sequence[OpenedLeaf],
     plan: Plan,
     run: Run,
     *,
     group: int,
     threads: int | None,
     readahead: str,
-    statistics: Statistics,
+    statistics: NumpyCounters,
     pack: Callable[..., Any] | None,
     records: bool = False,
-) -> Stream:
-    """The batches of a run; see npyfast._backends.Backend."""
+) -> NumpyStream:
+    """The batches of a run; see npyfast._backends.interface.Backend."""
 
     def check_files() -> None:
         for leaf in leaf_rows:
@@ -455,4 +451,4 @@ def stream(
         only = flat[0] if len(flat) == 1 else tuple(flat)
         return Item(only if pack is None else pack(*flat), batches, len(rows), size)
 
-    return Stream(make, plan, run, group, statistics)
+    return NumpyStream(make, plan, run, group, statistics)

@@ -8,9 +8,10 @@ import weakref
 from dataclasses import dataclass, replace
 from typing import Any
 
-from npyfast._backends import Backend, Counters, Rows, Stream, backend_for
+from npyfast._backends import backend_for
 from npyfast._backends.fields import columns
 from npyfast._backends.file_status import RegularChecks
+from npyfast._backends.interface import Backend, Counters, OpenedLeaf, Stream
 from npyfast._batches.iterator import BatchIterator, Passes, StreamIterator
 from npyfast._batches.state import Values, described
 from npyfast._batches.statistics import Statistics, of_counters
@@ -38,7 +39,7 @@ from npyfast._sources.source import open_nest
 class Batching:
     """What `dataset` and `batches` have in common: opened leaves, and the plan of their batches."""
 
-    leaves: list[Rows]
+    leaves: list[OpenedLeaf]
     backend: Backend  # that makes batches of them
     structure: Nest  # of the elements, with a Column for each array
     plan: Plan
@@ -169,7 +170,7 @@ def make_batching(
     )
 
 
-def _row_bytes(leaf: Rows) -> int:
+def _row_bytes(leaf: OpenedLeaf) -> int:
     return math.prod(leaf.row_shape) * leaf.dtype.itemsize
 
 

@@ -11,7 +11,7 @@ from npyfast._batches.state import State, Values, make_state, place_of
 from npyfast._order.plan import Plan, Run
 
 if TYPE_CHECKING:
-    from npyfast._backends import Stream
+    from npyfast._backends.interface import Stream
 
 
 @dataclass

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from npyfast._backends import Rows
 from npyfast._backends.cast import Cast
 from npyfast._backends.fields import columns
+from npyfast._backends.interface import OpenedLeaf
 from npyfast._nest import leaves
 from npyfast._order import blocks as _block_order
 from npyfast._order import full as _order
@@ -30,7 +30,7 @@ Values = dict[str, Any]
 State = dict[str, Any]
 
 
-def described(plan: Plan, sources: Sequence[Rows]) -> Values:
+def described(plan: Plan, sources: Sequence[OpenedLeaf]) -> Values:
     """All that decides which rows make up batch b of epoch e of all workers together, and how they
     come out, as values of JSON that a person can read."""
     shuffle = False if plan.seed is None else "block" if plan.blocks else True
@@ -180,7 +180,7 @@ def _rows(selection: Selection) -> str:
     return f"from {steps}, of the split of {selection.order.rows} with seed {selection.order.seed}"
 
 
-def _leaf(rows: Rows) -> str:
+def _leaf(rows: OpenedLeaf) -> str:
     """How the rows of a leaf come out: their types, and what they are scaled by."""
     made = ", ".join(
         f"{column.dtype.str.lstrip('<>=|')}{list(column.shape)}"
@@ -195,7 +195,7 @@ def _leaf(rows: Rows) -> str:
     return made
 
 
-def _files(rows: Rows) -> str:
+def _files(rows: OpenedLeaf) -> str:
     """The rows of each file, and the order of files. Where there are several, their names from the
     folder on that has them all tell them apart: a copy elsewhere is the same."""
     parts = [part for part in rows.parts() if part[1]]

@@ -20,7 +20,7 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from npyfast._backends import Counters, Stream
+from npyfast._backends.interface import Counters, Stream
 from npyfast._nest import leaves
 
 Transform = Callable[[Any], Any]

@@ -12,7 +12,7 @@ import numpy.lib.format as npy_format
 
 from npyfast._commands.describe import describe, is_unreadable
 from npyfast._errors import printable
-from npyfast._sizes import format_bytes
+from npyfast._packing.sizes import format_bytes
 
 _DESCRIPTION = """\
 Tells, for each PATH, what it is, how npyfast reads it, and what there is to fix. Nothing but

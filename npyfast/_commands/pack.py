@@ -13,7 +13,7 @@ import numpy as np
 
 from npyfast._backends import backend
 from npyfast._packing.pack import Progress, pack
-from npyfast._sizes import format_bytes, parse_bytes
+from npyfast._packing.sizes import format_bytes, parse_bytes
 from npyfast._sources.file_sets import check_sets
 from npyfast._sources.source import source
 

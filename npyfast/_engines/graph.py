@@ -70,9 +70,9 @@ def obstacle(batching: Batching) -> str | None:
     return None
 
 
-def _leaves(batching: Batching) -> list[native.Rows]:
+def _leaves(batching: Batching) -> list[native.NativeLeaf]:
     """The leaves, which the native backend has opened."""
-    return cast("list[native.Rows]", batching.leaves)
+    return cast("list[native.NativeLeaf]", batching.leaves)
 
 
 def missing() -> str | None:

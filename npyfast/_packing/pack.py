@@ -14,15 +14,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npyfast._backends import Rows, backend, backend_for
+from npyfast._backends import backend, backend_for
 from npyfast._backends.fields import AnyArray
+from npyfast._backends.interface import OpenedLeaf
 from npyfast._memory import memory_limit
 from npyfast._order.plan import Plan, Run, boolean, make_plan
 from npyfast._packing.holes import clear, holes
 from npyfast._packing.output import Output, naming, partial, shard_names
 from npyfast._packing.packed_header import descr_of, header_text, refuse_unreadable
+from npyfast._packing.sizes import parse_bytes
 from npyfast._packing.written_file import UnpackedFile, WrittenFile
-from npyfast._sizes import parse_bytes
 from npyfast._sources import hdf5
 from npyfast._sources.formats import NPY, format_of
 from npyfast._sources.npz import Archives
@@ -183,7 +184,9 @@ class _Spool:
         self._progress = progress
         self._done = self._total = 0
 
-    def work(self, leaf: Source, archives: Archives, rows: Any, shuffle: bool, seed: Any) -> _Work:
+    def work(
+        self, leaf: Source, archives: Archives, rows: Any, shuffle: bool, seed: Any
+    ) -> _PackedRows:
         """The rows to be written."""
         leaf = leaf.extracted(self._output.scratch, archives, self._create, self._output.require)
         with warnings.catch_warnings():
@@ -192,19 +195,19 @@ class _Spool:
             opened = leaf.open(archives)
             in_any_order = not shuffle or not leaf.is_chunked()
         chunk = _chunk_bytes(leaf, opened)
-        work = _Work(opened, rows, shuffle, seed, chunk, self._progress)
+        work = _PackedRows(opened, rows, shuffle, seed, chunk, self._progress)
         if in_any_order:
             return work
         # In random order each row would take a chunk. The order of an epoch knows the number of
         # rows only, not which ones they are.
-        in_order = _Work(opened, rows, False, None, chunk, None)
+        in_order = _PackedRows(opened, rows, False, None, chunk, None)
         size = in_order.count * in_order.row_bytes
         with self._create(os.path.join(self._output.scratch, partial("rows.npy")), size) as file:
             file.write(in_order.header(in_order.count))
             for piece in in_order.chunks():
                 file.write(piece.reshape(-1).data)
         unpacked = backend().open([file.path])
-        return _Work(unpacked, None, shuffle, work.seed, chunk, self._progress)
+        return _PackedRows(unpacked, None, shuffle, work.seed, chunk, self._progress)
 
     def _create(self, path: str, size: int) -> UnpackedFile:
         """A temporary file for so many bytes."""
@@ -220,13 +223,13 @@ class _Spool:
             self._progress(Progress("unpacking", 0, 0, done, self._total, None))
 
 
-def _chunk_bytes(leaf: Source, opened: Rows) -> int:
+def _chunk_bytes(leaf: Source, opened: OpenedLeaf) -> int:
     """How much is copied at once. Of rows in Fortran order, which lie scattered, the more the
     better: each page has a bit of all of them. Of chunked HDF5 all rows of a chunk, which h5py
     decompresses anew for each part of it."""
     if not leaf.files:
         return _CHUNK_BYTES
-    chunk_rows = opened.chunk_rows if isinstance(opened, hdf5.Rows) else None
+    chunk_rows = opened.chunk_rows if isinstance(opened, hdf5.HDF5Leaf) else None
     if chunk_rows:
         row_bytes = math.prod(opened.row_shape) * opened.dtype.itemsize
         # Whole chunks, of which the first begins where the first row does.
@@ -243,12 +246,12 @@ def _chunk_bytes(leaf: Source, opened: Rows) -> int:
     return min(wanted, most if limit is None else min(most, limit // 16))
 
 
-class _Work:
+class _PackedRows:
     """The rows to be written, in their order."""
 
     def __init__(
         self,
-        opened: Rows,
+        opened: OpenedLeaf,
         rows: Any,
         shuffle: bool,
         seed: Any,
@@ -335,7 +338,7 @@ class _Work:
 
 
 def _write(
-    work: _Work,
+    work: _PackedRows,
     output: Output,
     names: Sequence[str],
     counts: Sequence[int],
@@ -357,7 +360,7 @@ def _write(
             file.sync()
 
 
-def _verify(work: _Work, output: Output, names: Sequence[str], counts: Sequence[int]) -> None:
+def _verify(work: _PackedRows, output: Output, names: Sequence[str], counts: Sequence[int]) -> None:
     """Compares the files with the source. Raises OSError naming the first row that differs."""
     done = 0
     work.report("verifying", done)

@@ -12,7 +12,7 @@ import os
 import shlex
 import stat
 from collections.abc import Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -30,13 +30,6 @@ _SIGNATURES = {
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 _LISTED_KEYS = 40
-
-
-class Located(NamedTuple):
-    """Where the data of an array lies in a file."""
-
-    header: Header
-    status: os.stat_result  # of the file that was looked at, from its descriptor
 
 
 def open_file(path: str) -> BinaryIO:

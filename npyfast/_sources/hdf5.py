@@ -14,18 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from npyfast._backends import Rows as BackendRows
 from npyfast._backends import backend
 from npyfast._backends.cast import Cast
 from npyfast._backends.converted import Converted
 from npyfast._backends.fields import AnyArray, native, to_native
 from npyfast._backends.file_status import FileState, WatchedFile
-from npyfast._backends.header import Header, check_size
+from npyfast._backends.header import Header, LocatedHeader, check_size
+from npyfast._backends.interface import OpenedLeaf
 from npyfast._errors import NpyFormatError, printable
 from npyfast._order.plan import RowNumbers, resolve_rows
 from npyfast._sources import hdf5_sources
 from npyfast._sources.formats import (
-    Located,
     has_header,
     list_keys,
     member_name,
@@ -40,7 +39,7 @@ def keys(path: str) -> list[str]:
         return _keys(file)
 
 
-def open(files: Sequence[str], key: str) -> BackendRows:
+def open(files: Sequence[str], key: str) -> OpenedLeaf:
     """The rows of a dataset, or of one in each of several files, which are concatenated.
 
     Mapped where all of them lie in their files as they are; else read by h5py, with a warning.
@@ -64,7 +63,7 @@ def open(files: Sequence[str], key: str) -> BackendRows:
         return backend().open(files, located)
     for dataset in found:
         dataset.warn()
-    return Rows(found)
+    return HDF5Leaf(found)
 
 
 def _h5py() -> Any:
@@ -200,7 +199,7 @@ class _Dataset:
         self.chunk_rows: int | None = dataset.chunks[0] if dataset.chunks else None
         self.compression: str | None = dataset.compression
         self.obstacle = _obstacle(path, dataset)
-        self.located: Located | None = None
+        self.located: LocatedHeader | None = None
         self.file = WatchedFile(path, FileState.of(status))
         self.others: list[WatchedFile] = []  # that it has data in
         if self.obstacle is None:
@@ -208,7 +207,7 @@ class _Dataset:
             header = Header((0, 0), self.shape, self.dtype, False, offset)
             if dataset.size:
                 check_size(self.name, header, status.st_size)
-            self.located = Located(header, status)
+            self.located = LocatedHeader(header, status)
         else:
             self.others = hdf5_sources.source_files(path, key, dataset)
             if not os.path.samefile(dataset.file.filename, path):
@@ -217,7 +216,7 @@ class _Dataset:
                 self.others.append(WatchedFile(there, state, kept_open=False))
 
     def check_files(self) -> None:
-        """Raises as npyfast._backends.Rows.check_files()."""
+        """Raises as npyfast._backends.interface.OpenedLeaf.check_files()."""
         self.file.check_unchanged()
         for other in self.others:
             other.check_unchanged()
@@ -308,9 +307,9 @@ class _Process:
         self.opened: OrderedDict[int, tuple[Any, Any]] = OrderedDict()  # files and datasets
 
 
-class Rows:
+class HDF5Leaf:
     """The rows of datasets that are concatenated along axis 0, read by h5py: see
-    npyfast._backends.Rows. Thread-safe; a forked process opens the files itself."""
+    npyfast._backends.interface.OpenedLeaf. Thread-safe; a forked process opens the files itself."""
 
     def __init__(self, datasets: Sequence[_Dataset]) -> None:
         self._found = [dataset for dataset in datasets if dataset.shape[0]]

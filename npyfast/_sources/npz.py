@@ -13,10 +13,9 @@ from dataclasses import replace
 from typing import IO, BinaryIO
 
 from npyfast._backends.file_status import FileState
-from npyfast._backends.header import MAX_HEADER_BYTES, Header, check_size
+from npyfast._backends.header import MAX_HEADER_BYTES, Header, LocatedHeader, check_size
 from npyfast._errors import NpyFormatError, printable
 from npyfast._sources.formats import (
-    Located,
     list_keys,
     member_name,
     open_file,
@@ -74,7 +73,7 @@ class Archive:
             names = [name for name, info in self._members.items() if self._is_array(file, info)]
         return list(dict.fromkeys(name.removesuffix(".npy") for name in names))
 
-    def locate(self, key: str) -> Located:
+    def locate(self, key: str) -> LocatedHeader:
         """Where in the archive an array lies.
 
         Raises ValueError for a key that does not exist, and for a compressed or encrypted member;
@@ -95,7 +94,7 @@ class Archive:
             held = min(info.file_size, MAX_HEADER_BYTES)
             header = _header(name, os.pread(file.fileno(), held, start))
         check_size(name, header, info.file_size)
-        return Located(replace(header, data_offset=start + header.data_offset), self.status)
+        return LocatedHeader(replace(header, data_offset=start + header.data_offset), self.status)
 
     def compression(self, key: str) -> str | None:
         """The method by which an array is compressed, so that it can't be mapped, and extract()

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from npyfast._backends.header import Header, make_dtype
+from npyfast._backends.header import Header, LocatedHeader, make_dtype
 from npyfast._errors import NpyFormatError, printable
 from npyfast._sources.formats import (
     UNKNOWN,
-    Located,
     format_of_descriptor,
     has_header,
     make_shape,
@@ -75,7 +74,7 @@ class Layout:
         return math.prod(self.shape[1:]) * self.dtype.itemsize
 
 
-def locate(path: str, layout: Layout) -> Located:
+def locate(path: str, layout: Layout) -> LocatedHeader:
     """Where the array lies that a raw file holds.
 
     Raises ValueError where its size does not divide into rows, or where it is no raw file;
@@ -88,7 +87,7 @@ def locate(path: str, layout: Layout) -> Located:
         _refuse_unknown_size(path, file.fileno(), status.st_size)
     if found != UNKNOWN:
         raise ValueError(printable(f"{path}: is {found}: leave dtype, shape and offset out"))
-    return Located(_header(path, layout, status.st_size), status)
+    return LocatedHeader(_header(path, layout, status.st_size), status)
 
 
 def _refuse_unknown_size(path: str, descriptor: int, size: int) -> None:

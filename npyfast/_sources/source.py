@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from npyfast._backends import Rows as BackendRows
 from npyfast._backends import backend
 from npyfast._backends.cast import Cast
 from npyfast._backends.fields import AnyArray
 from npyfast._backends.file_status import absolute_path
+from npyfast._backends.header import LocatedHeader
+from npyfast._backends.interface import OpenedLeaf
 from npyfast._errors import NpyFormatError, printable
 from npyfast._nest import Nest, leaves, map_nest
 from npyfast._sources import hdf5
@@ -30,7 +31,6 @@ from npyfast._sources.formats import (
     HDF5,
     NPZ,
     UNKNOWN,
-    Located,
     format_of,
     list_keys,
     make_shape,
@@ -99,7 +99,7 @@ class Source:
             return first
         return f"{first} and {len(self._files) - 1} more files"
 
-    def open(self, archives: Archives | None = None) -> BackendRows:
+    def open(self, archives: Archives | None = None) -> OpenedLeaf:
         """The rows, by the backend that copies them. What is opened at the same time shares its
         `archives`."""
         rows = self._open(Archives() if archives is None else archives)
@@ -116,7 +116,7 @@ class Source:
                 raise type(error)(f"{self.name}: {error}") from None
         return rows if cast is None and shape is None else rows.converted(cast, shape)
 
-    def _open(self, archives: Archives) -> BackendRows:
+    def _open(self, archives: Archives) -> OpenedLeaf:
         """The rows as they are in the files, or in memory."""
         if self._memory is not None:
             return backend().view(self._memory)
@@ -132,7 +132,7 @@ class Source:
             refuse_mixed(files)
             raise
 
-    def _open_by_format(self, files: tuple[str, ...], archives: Archives) -> BackendRows:
+    def _open_by_format(self, files: tuple[str, ...], archives: Archives) -> OpenedLeaf:
         """The rows of files that say themselves what they are."""
         options = self._options
         found = format_of(files[0])
@@ -239,13 +239,15 @@ class Source:
         """Whether h5py has to read it, which takes a whole chunk for each row in random order."""
         if self._memory is not None or self._options.layout or self._options.per_file:
             return False
-        return format_of(self.files[0]) == HDF5 and isinstance(self._open(Archives()), hdf5.Rows)
+        return format_of(self.files[0]) == HDF5 and isinstance(
+            self._open(Archives()), hdf5.HDF5Leaf
+        )
 
     def __repr__(self) -> str:
         return f"npyfast.Source({self.name})"
 
 
-def _open_located(files: Sequence[str], located: Sequence[Located]) -> BackendRows:
+def _open_located(files: Sequence[str], located: Sequence[LocatedHeader]) -> OpenedLeaf:
     return backend().open(files, located)
 
 
@@ -420,7 +422,7 @@ def _as_sources(leaf: Any, archives: Archives) -> Nest:
     return made if keys is None else {key: made.of_key(key) for key in keys}
 
 
-def open_nest(nest: Nest) -> tuple[Nest, list[BackendRows], list[str]]:
+def open_nest(nest: Nest) -> tuple[Nest, list[OpenedLeaf], list[str]]:
     """Opens every leaf of a nest of sources; returns the nest of opened leaves, and them in order,
     with what error messages call them.
 

@@ -511,13 +511,13 @@ def test_hdf5_chunked_by_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with h5py.File(tmp_path / "in.h5", "w") as file:
         file.create_dataset("x", data=array, chunks=(len(array), 1), compression="lzf")
     read: list[int] = []
-    plain = hdf5.Rows._read
+    plain = hdf5.HDF5Leaf._read
 
     def counted(self: Any, number: int, begin: int, end: int) -> Any:
         read.append(end - begin)
         return plain(self, number, begin, end)
 
-    monkeypatch.setattr(hdf5.Rows, "_read", counted)
+    monkeypatch.setattr(hdf5.HDF5Leaf, "_read", counted)
     assert (pack(npyfast.source(tmp_path / "in.h5", key="x"), tmp_path) == array).all()
     assert read == [len(array)]
 

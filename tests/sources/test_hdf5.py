@@ -51,7 +51,7 @@ def quiet() -> Any:
 
 
 def mapped(source: Any) -> bool:
-    return not isinstance(npyfast.source(**source).open(), hdf5.Rows)
+    return not isinstance(npyfast.source(**source).open(), hdf5.HDF5Leaf)
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def write_shards(folder: Path, options: list[dict[str, Any]]) -> str:
 
 def test_shards(tmp_path: Path) -> None:
     leaf = npyfast.source(write_shards(tmp_path, [{}] * 3), key="x")
-    assert not isinstance(leaf.open(), hdf5.Rows)
+    assert not isinstance(leaf.open(), hdf5.HDF5Leaf)
     rows = expected.epoch_batches(12, batch_size=5, seed=1)
     assert_same_batches(npyfast.batches((leaf, Y), 5, True, seed=1), (X, Y), rows)
 

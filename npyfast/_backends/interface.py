@@ -1,0 +1,108 @@
+"""What a backend offers, and what it opens: the protocols that both backends implement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from npyfast._backends.cast import Cast
+from npyfast._backends.fields import AnyArray
+from npyfast._backends.header import Header, LocatedHeader
+from npyfast._order.plan import Plan, RowNumbers, Run
+
+
+class OpenedLeaf(Protocol):
+    """The opened rows of one array."""
+
+    dtype: np.dtype[np.generic]  # in native byte order
+    row_shape: tuple[int, ...]
+
+    def __len__(self) -> int: ...
+
+    def parts(self) -> Sequence[tuple[str | bytes, int]]:
+        """The paths of the files, in their order, and how many rows each has; or nothing."""
+
+    def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
+        """The listed rows (negative ones from the end) as a fresh array; structures stay whole.
+
+        Raises IndexError naming the first row number that is out of range; and as check_files(), by
+        a look after the copy, where one of the files that hold them was changed.
+        """
+
+    def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
+        """The same into `out`, which has the right shape and dtype and is C-contiguous."""
+
+    def check_files(self) -> None:
+        """Raises NpyFormatError or OSError, naming a file, where one was changed after it was
+        opened."""
+
+    def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> OpenedLeaf:
+        """The same rows in another shape, of as many items, then cast."""
+
+
+class Stream(Iterator[Any], Protocol):
+    """An iterator of batches that knows how many it has delivered."""
+
+    @property
+    def position(self) -> int: ...
+
+    def close(self) -> None:
+        """Ends the iteration."""
+
+
+class Counters(Protocol):
+    """What streams count together; anybody may read it at any time."""
+
+    def counters(self) -> tuple[int, ...]:
+        """All of them now, in the order of csrc/core/base/stream_counters.h."""
+
+
+class Backend(Protocol):
+    """What a backend module offers."""
+
+    NAME: str
+    # A BatchIterator that is one of its streams, and loses no time between them, if it has one: the
+    # `kind` of stream().
+    ITERATOR: type | None
+
+    def read_header(self, path: str) -> Header: ...
+
+    def open(
+        self, files: Sequence[str], located: Sequence[LocatedHeader] | None = None
+    ) -> OpenedLeaf:
+        """Opens the files of one array: `.npy` files; or, with `located`, files of any format whose
+        headers were found elsewhere and whose data begins at `data_offset`.
+
+        Raises OSError if a file is no longer in the state in which its header was read."""
+
+    def open_row_files(self, files: Sequence[str]) -> OpenedLeaf:
+        """The rows of `.npy` files that hold one each; they are opened when a row is taken."""
+
+    def view(self, memory: AnyArray) -> OpenedLeaf:
+        """The rows of an array in memory."""
+
+    def can_read(self, rows: OpenedLeaf) -> bool:
+        """Whether it makes batches of these rows, whoever has opened them."""
+
+    def statistics(self) -> Counters:
+        """New counters, for streams of this backend."""
+
+    def stream(
+        self,
+        leaves: Sequence[OpenedLeaf],
+        plan: Plan,
+        run: Run,
+        *,
+        group: int,
+        threads: int | None,
+        readahead: str,
+        statistics: Counters,
+        pack: Callable[..., Any] | None,
+        records: bool = False,
+    ) -> Stream:
+        """The batches of a run. `pack` makes an element of the flat columns of all leaves; None:
+        the only column itself, or the tuple of them. With `group` larger than one,
+        an item is up to that many full batches in arrays of shape (batches, batch_size, ...); the
+        first items are smaller. With `records` a structured dtype stays one column."""
