@@ -307,9 +307,9 @@ NO_SOURCES = [
     [[1.0, 2.0]],
     ["a.npy", 3],
     {"a.npy"},
-    io.BytesIO(b""),
+    pytest.param(io.BytesIO(b""), id="BytesIO"),
     np.float32(3),
-    object(),
+    pytest.param(object(), id="object"),
 ]
 
 
