@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,18 @@ def pytest_report_header() -> list[str]:
         f"npyfast: {npyfast.__version__} in {Path(npyfast.__file__).parent}",
         f"backends: {', '.join(BACKENDS)}; left out: {'; '.join(left_out) or 'nothing'}",
     ]
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """For tests that send SIGINT: the process, and what it starts, does not ignore the signal.
+
+    A shell without job control, and `nohup`, start background jobs that ignore it, and a process
+    passes that on to its children. Python then installs no handler that raises KeyboardInterrupt.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(params=BACKENDS)

@@ -212,9 +212,8 @@ def test_by_a_hundred_signals(save: Save, backend: str, threads: int) -> None:
 
 
 ENDLESS = """\
-import signal, sys, time
+import sys, time
 import numpy as np, npyfast
-signal.signal(signal.SIGINT, signal.default_int_handler)
 stream = iter(npyfast.batches(
     np.arange(1000), 5, epochs=-1, transform=lambda y: {}, transform_threads=4))
 next(stream)
@@ -234,11 +233,13 @@ def _interrupted(script: str, backend: str, after: float) -> None:
     assert err.endswith("KeyboardInterrupt")
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("after", [0, 0.003, 0.01])
 def test_one_signal_ends_the_process(backend: str, after: float) -> None:
     _interrupted(ENDLESS.format("y + 1"), backend, after)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_calls_that_hang_do_not_keep_the_process(backend: str) -> None:
     script = ENDLESS.format("y if y[0] == 0 or time.sleep(10**6) else y")
     _interrupted(script, backend, 0.1)

@@ -274,13 +274,13 @@ print("reading", flush=True)
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("batch_rows", [10, 4000])
 def test_control_c(save: Save, backend: str, batch_rows: int) -> None:
     process = processes.start(
         """
-        import signal, sys
+        import sys
         import npyfast
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # if it was ignored for a shell
         made = npyfast.batches(sys.argv[1], int(sys.argv[2]), True, epochs=-1)
         try:
             for i, batch in enumerate(made):
@@ -299,6 +299,7 @@ def test_control_c(save: Save, backend: str, batch_rows: int) -> None:
     assert processes.finish(process)[0] == "interrupted"
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_control_c_while_waiting_for_a_batch(native: None, tmp_path: Path) -> None:
     # Batches of 2 GiB from a file without blocks: the first takes much longer than this test.
     path = tmp_path / "sparse.npy"
@@ -309,9 +310,8 @@ def test_control_c_while_waiting_for_a_batch(native: None, tmp_path: Path) -> No
         file.truncate(file.tell() + 2**31)
     process = processes.start(
         """
-        import signal, sys
+        import sys
         import npyfast
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         stream = iter(npyfast.batches(sys.argv[1], 1000, True, epochs=-1, threads=2))
         try:
             print("reading", flush=True)

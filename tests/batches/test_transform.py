@@ -706,6 +706,7 @@ def test_the_interpreter_ends_with_a_live_stream(save: Save, backend: str, end: 
 
 
 @every_backend
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_loses_nothing(gate: Gate) -> None:
     def interrupt() -> None:
         wait_until(lambda: gate.begun == 2)

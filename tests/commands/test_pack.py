@@ -256,6 +256,7 @@ def test_as_a_module(save: Save, tmp_path: Path) -> None:
     assert "\n" not in err
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     # Endless, as far as a test is concerned; told apart from a start that takes long by its file.

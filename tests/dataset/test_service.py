@@ -325,6 +325,7 @@ def test_a_worker_of_ones_own(cluster: Service, save: Save, ops: bool) -> None:
 class TestCommand:
     """`python -m npyfast.service`."""
 
+    @pytest.mark.usefixtures("interruptible")
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_ends_at_a_signal(self, cluster: Service, number: signal.Signals) -> None:
         dispatcher = cluster.start_dispatcher()
