@@ -21,8 +21,10 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import numpy as np
 import pytest
 from backends import BACKENDS, DELIVERIES, TENSORFLOW, use_backend
+from deadlines import wait_until
 from hypothesis import HealthCheck, settings
 from samples import Dataset, Save
+from transform_threads import collected, no_workers
 
 import npyfast
 
@@ -76,6 +78,14 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def no_thread_is_left() -> Iterator[None]:
+    """For tests that must end all threads of transforms that they start."""
+    assert no_workers()
+    yield
+    wait_until(collected)
 
 
 @pytest.fixture(params=BACKENDS)

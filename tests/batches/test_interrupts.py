@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import processes
 import pytest
-from deadlines import wait_until
 from interrupts import Injector
 from samples import Save
-from test_transform import collected, no_workers
 
 import npyfast
 from npyfast._nest import map_nest
+
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 Y = np.arange(53)
 
@@ -31,13 +31,6 @@ Y = np.arange(53)
 MOMENTS = int(os.environ.get("NPYFAST_TEST_MOMENTS", "40"))
 
 by_one_or_more = pytest.mark.parametrize("threads", [1, 2])
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    assert no_workers()
-    yield
-    wait_until(collected)
 
 
 def values(batch: Any) -> Any:

@@ -22,8 +22,11 @@ import pytest
 from deadlines import SECONDS, wait_until
 from expected import assert_same
 from samples import Save, random_array
+from transform_threads import no_workers, workers
 
 import npyfast
+
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 X = np.arange(103 * 3, dtype="i4").reshape(103, 3)
 Y = np.arange(103)
@@ -31,30 +34,6 @@ Y = np.arange(103)
 every_backend = pytest.mark.usefixtures("backend")
 by_threads = pytest.mark.parametrize("threads", [2, 5])
 by_one_or_more = pytest.mark.parametrize("threads", [1, 3])
-
-
-def workers() -> list[str]:
-    """The threads that run a transform."""
-    names = (thread.name for thread in threading.enumerate())
-    return [name for name in names if name.startswith("npyfast-transform")]
-
-
-def no_workers() -> bool:
-    return workers() == []
-
-
-def collected() -> bool:
-    """Whether there are none once all garbage is gone; a thread may have held some until now."""
-    if workers():
-        gc.collect()
-    return no_workers()
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    assert no_workers()
-    yield
-    wait_until(collected)
 
 
 class Gate:

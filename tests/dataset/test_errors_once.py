@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from bad_file import BAD, EXPECTED, ROWS, source
 from samples import Dataset
-from test_errors_once import BAD, EXPECTED, ROWS, source
 
 import npyfast
 

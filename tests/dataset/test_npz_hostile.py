@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hostile_archives import HOSTILE, refuse
 from samples import Dataset
-from test_npz_hostile import HOSTILE, refuse
 
 import npyfast
 

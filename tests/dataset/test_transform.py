@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 import traceback
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,23 +14,16 @@ from deadlines import SECONDS, wait_until
 from expected import epoch_batches
 from samples import Save
 from tensors import assert_same_dataset, engine_of, rows_of
-from test_transform import collected, no_workers, workers
+from transform_threads import collected, no_workers, workers
 
 import npyfast
 
-pytestmark = pytest.mark.usefixtures("backend")
+pytestmark = pytest.mark.usefixtures("no_thread_is_left", "backend")
 
 X = np.arange(103 * 6, dtype="f4").reshape(103, 2, 3)
 Y = np.arange(103)
 
 by_one_or_more = pytest.mark.parametrize("threads", [1, 3])
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    assert no_workers()
-    yield
-    wait_until(collected)
 
 
 class Odd(Exception):

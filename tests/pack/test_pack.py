@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from expected import same_bits
 from samples import OUT_OF_ORDER, Array, Save, dtypes, in_order, random_array
+from system_calls import CHANGING
 
 import npyfast
 from npyfast._backends.fields import native, to_native
@@ -520,12 +521,6 @@ def test_hdf5_chunked_by_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(hdf5.HDF5Leaf, "_read", counted)
     assert (pack(npyfast.source(tmp_path / "in.h5", key="x"), tmp_path) == array).all()
     assert read == [len(array)]
-
-
-CHANGING = (
-    *("open", "write", "fsync", "fdatasync", "ftruncate", "replace", "unlink", "link", "mkdir"),
-    *("rmdir", "fchmod", "fchown"),
-)
 
 
 def raising(error: BaseException, number: int, after: bool, patch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import processes
 import pytest
 from backends import BACKENDS
 from cached import evict
-from test_pack import CHANGING
+from system_calls import CHANGING
 
 import npyfast
 
