@@ -23,6 +23,7 @@ import pytest
 from backends import BACKENDS, DELIVERIES, TENSORFLOW, use_backend
 from deadlines import wait_until
 from hypothesis import HealthCheck, settings
+from own_process import run_in_own_process
 from samples import Dataset, Save
 from transform_threads import collected, no_workers
 
@@ -66,6 +67,17 @@ def pytest_report_header() -> list[str]:
         f"npyfast: {npyfast.__version__} in {Path(npyfast.__file__).parent}",
         f"backends: {', '.join(BACKENDS)}; left out: {'; '.join(left_out) or 'nothing'}",
     ]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means: as many as there are CPUs that this process may use."""
+    count: int | None = npyfast.build_info().get("usable_cpus")
+    return min(count or os.cpu_count() or 1, 8)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    return run_in_own_process(pyfuncitem) or None
 
 
 @pytest.fixture

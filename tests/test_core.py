@@ -45,6 +45,7 @@ def core_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build
 
 
+@pytest.mark.slow
 def test_core(core_build: Path) -> None:
     ctest = find_tool("ctest")
     assert ctest is not None, "there is a cmake, and its ctest is missing"

@@ -90,6 +90,7 @@ def test_buffers_are_recycled(native: None, save: Save) -> None:
     assert len(seen) < 100
 
 
+@pytest.mark.own_process
 def test_the_pool_keeps_no_more_than_a_stream_needs(native: None) -> None:
     gc.collect()
     large = np.zeros((64, 1 << 20), "u1")

@@ -202,6 +202,7 @@ def test_a_subset_and_a_shard(save: Save, tmp_path: Path, rows: Any) -> None:
     assert read(restored(graph(path, 4, True, epochs=2, **options), prefix)) == whole[5:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [None, 3, -1])
 def test_in_a_new_process(save: Save, tmp_path: Path, epochs: int | None) -> None:
     path = save(Y)
@@ -267,6 +268,7 @@ TRAINING = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [None, 1])
 def test_killed_and_started_again(save: Save, tmp_path: Path, epochs: int | None) -> None:
     arguments = (TRAINING, save(Y), tmp_path / "checkpoints", json.dumps(epochs))

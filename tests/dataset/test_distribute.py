@@ -117,6 +117,7 @@ def global_batches(epoch: int) -> list[list[int]]:
     return rows_of(expected.epoch_batches(ROWS, batch_size=BATCH, seed=1, epoch=epoch))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["function", "dataset"])
 def test_two_devices(save: Save, engine: str, how: str) -> None:
     out, err = processes.finish(start(MIRRORED, save(np.arange(ROWS)), engine, how))
@@ -142,6 +143,7 @@ def free_ports(count: int) -> Iterator[int]:
         listener.close()
 
 
+@pytest.mark.slow
 def test_two_processes(save: Save, engine: str) -> None:
     path = save(np.arange(ROWS))
     hosts = [f"localhost:{port}" for port in free_ports(2)]
@@ -173,6 +175,7 @@ def test_the_global_order_is_the_same(save: Save, dataset: Any, count: int) -> N
         assert joined == global_batches(epoch)
 
 
+@pytest.mark.slow
 def test_keras_fits_on_two_devices(save: Save, engine: str) -> None:
     x = np.random.default_rng(0).standard_normal((ROWS, 4), dtype="f4")
     out, _ = processes.finish(start(FIT, save(x), save(x.sum(axis=1)), engine))

@@ -129,6 +129,7 @@ def test_a_view_of_a_tensor_keeps_its_memory(dataset: Dataset, save: Save) -> No
     assert (view == LARGE[3:5]).all()
 
 
+@pytest.mark.own_process
 def test_memory_comes_back(native: None, save: Save) -> None:
     gc.collect()
     assert eventually(lambda: used_bytes() == 0)
@@ -150,6 +151,7 @@ def test_leaving_early_ends_what_was_started(dataset: Dataset, save: Save) -> No
     assert eventually(lambda: threading.active_count() <= threads)
 
 
+@pytest.mark.own_process
 def test_leaving_early_lets_go_of_the_generators_buffers(native: None, save: Save) -> None:
     made = by_generator(save(LARGE), 32, True, epochs=-1)
     for _ in range(5):

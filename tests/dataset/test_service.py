@@ -24,7 +24,7 @@ from tensors import rows_of
 
 import npyfast
 
-pytestmark = pytest.mark.usefixtures("native")
+pytestmark = [pytest.mark.usefixtures("native"), pytest.mark.slow]
 
 service = tf.data.experimental.service
 

@@ -17,6 +17,8 @@ from system_calls import CHANGING
 
 import npyfast
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 
 # Packs again and again, in children that are killed before the 1st, 2nd, ... of their calls that

@@ -21,6 +21,8 @@ from npyfast._backends.header import Header, parse_header_numpy
 if importlib.util.find_spec("numpy.lib.tests") is None:
     pytest.skip("this NumPy comes without its tests", allow_module_level=True)
 
+pytestmark = pytest.mark.slow
+
 MODULES = ("numpy.lib.tests.test_format", "numpy.lib.tests.test_io")
 
 
