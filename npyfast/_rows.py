@@ -178,17 +178,17 @@ def open_rows(source: Any) -> Rows:
     """One array, to be read by row.
 
     Args:
-        source: a `.npy` file, a glob pattern, a directory, a list of files (the shards of one
+        source: a `.npy` file, a glob pattern, a directory, a list of files (those of one
             array), an `.npz` or HDF5 file of one array, an array in memory, or what
             `npyfast.source` returns.
 
     Returns:
-        `Rows`, with the shape of all shards together.
+        `Rows`, with the shape of all files together.
 
     Raises:
         NpyFormatError: a file is not a readable `.npy`.
         TypeError: the dtype holds Python objects.
-        ValueError: shards differ in dtype or row shape; a 0-dimensional array.
+        ValueError: files differ in dtype or row shape; a 0-dimensional array.
         OSError: as `open` raises it.
 
     Example:

@@ -164,6 +164,8 @@ void RegisterArray(py::module_& m) {
       .def_static("open_row_files", &OpenRowFiles, py::arg("paths"))
       .def_static("view", &ViewMemory, py::arg("memory"))
       .def_property_readonly("rows", [](const PyArrayRows& self) { return self.array->rows(); })
+      .def_property_readonly("has_dense_rows",
+                             [](const PyArrayRows& self) { return self.array->has_dense_rows(); })
       .def_property_readonly("file_bytes",
                              [](const PyArrayRows& self) { return self.array->file_bytes(); })
       .def_property_readonly(

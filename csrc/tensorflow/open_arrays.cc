@@ -159,7 +159,7 @@ std::shared_ptr<const Array> OpenShared(const ArrayFiles& files, bool same_machi
   if (array->rows() != files.rows || array->row_type() != files.row_type) {
     const bool one = files.source.paths.size() == 1;
     throw StatusError(TF_FAILED_PRECONDITION,
-                      files.source.paths[0] + (one ? ": holds " : " and the other shards: hold ") +
+                      files.source.paths[0] + (one ? ": holds " : " and the other files: hold ") +
                           described(array->rows(), array->row_type()) +
                           ", but the dataset was made of " + described(files.rows, files.row_type));
   }

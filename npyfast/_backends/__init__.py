@@ -61,9 +61,8 @@ def backend_reason() -> str:
 
 
 def backend_for(leaves: Sequence[OpenedLeaf]) -> Backend:
-    """The backend that makes batches of these rows: NumPy's, where some are read by Python."""
-    chosen = backend()
-    if all(chosen.can_read(rows) for rows in leaves):
-        return chosen
+    """The backend that makes batches of these leaves: NumPy's if Python has to read one of them."""
+    if all(leaf.storage.kind != "h5py" for leaf in leaves):
+        return backend()
     made_by_numpy: Backend = importlib.import_module("npyfast._backends.numpy")
     return made_by_numpy

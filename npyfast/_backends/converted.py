@@ -17,6 +17,7 @@ class Converted:
         self, rows: OpenedLeaf, cast: Cast | None, row_shape: tuple[int, ...] | None
     ) -> None:
         self._rows = rows
+        self.storage = rows.storage
         self.cast = cast
         self.dtype = rows.dtype if cast is None else cast.dtype
         self.row_shape = rows.row_shape if row_shape is None else row_shape

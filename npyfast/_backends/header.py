@@ -1,8 +1,8 @@
 """The header of a ``.npy`` file, read by NumPy or by the native core.
 
-Both readers accept the same files, and give the same Header for them. ``read_header_numpy`` is the
-specification: ``numpy.lib.format`` does the work, and what it lets pass although ``numpy.load``
-can't read it is refused here.
+Both parsers accept the same files and return the same Header for them. ``parse_header_numpy`` is
+the specification: ``numpy.lib.format`` does the work, and whatever it accepts although
+``numpy.load`` cannot read it is refused here.
 """
 
 from __future__ import annotations
@@ -81,25 +81,13 @@ def header_bytes(header: Header) -> bytes:
     return npy_format.magic(3, 0) + len(text).to_bytes(4, "little") + text
 
 
-def read_header_numpy(path: str | os.PathLike[str]) -> Header:
-    """Read a header as ``numpy.load`` does.
+def look_at_header_numpy(path: str | os.PathLike[str]) -> LocatedHeader:
+    """Read a header as ``numpy.load`` does, and the state of the file before it was read.
 
     Raises NpyFormatError, and OSError from opening and reading. A dtype of Python objects is no
     error here.
     """
-    return _read_header(path, parse_header_numpy)
-
-
-def look_at_header_numpy(path: str | os.PathLike[str]) -> LocatedHeader:
-    """The same, and the state of the file before it was read."""
-    return _look_at_header(path, parse_header_numpy)
-
-
-def read_header_native(path: str | os.PathLike[str]) -> Header:
-    """Read a header with the native core: the same Header and refusals as by NumPy."""
-    from npyfast import _core
-
-    return _read_header(path, _core.parse_header)
+    return look_at_header(path, parse_header_numpy)
 
 
 def make_dtype(given: Any) -> np.dtype[Any]:
@@ -151,13 +139,10 @@ def check_size(path: str | os.PathLike[str], header: Header, size: int) -> None:
         )
 
 
-def _read_header(path: str | os.PathLike[str], parse: Callable[[bytes], _Parsed]) -> Header:
-    return _look_at_header(path, parse)[0]
-
-
-def _look_at_header(
+def look_at_header(
     path: str | os.PathLike[str], parse: Callable[[bytes], _Parsed]
 ) -> LocatedHeader:
+    """Read a header with a parser: NumPy's or the core's. Raises as ``look_at_header_numpy``."""
     mode = os.stat(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a directory is refused by open()
         # Opening a pipe would wait for its writer.
@@ -171,6 +156,15 @@ def _look_at_header(
         raise NpyFormatError(f"{os.fspath(path)}: not a readable .npy file: {error}") from error
     check_size(path, header, status.st_size)
     return LocatedHeader(header, status)
+
+
+def refuse_objects(name: str, dtype: np.dtype[Any]) -> None:
+    """Raise TypeError, which calls the array by its name, for a dtype that holds Python objects."""
+    if dtype.hasobject:
+        raise TypeError(
+            f"{name}: holds Python objects (dtype object), which npyfast never unpickles; "
+            "save the array with a numeric or fixed-length string dtype"
+        )
 
 
 def _text(data: bytes) -> bytes:

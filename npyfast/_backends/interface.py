@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -13,9 +14,23 @@ from npyfast._backends.header import Header, LocatedHeader
 from npyfast._order.plan import Plan, RowNumbers, Run
 
 
+@dataclass(frozen=True)
+class Storage:
+    """Where the rows of a leaf lie, and what reading them costs."""
+
+    # "mapped": in files, in place; "row files": in a file each, which is opened for each read;
+    # "h5py": in HDF5 files from which only h5py can read them.
+    kind: Literal["memory", "mapped", "row files", "h5py"]
+    dense: bool = (
+        True  # whether the items of a row are adjacent, which in Fortran order they aren't
+    )
+    chunk_rows: int | None = None  # of the largest HDF5 chunk, which is always read whole
+
+
 class OpenedLeaf(Protocol):
     """The opened rows of one array."""
 
+    storage: Storage
     dtype: np.dtype[np.generic]  # in native byte order
     row_shape: tuple[int, ...]
 
@@ -69,6 +84,9 @@ class Backend(Protocol):
 
     def read_header(self, path: str) -> Header: ...
 
+    def parse_header(self, data: bytes) -> Header:
+        """The header that these bytes begin with. Raises NpyFormatError, which names no file."""
+
     def open(
         self, files: Sequence[str], located: Sequence[LocatedHeader] | None = None
     ) -> OpenedLeaf:
@@ -82,9 +100,6 @@ class Backend(Protocol):
 
     def view(self, memory: AnyArray) -> OpenedLeaf:
         """The rows of an array in memory."""
-
-    def can_read(self, rows: OpenedLeaf) -> bool:
-        """Whether it makes batches of these rows, whoever has opened them."""
 
     def statistics(self) -> Counters:
         """New counters, for streams of this backend."""

@@ -13,8 +13,8 @@ from npyfast import _core
 from npyfast._backends.cast import Cast
 from npyfast._backends.fields import AnyArray, check_nesting, columns, native
 from npyfast._backends.file_status import FileState
-from npyfast._backends.header import Header, LocatedHeader, header_bytes, read_header_native
-from npyfast._backends.interface import OpenedLeaf
+from npyfast._backends.header import Header, LocatedHeader, header_bytes, look_at_header
+from npyfast._backends.interface import Storage
 from npyfast._batches.iterator import BatchIterator
 from npyfast._nest import leaves
 from npyfast._order.plan import Plan, RowNumbers, Run
@@ -24,17 +24,30 @@ NAME = "native"
 
 def read_header(path: str) -> Header:
     """The header of a file, by the core's own parser."""
-    return read_header_native(path)
+    return look_at_header(path, _core.parse_header).header
+
+
+def parse_header(data: bytes) -> Header:
+    """The header that these bytes begin with."""
+    return Header(*_core.parse_header(data))
 
 
 @dataclass(frozen=True)
 class Files:
-    """Where an array was opened from, for whoever has to open it again."""
+    """What an array was opened from: all it takes to open it again."""
 
     paths: tuple[bytes, ...] = ()
-    extents: tuple[tuple[bytes, int], ...] = ()  # of each: the header of its data, and its place
+    extents: tuple[tuple[bytes, int], ...] = ()  # of each file: the header, and the data's offset
     one_row_each: bool = False
-    memory: AnyArray | None = field(default=None, compare=False)  # an array that is no file
+    memory: AnyArray | None = field(default=None, compare=False)
+
+    def storage(self, array: _core.Array) -> Storage:
+        """How the array lies in them."""
+        if not self.paths:
+            return Storage("memory")
+        if self.one_row_each:
+            return Storage("row files")
+        return Storage("mapped", dense=array.has_dense_rows)
 
 
 class NativeLeaf:
@@ -49,6 +62,7 @@ class NativeLeaf:
         row_shape: tuple[int, ...] | None = None,
     ) -> None:
         self._array = array
+        self.storage = files.storage(array)
         self._stored = dtype
         self.files = files
         self.cast = cast
@@ -65,7 +79,7 @@ class NativeLeaf:
     def parts(self) -> Sequence[tuple[str | bytes, int]]:
         paths = self.files.paths
         counts = [1] * len(paths) if self.files.one_row_each else self._array.rows_of_shards
-        return list(zip(paths, counts, strict=False))  # memory has one, and no path
+        return list(zip(paths, counts, strict=False))  # memory has a count, and no path
 
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         return self._records.take(rows, threads or 0)[0]
@@ -108,7 +122,7 @@ class NativeLeaf:
 
 
 def open(files: Sequence[str], located: Sequence[LocatedHeader] | None = None) -> NativeLeaf:
-    """Maps the shards of one array."""
+    """Maps the files of one array."""
     paths = tuple(os.fsencode(path) for path in files)
     if located is None:
         array = _core.Array.open(paths)
@@ -150,11 +164,6 @@ class Iterator(BatchIterator, _core.Stream):  # type: ignore[misc]  # position i
 
 
 ITERATOR = Iterator
-
-
-def can_read(rows: OpenedLeaf) -> bool:
-    """Only what the core has opened: Python has no part in making batches."""
-    return isinstance(rows, NativeLeaf)
 
 
 def statistics() -> _core.Statistics:

@@ -35,7 +35,7 @@ def advise_files(path: str, found: str, files: Sequence[str]) -> list[Advice]:
             _advice(
                 "row-per-file",
                 "note",
-                "the files are read as shards of one array; where each is one row (a sample), "
+                "the files are read as one array; where each is one row (a sample), "
                 "use npyfast.source(path, per_file='row'), or",
                 f"{_pack(path)} --per-file row",
             )
@@ -76,7 +76,7 @@ def advise(
         fix("fortran-order", "in Fortran order the items of a row lie all over the file", pack)
     if len(files) >= _MANY_FILES:
         text = f"{len(files):,} files take long to open"
-        fix("many-files", text, f"{pack} --shard-size 1GiB")
+        fix("many-files", text, f"{pack} --max-file-size 1GiB")
     if told["fits_in_memory"] is False and told["row_bytes"] < _PAGE:
         text = (
             "its rows are smaller than a page (4 KiB), and it does not fit in memory: shuffled, "

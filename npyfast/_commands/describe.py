@@ -116,8 +116,7 @@ def _array(
         if found != NPZ or told["compression"] is None:
             opened = leaf.open(archives)
             told["rows"] = len(opened)
-            mapped = found != HDF5 or not isinstance(opened, hdf5.HDF5Leaf)
-            told["access"] = "mapped" if mapped else "h5py"
+            told["access"] = opened.storage.kind
     except ERRORS as error:
         told["error"] = explain(error)
         return told

@@ -47,7 +47,7 @@ def add_to(commands: Any) -> None:
         "path",
         nargs="+",
         metavar="PATH",
-        help="a file, a directory (its *.npy are the shards of one array), or a quoted pattern",
+        help="a file, a directory (its *.npy are the files of one array), or a quoted pattern",
     )
     parser.add_argument(
         "--json", action="store_true", help="print a JSON list, one item for a PATH"

@@ -39,7 +39,7 @@ def add_to(commands: Any) -> None:
         nargs="+",
         metavar="SOURCE",
         help="a file (.npy, .npz, .h5, raw), a directory or a quoted pattern; several are the "
-        "shards of one array",
+        "files of one array",
     )
     add("-o", "--out", required=True, metavar="OUT.npy", help="the file to write")
 
@@ -66,7 +66,7 @@ def add_to(commands: Any) -> None:
     writing = parser.add_argument_group("how it is written")
     add = writing.add_argument
     add(
-        "--shard-size",
+        "--max-file-size",
         type=_size,
         metavar="SIZE",
         help="several files of at most so many bytes, such as 1GiB: OUT-00000-of-00012.npy, ...",
@@ -183,7 +183,7 @@ def _run(options: argparse.Namespace) -> int:
             rows=options.rows,
             shuffle=options.shuffle,
             seed=options.seed,
-            shard_size=options.shard_size,
+            max_file_size=options.max_file_size,
             verify=options.verify,
             overwrite=options.overwrite,
             progress=show,

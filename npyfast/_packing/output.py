@@ -55,7 +55,7 @@ def naming(path: str) -> Iterator[None]:
         raise
 
 
-def shard_names(path: str, count: int) -> list[str]:
+def numbered_names(path: str, count: int) -> list[str]:
     """OUT-00000-of-00012.npy and so on, for OUT.npy."""
     stem = path.removesuffix(".npy")
     digits = max(5, len(str(count)))
@@ -176,7 +176,7 @@ class Output:
 
     def _refuse_inputs(self, inputs: Sequence[str]) -> None:
         """Raises ValueError where an input has the name of a temporary file, and would be lost."""
-        temporary = [partial(self._path), *self._shards(_SUFFIX)]
+        temporary = [partial(self._path), *self._numbered(_SUFFIX)]
         if not os.path.islink(self.scratch):
             with contextlib.suppress(OSError):
                 names = os.listdir(self.scratch)
@@ -200,7 +200,7 @@ class Output:
         `require`."""
         self.check(names, inputs)
         if list(names) != [self._path]:
-            self._refuse_other_shards(names)
+            self._refuse_other_files(names)
         self._names = names
         self.require(size)
 
@@ -288,7 +288,7 @@ class Output:
     def _remove_temporary(self) -> None:
         """Removes temporary files but the lock, of this process or one that was killed."""
         self._remove_scratch()
-        for name in self._shards(_SUFFIX):
+        for name in self._numbered(_SUFFIX):
             # "part-00000-of-00002.npy" may itself be what another process writes.
             with contextlib.suppress(FileNotFoundError):
                 if is_own_file(os.lstat(name)) and not is_locked(name):
@@ -371,7 +371,7 @@ class Output:
                 files = told["files"] if told["what"] == _RENAMING else []
             except (ValueError, KeyError, TypeError, RecursionError):
                 return []  # it came not even to the beginning
-        names = shard_names(self._path, len(files)) if isinstance(files, list) else []
+        names = numbered_names(self._path, len(files)) if isinstance(files, list) else []
         expected = [[os.path.basename(name)] for name in names]
         if not names or [entry[:1] for entry in files if isinstance(entry, list)] != expected:
             raise ValueError(
@@ -387,23 +387,23 @@ class Output:
             if _has(name, tuple(entry[1:])) and is_own_file(os.lstat(name))
         ]
 
-    def _refuse_other_shards(self, names: Sequence[str]) -> None:
-        others = sorted(set(self._shards("")) - set(names))
+    def _refuse_other_files(self, names: Sequence[str]) -> None:
+        others = sorted(set(self._numbered("")) - set(names))
         if others:
             raise FileExistsError(
                 errno.EEXIST,
-                f"is left of an output of another number of shards than {len(names)}, which "
+                f"is left of an output of another number of files than {len(names)}, which "
                 "would be mixed up with this one; remove it first",
                 others[0],
             )
 
-    def _shards(self, suffix: str) -> list[str]:
-        """The files in the folder that are shards of this output by their names."""
+    def _numbered(self, suffix: str) -> list[str]:
+        """The files in the folder that are files of this output, by their numbered names."""
         stem = os.path.basename(self._path).removesuffix(".npy")
         pattern = re.compile(re.escape(stem) + r"-\d{5,}-of-\d{5,}\.npy" + re.escape(suffix))
         with os.scandir(self._folder) as entries:
             found = [entry.name for entry in entries if pattern.fullmatch(entry.name)]
-        # As shard_names() has it: of "OUT.npy" they are "OUT-...", not "./OUT-...".
+        # As numbered_names() has it: of "OUT.npy" they are "OUT-...", not "./OUT-...".
         folder = os.path.dirname(self._path)
         return [os.path.join(folder, name) for name in found]
 

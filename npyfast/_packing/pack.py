@@ -20,12 +20,10 @@ from npyfast._backends.interface import OpenedLeaf
 from npyfast._memory import memory_limit
 from npyfast._order.plan import Plan, Run, boolean, make_plan
 from npyfast._packing.holes import clear, holes
-from npyfast._packing.output import Output, naming, partial, shard_names
+from npyfast._packing.output import Output, naming, numbered_names, partial
 from npyfast._packing.packed_header import descr_of, header_text, refuse_unreadable
 from npyfast._packing.sizes import parse_bytes
 from npyfast._packing.written_file import UnpackedFile, WrittenFile
-from npyfast._sources import hdf5
-from npyfast._sources.formats import NPY, format_of
 from npyfast._sources.npz import Archives
 from npyfast._sources.paths import Path
 from npyfast._sources.source import Source, as_source
@@ -54,7 +52,7 @@ def pack(
     rows: Any = None,
     shuffle: bool = False,
     seed: int | None = None,
-    shard_size: int | str | None = None,
+    max_file_size: int | str | None = None,
     verify: bool = False,
     overwrite: bool = False,
     progress: Callable[[Progress], object] | None = None,
@@ -73,7 +71,7 @@ def pack(
     Args:
         source: a leaf as `npyfast.batches` takes it: a path, a glob pattern, a directory, a list of
             paths, an array in memory, or what `npyfast.source` returns, with a `cast` and so on.
-        out: the file to write, which ends in `.npy`. With `shard_size`, `OUT.npy` stands for
+        out: the file to write, which ends in `.npy`. With `max_file_size`, `OUT.npy` stands for
             `OUT-00000-of-00012.npy` and so on.
         rows: which rows are written: a slice, an integer array of row numbers, a boolean mask, or
             what `npyfast.split` returns. None: all.
@@ -81,7 +79,7 @@ def pack(
             `npyfast.batches(source, shuffle=True, seed=seed, rows=rows)`.
         seed: makes that order the same on every run and machine, an int in [0, 2**64). None draws
             one, which `progress` is told.
-        shard_size: bytes of a file at the most, header included, as an int or a text such as
+        max_file_size: bytes of a file at the most, header included, as an int or a text such as
             "500MB" or "1GiB"; each file holds whole rows, and at least one. The rows are spread
             evenly. None: one file.
         verify: reads the files again, from the disk as far as the system lets go of what it holds
@@ -118,7 +116,7 @@ def pack(
     path = os.fsdecode(os.fspath(out))
     if not path.endswith(".npy"):
         raise ValueError(f"out must be a path that ends in .npy, got {path!r}")
-    most = None if shard_size is None else parse_bytes("shard_size", shard_size)
+    most = None if max_file_size is None else parse_bytes("max_file_size", max_file_size)
     leaf = _one_array(source)
     with (
         Output(path, overwrite=overwrite, inputs=leaf.files) as output,
@@ -131,8 +129,8 @@ def pack(
         work = spool.work(leaf, archives, rows, boolean("shuffle", shuffle), seed)
         if work.is_whole:
             _compare_checksums(leaf, archives, progress)
-        counts = [work.count] if most is None else work.shards(most)
-        names = [path] if most is None else shard_names(path, len(counts))
+        counts = [work.count] if most is None else work.rows_of_files(most)
+        names = [path] if most is None else numbered_names(path, len(counts))
         sizes = [len(work.header(count)) + count * work.row_bytes for count in counts]
         output.begin(names, leaf.files, sum(sizes))
         _write(work, output, names, counts, flusher)
@@ -193,8 +191,8 @@ class _Spool:
             # What npyfast says of a slow source is to pack it.
             warnings.filterwarnings("ignore", message=".*npyfast pack", category=RuntimeWarning)
             opened = leaf.open(archives)
-            in_any_order = not shuffle or not leaf.is_chunked()
-        chunk = _chunk_bytes(leaf, opened)
+        in_any_order = not shuffle or opened.storage.kind != "h5py"
+        chunk = _chunk_bytes(opened)
         work = _PackedRows(opened, rows, shuffle, seed, chunk, self._progress)
         if in_any_order:
             return work
@@ -223,22 +221,16 @@ class _Spool:
             self._progress(Progress("unpacking", 0, 0, done, self._total, None))
 
 
-def _chunk_bytes(leaf: Source, opened: OpenedLeaf) -> int:
-    """How much is copied at once. Of rows in Fortran order, which lie scattered, the more the
-    better: each page has a bit of all of them. Of chunked HDF5 all rows of a chunk, which h5py
-    decompresses anew for each part of it."""
-    if not leaf.files:
-        return _CHUNK_BYTES
-    chunk_rows = opened.chunk_rows if isinstance(opened, hdf5.HDF5Leaf) else None
-    if chunk_rows:
-        row_bytes = math.prod(opened.row_shape) * opened.dtype.itemsize
-        # Whole chunks, of which the first begins where the first row does.
-        wanted = max(1, _CHUNK_BYTES // max(1, chunk_rows * row_bytes)) * chunk_rows * row_bytes
+def _chunk_bytes(opened: OpenedLeaf) -> int:
+    """How many bytes to copy at once."""
+    storage = opened.storage
+    if storage.chunk_rows:
+        # Whole HDF5 chunks: h5py would decompress a chunk again for each part of it.
+        chunk_bytes = storage.chunk_rows * math.prod(opened.row_shape) * opened.dtype.itemsize
+        wanted = max(1, _CHUNK_BYTES // max(1, chunk_bytes)) * chunk_bytes
         most = _CHUNKED_BYTES
-    elif format_of(leaf.files[0]) == NPY:
-        header = backend().read_header(leaf.files[0])
-        if not header.fortran_order or len(header.shape) < 2:
-            return _CHUNK_BYTES
+    elif storage.kind == "mapped" and not storage.dense:
+        # In Fortran order each page holds a little of every row: the more rows at once, the better.
         wanted = most = _SCATTERED_BYTES
     else:
         return _CHUNK_BYTES
@@ -277,14 +269,14 @@ class _PackedRows:
         self.is_whole = self.count == len(opened)
         self.seed = self._plan.seed
 
-    def shards(self, most: int) -> list[int]:
+    def rows_of_files(self, most: int) -> list[int]:
         """The rows of each file, so that none takes more bytes than `most` if it can."""
         if not self.row_bytes:
             return [self.count]
         # Headers are padded for any number of rows: they are no longer for fewer.
         room = (most - len(self.header(self.count))) // self.row_bytes
-        shards = max(1, -(-self.count // max(1, room)))
-        bounds = [i * self.count // shards for i in range(shards + 1)]
+        files = max(1, -(-self.count // max(1, room)))
+        bounds = [i * self.count // files for i in range(files + 1)]
         return [last - first for first, last in itertools.pairwise(bounds)]
 
     def header(self, count: int) -> bytes:
@@ -318,13 +310,13 @@ class _PackedRows:
 
     def pieces(self, counts: Sequence[int]) -> Iterator[tuple[int, int, AnyArray]]:
         """The chunks, cut where a file ends: its number, the first row in it, and the bytes."""
-        shard = first = 0
+        number = first = 0
         for chunk in self.chunks():
             while len(chunk):
-                while first == counts[shard]:
-                    shard, first = shard + 1, 0
-                piece = chunk[: counts[shard] - first]
-                yield shard, first, piece
+                while first == counts[number]:
+                    number, first = number + 1, 0
+                piece = chunk[: counts[number] - first]
+                yield number, first, piece
                 first += len(piece)
                 chunk = chunk[len(piece) :]
 
@@ -349,10 +341,10 @@ def _write(
     work.report("writing", done)
     pieces = work.pieces(counts)
     piece = next(pieces, None)
-    for shard, (name, count) in enumerate(zip(names, counts, strict=True)):
+    for number, (name, count) in enumerate(zip(names, counts, strict=True)):
         with WrittenFile(partial(name), output.create(name), flusher) as file:
             file.write(work.header(count))
-            while piece is not None and piece[0] == shard:
+            while piece is not None and piece[0] == number:
                 file.write(piece[2].reshape(-1).data)
                 done += len(piece[2])
                 work.report("writing", done)
@@ -366,14 +358,14 @@ def _verify(work: _PackedRows, output: Output, names: Sequence[str], counts: Seq
     work.report("verifying", done)
     pieces = work.pieces(counts)
     piece = next(pieces, None)
-    for shard, (name, count) in enumerate(zip(names, counts, strict=True)):
+    for number, (name, count) in enumerate(zip(names, counts, strict=True)):
         with naming(name), output.reopen(name) as file:
             # What is in memory would say nothing of the disk.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             header = work.header(count)
             if _read(file, len(header)).tobytes() != header:
                 raise OSError(errno.EIO, "the header is not what was written", name)
-            while piece is not None and piece[0] == shard:
+            while piece is not None and piece[0] == number:
                 _, first, expected = piece
                 _compare(name, first, expected, _read(file, expected.size))
                 done += len(expected)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.lib.format as npy_format
 
+from npyfast._backends import backend
 from npyfast._backends.header import parse_header_numpy
 from npyfast._errors import NpyFormatError
-from npyfast._sources.formats import parse_header
 
 _WAY_OUT = "convert the array, for example with numpy.lib.recfunctions.repack_fields"
 
@@ -58,7 +58,7 @@ def refuse_unreadable(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
 
 
 def _by_backend(header: bytes) -> tuple[Any, ...]:
-    parsed = parse_header(header)
+    parsed = backend().parse_header(header)
     return parsed.version, parsed.shape, parsed.dtype
 
 

@@ -18,7 +18,7 @@ def parse_bytes(name: str, value: Any) -> int:
 
     Raises ValueError that says what is allowed.
 
-    >>> parse_bytes("shard_size", "1.5GiB"), parse_bytes("shard_size", "500MB")
+    >>> parse_bytes("max_file_size", "1.5GiB"), parse_bytes("max_file_size", "500MB")
     (1610612736, 500000000)
     """
     if not isinstance(value, str):

@@ -16,8 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from npyfast._backends import backend
-from npyfast._backends.header import Header, header_bytes, parse_header_numpy
+from npyfast._backends.header import Header, header_bytes
 from npyfast._errors import printable
 
 NPY, NPZ, HDF5, UNKNOWN = "a .npy file", "an .npz archive", "an HDF5 file", "no file of arrays"
@@ -81,16 +80,6 @@ def format_of_descriptor(descriptor: int) -> str:
     return UNKNOWN
 
 
-def parse_header(data: bytes) -> Header:
-    """The header that these bytes begin with, by the backend's parser, so that all formats have the
-    same refusals. Raises NpyFormatError, which names no file."""
-    if backend().NAME == "native":
-        from npyfast import _core
-
-        return Header(*_core.parse_header(data))
-    return Header(*parse_header_numpy(data))
-
-
 def has_header(dtype: np.dtype[Any]) -> bool:
     """Whether the header of a `.npy` file can say the dtype, as it can't where fields overlap."""
     try:
@@ -98,15 +87,6 @@ def has_header(dtype: np.dtype[Any]) -> bool:
     except ValueError:
         return False
     return True
-
-
-def refuse_objects(name: str, dtype: np.dtype[Any]) -> None:
-    """Raises TypeError for a dtype that holds Python objects."""
-    if dtype.hasobject:
-        raise TypeError(
-            f"{name}: holds Python objects (dtype object), which npyfast never unpickles; "
-            "save the array with a numeric or fixed-length string dtype"
-        )
 
 
 def member_name(path: str, key: str) -> str:

@@ -20,7 +20,7 @@ from npyfast._backends.converted import Converted
 from npyfast._backends.fields import AnyArray, native, to_native
 from npyfast._backends.file_status import FileState, WatchedFile
 from npyfast._backends.header import Header, LocatedHeader, check_size
-from npyfast._backends.interface import OpenedLeaf
+from npyfast._backends.interface import OpenedLeaf, Storage
 from npyfast._errors import NpyFormatError, printable
 from npyfast._order.plan import RowNumbers, resolve_rows
 from npyfast._sources import hdf5_sources
@@ -55,7 +55,7 @@ def open(files: Sequence[str], key: str) -> OpenedLeaf:
         ):
             if mine != others:
                 raise ValueError(
-                    f"the shards of one array must have one {what}: {first.name} has {others}, "
+                    f"the files of one array must have one {what}: {first.name} has {others}, "
                     f"{dataset.name} has {mine}"
                 )
     located = [dataset.located for dataset in found if dataset.located is not None]
@@ -316,15 +316,16 @@ class HDF5Leaf:
         self._first_rows = np.cumsum([0] + [dataset.shape[0] for dataset in self._found])
         self.dtype = native(datasets[0].dtype)
         self.row_shape = datasets[0].shape[1:]
-        # Of the largest chunk; None where there are no chunks.
-        self.chunk_rows = max(
-            (dataset.chunk_rows for dataset in self._found if dataset.chunk_rows), default=None
-        )
+        self.storage = Storage("h5py", chunk_rows=self._chunk_rows())
         self._process = _Process()
         if len(self._found) <= _OPEN_FILES:
             # They stay open, which keeps files that are removed or replaced later.
             for number in range(len(self._found)):
                 self._opened(self._process, number)
+
+    def _chunk_rows(self) -> int | None:
+        """Rows of the largest chunk."""
+        return max((each.chunk_rows for each in self._found if each.chunk_rows), default=None)
 
     def __len__(self) -> int:
         return int(self._first_rows[-1])

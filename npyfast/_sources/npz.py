@@ -12,16 +12,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO, BinaryIO
 
+from npyfast._backends import backend
 from npyfast._backends.file_status import FileState
-from npyfast._backends.header import MAX_HEADER_BYTES, Header, LocatedHeader, check_size
+from npyfast._backends.header import (
+    MAX_HEADER_BYTES,
+    Header,
+    LocatedHeader,
+    check_size,
+    refuse_objects,
+)
 from npyfast._errors import NpyFormatError, printable
 from npyfast._sources.formats import (
     list_keys,
     member_name,
     open_file,
     pack_command,
-    parse_header,
-    refuse_objects,
 )
 
 _MAGIC = b"\x93NUMPY"
@@ -311,7 +316,7 @@ def _method(info: zipfile.ZipInfo) -> str:
 
 def _header(name: str, start: bytes) -> Header:
     try:
-        header = parse_header(start)
+        header = backend().parse_header(start)
     except NpyFormatError as error:
         raise NpyFormatError(f"{name}: not a readable .npy file: {error}") from error
     refuse_objects(name, header.dtype)

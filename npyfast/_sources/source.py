@@ -235,14 +235,6 @@ class Source:
         key = self._options.key
         return only_key(files[0], self.keys(archives)) if key is None else key
 
-    def is_chunked(self) -> bool:
-        """Whether h5py has to read it, which takes a whole chunk for each row in random order."""
-        if self._memory is not None or self._options.layout or self._options.per_file:
-            return False
-        return format_of(self.files[0]) == HDF5 and isinstance(
-            self._open(Archives()), hdf5.HDF5Leaf
-        )
-
     def __repr__(self) -> str:
         return f"npyfast.Source({self.name})"
 
@@ -269,7 +261,7 @@ def source(
     Args:
         path: a `.npy`, `.npz` or HDF5 file, or one of raw binary data; a glob pattern; a directory
             (its `*.npy` in natural order: `part-2` before `part-10`); a list of them; or an array
-            in memory. Several files are the shards of one array, concatenated along axis 0.
+            in memory. Several files are one array, concatenated along axis 0.
         per_file: "row": each `.npy` file is one row, and all have the same dtype and shape. They
             are opened when their row is needed, so that a million of them can be used.
         key: which array of `.npz` or HDF5 files (a dataset's path, as "train/images"). Needed where
@@ -302,7 +294,7 @@ def source(
         ImportError: when it is used: an HDF5 file without h5py (`pip install 'npyfast[hdf5]'`).
 
     Example:
-        Shards, and one file a row:
+        Several files of one array, and one file a row:
 
         >>> import numpy as np, npyfast
         >>> np.save("part-0.npy", np.zeros((4, 2))); np.save("part-1.npy", np.ones((3, 2)))

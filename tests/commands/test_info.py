@@ -138,7 +138,7 @@ def test_many_files(save: Save) -> None:
             "code": "many-files",
             "level": "fix",
             "text": "1,001 files take long to open",
-            "command": "npyfast pack 'in/*.npy' -o packed.npy --shard-size 1GiB",
+            "command": "npyfast pack 'in/*.npy' -o packed.npy --max-file-size 1GiB",
         }
     ]
 

@@ -126,7 +126,7 @@ def test_a_shuffled_order(save: Save, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_shards(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["pack", save(X), "-o", "out.npy", "--shard-size", "170B", "--verify"]) == 0
+    assert main(["pack", save(X), "-o", "out.npy", "--max-file-size", "170B", "--verify"]) == 0
     assert (npyfast.open("out-*.npy")[:] == X).all()
     out, err = capsys.readouterr()
     assert err == ""
@@ -179,7 +179,7 @@ def test_errors(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
         (["pack", "in.npy", "-o", "out.npy", "--scale", "1/0"], "a number such as"),
         (["pack", "in.npy", "-o", "out.npy", "--seed", "-1"], "a seed is"),
         (["pack", "in.npy", "-o", "out.npy", "--offset", "1k"], "an offset is"),
-        (["pack", "in.npy", "-o", "out.npy", "--shard-size", "big"], "a size must be bytes"),
+        (["pack", "in.npy", "-o", "out.npy", "--max-file-size", "big"], "a size must be bytes"),
         (["pack", "in.npy", "-o", "out.npy", "--per-file", "column"], "invalid choice"),
     ],
 )

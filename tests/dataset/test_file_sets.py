@@ -12,7 +12,7 @@ import npyfast
 
 
 def test_a_file_is_missing(tmp_path: Path, dataset: Dataset) -> None:
-    npyfast.pack(np.arange(30), tmp_path / "o.npy", shard_size=208)
+    npyfast.pack(np.arange(30), tmp_path / "o.npy", max_file_size=208)
     assert len(list(dataset(tmp_path, batch_size=10))) == 3
     (tmp_path / "o-00001-of-00003.npy").unlink()
     for source in (tmp_path, f"{tmp_path}/o-*.npy"):

@@ -168,17 +168,17 @@ def test_a_split(archive: str) -> None:
     leaves_nothing(lambda: npyfast.split(npyfast.source(archive, key="x"), 0.5, seed=1), 7)
 
 
-@pytest.mark.parametrize("shard_size", [None, 160])
-def test_pack(archive: str, tmp_path: Path, shard_size: int | None) -> None:
+@pytest.mark.parametrize("max_file_size", [None, 160])
+def test_pack(archive: str, tmp_path: Path, max_file_size: int | None) -> None:
     out = tmp_path / "out"
     out.mkdir()
 
     def pack() -> None:
-        npyfast.pack(X, out / "out.npy", shard_size=shard_size, overwrite=True, verify=True)
+        npyfast.pack(X, out / "out.npy", max_file_size=max_file_size, overwrite=True, verify=True)
 
     leaves_nothing(pack, 37, at_once=False)
     pack()
-    assert len(os.listdir(out)) == (1 if shard_size is None else 3)
+    assert len(os.listdir(out)) == (1 if max_file_size is None else 3)
 
 
 def test_pack_of_a_compressed_array(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from npyfast._packing.output import Output
 from npyfast._packing.pack import Progress
 
 X = np.arange(24, dtype="i4").reshape(12, 2)
-SHARDS = [f"out-0000{i}-of-00003.npy" for i in range(3)]
+FILES = [f"out-0000{i}-of-00003.npy" for i in range(3)]
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to others")
 
@@ -58,12 +58,12 @@ def planted(folder: Path, files: Any) -> None:
 NAMES: dict[str, Callable[[Path, Path], list[str]]] = {
     "absolute": lambda folder, path: [str(path)],
     "parent": lambda folder, path: [f"../{path.name}"],
-    "through a shard's name": lambda folder, path: [f"out-00000-of-00001.npy/../../{path.name}"],
+    "through a file's name": lambda folder, path: [f"out-00000-of-00001.npy/../../{path.name}"],
     "beside": lambda folder, path: ["other.npy"],
     "the output itself": lambda folder, path: ["out.npy"],
     "of another output": lambda folder, path: ["put-00000-of-00001.npy"],
     "of another count": lambda folder, path: ["out-00000-of-00002.npy"],
-    "another after a shard": lambda folder, path: ["out-00000-of-00002.npy", str(path)],
+    "another after a file": lambda folder, path: ["out-00000-of-00002.npy", str(path)],
     "twice": lambda folder, path: ["out-00000-of-00002.npy"] * 2,
 }
 
@@ -78,9 +78,9 @@ def test_a_list_of_other_files(
     files = [entry(name, Path(os.path.normpath(folder / name))) for name in listed]
     planted(folder, files)
     before = sorted(os.listdir(folder))
-    for shard_size in (None, 160):
+    for max_file_size in (None, 160):
         with pytest.raises(ValueError, match=r"out\.npy\.partial: lists files that no pack of"):
-            npyfast.pack(X, folder / "out.npy", shard_size=shard_size, overwrite=True)
+            npyfast.pack(X, folder / "out.npy", max_file_size=max_file_size, overwrite=True)
         assert sorted(os.listdir(folder)) == before
 
 
@@ -110,25 +110,25 @@ def test_a_link_that_has_the_name_of_a_listed_file(folder: Path, precious: Path)
     assert (folder / "out-00000-of-00001.npy").is_symlink()
 
 
-@pytest.mark.parametrize("name", ["out.npy.partial", f"{SHARDS[1]}.partial"])
+@pytest.mark.parametrize("name", ["out.npy.partial", f"{FILES[1]}.partial"])
 @pytest.mark.parametrize("dangling", [False, True])
 def test_links_to_other_files(folder: Path, precious: Path, name: str, dangling: bool) -> None:
     target = folder.parent / "new.npy" if dangling else precious
     os.symlink(target, folder / name)
     with pytest.raises(FileExistsError, match="in the way of a temporary file") as caught:
-        npyfast.pack(X, folder / "out.npy", shard_size=160)
+        npyfast.pack(X, folder / "out.npy", max_file_size=160)
     assert caught.value.filename == str(folder / name)
     assert os.listdir(folder) == [name]
     assert os.path.lexists(folder.parent / "new.npy") is False
 
 
-@pytest.mark.parametrize("name", ["out.npy.partial", f"{SHARDS[1]}.partial"])
-@pytest.mark.parametrize("shard_size", [None, 160])
+@pytest.mark.parametrize("name", ["out.npy.partial", f"{FILES[1]}.partial"])
+@pytest.mark.parametrize("max_file_size", [None, 160])
 def test_hard_links_to_other_files(
-    folder: Path, precious: Path, name: str, shard_size: int | None
+    folder: Path, precious: Path, name: str, max_file_size: int | None
 ) -> None:
     os.link(precious, folder / name)
-    written = npyfast.pack(X, folder / "out.npy", shard_size=shard_size)
+    written = npyfast.pack(X, folder / "out.npy", max_file_size=max_file_size)
     assert (npyfast.open(written)[:] == X).all()
     assert len(os.listdir(folder)) == len(written)
 
@@ -144,18 +144,18 @@ def test_a_hard_link_to_a_list(folder: Path) -> None:
     assert (folder.parent / "notes.json").exists()
 
 
-@pytest.mark.parametrize("name", ["out.npy.partial", f"{SHARDS[1]}.partial"])
+@pytest.mark.parametrize("name", ["out.npy.partial", f"{FILES[1]}.partial"])
 def test_pipes_and_folders(folder: Path, name: str) -> None:
     for make in (os.mkfifo, os.mkdir):
         make(folder / name)
         with pytest.raises(FileExistsError, match="in the way of a temporary file"):
-            npyfast.pack(X, folder / "out.npy", shard_size=160)
+            npyfast.pack(X, folder / "out.npy", max_file_size=160)
         assert os.listdir(folder) == [name]
         (os.rmdir if make is os.mkdir else os.unlink)(folder / name)
 
 
 @root
-@pytest.mark.parametrize("name", ["out.npy.partial", f"{SHARDS[1]}.partial"])
+@pytest.mark.parametrize("name", ["out.npy.partial", f"{FILES[1]}.partial"])
 def test_files_of_others(folder: Path, name: str) -> None:
     (folder / "out-00000-of-00001.npy").write_bytes(b"mine")
     planted(folder, [entry("out-00000-of-00001.npy", folder / "out-00000-of-00001.npy")])
@@ -163,7 +163,7 @@ def test_files_of_others(folder: Path, name: str) -> None:
     os.rename(folder / "out.npy.partial", folder / name)
     os.chown(folder / name, 12345, 12345)
     with pytest.raises(FileExistsError, match="in the way of a temporary file"):
-        npyfast.pack(X, folder / "out.npy", shard_size=160)
+        npyfast.pack(X, folder / "out.npy", max_file_size=160)
     assert os.listdir(folder) == [name]
 
 
@@ -235,17 +235,17 @@ def no_such_rename(old: str, new: str) -> None:
     raise OSError(errno.EINVAL, "no such rename", new)
 
 
-@pytest.mark.parametrize("shard_size", [None, 160])
+@pytest.mark.parametrize("max_file_size", [None, 160])
 @pytest.mark.parametrize("which", [0, 2])
 @pytest.mark.parametrize("links", [False, True])
 def test_a_file_that_comes_at_the_last_moment(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
-    shard_size: int | None,
+    max_file_size: int | None,
     which: int,
     links: bool,
 ) -> None:
-    names = ["out.npy"] * 3 if shard_size is None else SHARDS
+    names = ["out.npy"] * 3 if max_file_size is None else FILES
     rename = no_such_rename if links else _descriptor._rename_no_replace
 
     def late(old: str, new: str) -> None:
@@ -255,7 +255,7 @@ def test_a_file_that_comes_at_the_last_moment(
 
     monkeypatch.setattr(_descriptor, "_rename_no_replace", late)
     with pytest.raises(FileExistsError, match="exists already") as caught:
-        npyfast.pack(X, folder / "out.npy", shard_size=shard_size)
+        npyfast.pack(X, folder / "out.npy", max_file_size=max_file_size)
     assert caught.value.filename == str(folder / names[which])
     assert os.listdir(folder) == [names[which]]
     assert (folder / names[which]).read_bytes() == b"theirs"
@@ -267,10 +267,10 @@ def test_without_such_renames_and_links(folder: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(_descriptor, "_rename_no_replace", no_such_rename)
     monkeypatch.setattr(os, "link", no_links)
-    written = npyfast.pack(X, folder / "out.npy", shard_size=160)
+    written = npyfast.pack(X, folder / "out.npy", max_file_size=160)
     assert (npyfast.open(written)[:] == X).all()
     with pytest.raises(FileExistsError, match="exists already"):
-        npyfast.pack(X, folder / "out.npy", shard_size=160)
+        npyfast.pack(X, folder / "out.npy", max_file_size=160)
     (folder / "a").touch()
     (folder / "b").touch()
     with pytest.raises(FileExistsError):
@@ -278,12 +278,12 @@ def test_without_such_renames_and_links(folder: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("stage", ["writing", "verifying"])
-@pytest.mark.parametrize("shard_size", [None, 160])
+@pytest.mark.parametrize("max_file_size", [None, 160])
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_partial_file_that_is_replaced(
-    folder: Path, precious: Path, shard_size: int | None, stage: str, overwrite: bool
+    folder: Path, precious: Path, max_file_size: int | None, stage: str, overwrite: bool
 ) -> None:
-    name = ("out.npy" if shard_size is None else SHARDS[0]) + ".partial"
+    name = ("out.npy" if max_file_size is None else FILES[0]) + ".partial"
 
     def replace(progress: Progress) -> None:
         if progress.stage == stage and progress.rows == len(X):
@@ -294,7 +294,7 @@ def test_a_partial_file_that_is_replaced(
         npyfast.pack(
             X,
             folder / "out.npy",
-            shard_size=shard_size,
+            max_file_size=max_file_size,
             verify=True,
             overwrite=overwrite,
             progress=replace,
@@ -386,9 +386,9 @@ def test_a_link_is_replaced_and_not_what_it_leads_to(folder: Path, precious: Pat
     assert (np.load(folder / "out.npy") == X).all()
 
 
-@pytest.mark.parametrize("shard_size", [None, 160])
-def test_a_private_file_is_private_all_the_time(folder: Path, shard_size: int | None) -> None:
-    names = ["out.npy"] if shard_size is None else SHARDS
+@pytest.mark.parametrize("max_file_size", [None, 160])
+def test_a_private_file_is_private_all_the_time(folder: Path, max_file_size: int | None) -> None:
+    names = ["out.npy"] if max_file_size is None else FILES
     for name in names:
         (folder / name).write_bytes(b"old")
         (folder / name).chmod(0o600)
@@ -400,7 +400,7 @@ def test_a_private_file_is_private_all_the_time(folder: Path, shard_size: int | 
             if path.exists():
                 modes.add(stat.S_IMODE(path.stat().st_mode))
 
-    npyfast.pack(X, folder / "out.npy", shard_size=shard_size, overwrite=True, progress=look)
+    npyfast.pack(X, folder / "out.npy", max_file_size=max_file_size, overwrite=True, progress=look)
     assert modes == {0o600}
     assert {stat.S_IMODE((folder / name).stat().st_mode) for name in names} == {0o600}
 

@@ -106,7 +106,7 @@ def test_field_names_beyond_latin_1(tmp_path: Path) -> None:
     assert npyfast.read_header(tmp_path / "out.npy").version == (3, 0)
 
 
-def test_shards_become_one_file(save: Save, tmp_path: Path) -> None:
+def test_files_become_one_file(save: Save, tmp_path: Path) -> None:
     for i in range(12):
         save(X[i : i + 1].copy(order="AF"[i % 2]), f"in/part-{i}.npy")
     save(X[:0], "in/part-12.npy")
@@ -240,9 +240,11 @@ def test_large_rows(save: Save, tmp_path: Path, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (4, 0), (0, 0), (4, 2, 0)])
-@pytest.mark.parametrize("shard_size", [None, 1])
-def test_nothing_to_write(tmp_path: Path, shape: tuple[int, ...], shard_size: int | None) -> None:
-    options = {"verify": True, "shuffle": True, "shard_size": shard_size}
+@pytest.mark.parametrize("max_file_size", [None, 1])
+def test_nothing_to_write(
+    tmp_path: Path, shape: tuple[int, ...], max_file_size: int | None
+) -> None:
+    options = {"verify": True, "shuffle": True, "max_file_size": max_file_size}
     (path,) = npyfast.pack(np.zeros(shape, "f4"), tmp_path / "out.npy", **options)
     packed = np.load(path)
     assert packed.shape == shape
@@ -251,7 +253,7 @@ def test_nothing_to_write(tmp_path: Path, shape: tuple[int, ...], shard_size: in
 
 def test_a_path_that_is_no_utf8(tmp_path: Path) -> None:
     out = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.npy")
-    assert npyfast.pack(X, out, shard_size=150) == [
+    assert npyfast.pack(X, out, max_file_size=150) == [
         out.replace(".npy", f"-{i:05}-of-00006.npy") for i in range(6)
     ]
 
@@ -307,8 +309,8 @@ def test_progress(save: Save, tmp_path: Path) -> None:
         (1, [1] * 12),
     ],
 )
-def test_shards(tmp_path: Path, size: Any, rows_of_files: list[int]) -> None:
-    written = npyfast.pack(X, tmp_path / "out.npy", shard_size=size, verify=True)
+def test_files(tmp_path: Path, size: Any, rows_of_files: list[int]) -> None:
+    written = npyfast.pack(X, tmp_path / "out.npy", max_file_size=size, verify=True)
     count = len(rows_of_files)
     assert written == [str(tmp_path / f"out-{i:05}-of-{count:05}.npy") for i in range(count)]
     assert left_in(tmp_path) == [os.path.basename(path) for path in written]
@@ -319,10 +321,10 @@ def test_shards(tmp_path: Path, size: Any, rows_of_files: list[int]) -> None:
         assert isinstance(size, str) or all(os.path.getsize(path) <= size for path in written)
 
 
-def test_shards_that_end_within_a_chunk_and_beyond(save: Save, tmp_path: Path) -> None:
+def test_files_that_end_within_a_chunk_and_beyond(save: Save, tmp_path: Path) -> None:
     array = np.random.default_rng(0).integers(0, 256, (25_000, 1000), np.uint8)
     written = npyfast.pack(
-        save(array, "in.npy"), tmp_path / "out.npy", shard_size="7MB", shuffle=True, seed=1
+        save(array, "in.npy"), tmp_path / "out.npy", max_file_size="7MB", shuffle=True, seed=1
     )
     assert len(written) == 4
     packed = npyfast.open(written)[:]
@@ -352,10 +354,10 @@ def test_a_dtype_that_no_file_can_have(tmp_path: Path) -> None:
         ({"seed": -1, "shuffle": True}, "seed must be"),
         ({"verify": 1}, "verify must be True or False"),
         ({"overwrite": None}, "overwrite must be True or False"),
-        ({"shard_size": 0}, "shard_size must be"),
-        ({"shard_size": True}, "shard_size must be"),
-        ({"shard_size": "1 furlong"}, "shard_size must be bytes, such as"),
-        ({"shard_size": "0.1B"}, "shard_size must be bytes, such as"),
+        ({"max_file_size": 0}, "max_file_size must be"),
+        ({"max_file_size": True}, "max_file_size must be"),
+        ({"max_file_size": "1 furlong"}, "max_file_size must be bytes, such as"),
+        ({"max_file_size": "0.1B"}, "max_file_size must be bytes, such as"),
         ({"rows": "all"}, "rows must be"),
     ],
 )
@@ -384,15 +386,15 @@ def test_the_name_of_the_output(tmp_path: Path) -> None:
     assert left_in(tmp_path) == ["folder.npy"]
 
 
-@pytest.mark.parametrize("shard_size", [None, "1MiB"])
-def test_existing_files_stay(save: Save, tmp_path: Path, shard_size: Any) -> None:
+@pytest.mark.parametrize("max_file_size", [None, "1MiB"])
+def test_existing_files_stay(save: Save, tmp_path: Path, max_file_size: Any) -> None:
     out = tmp_path / "out.npy"
-    written = npyfast.pack(X, out, shard_size=shard_size)
+    written = npyfast.pack(X, out, max_file_size=max_file_size)
     with pytest.raises(FileExistsError, match="--overwrite") as caught:
-        npyfast.pack(X + 1, out, shard_size=shard_size)
+        npyfast.pack(X + 1, out, max_file_size=max_file_size)
     assert caught.value.filename == written[0]
     assert (np.load(written[0]) == X).all()
-    assert npyfast.pack(X + 1, out, shard_size=shard_size, overwrite=True) == written
+    assert npyfast.pack(X + 1, out, max_file_size=max_file_size, overwrite=True) == written
     assert (np.load(written[0]) == X + 1).all()
     assert left_in(tmp_path) == [os.path.basename(written[0])]
 
@@ -404,12 +406,12 @@ def test_whoever_has_the_old_file_open_keeps_it(save: Save, tmp_path: Path) -> N
         assert (rows[:] == X).all()
 
 
-def test_shards_of_another_number_would_be_mixed_up(tmp_path: Path) -> None:
+def test_files_of_another_number_would_be_mixed_up(tmp_path: Path) -> None:
     out = tmp_path / "out.npy"
-    npyfast.pack(X, out, shard_size=150)
+    npyfast.pack(X, out, max_file_size=150)
     for overwrite in (False, True):
-        with pytest.raises(FileExistsError, match="another number of shards") as caught:
-            npyfast.pack(X, out, shard_size=180, overwrite=overwrite)
+        with pytest.raises(FileExistsError, match="another number of files") as caught:
+            npyfast.pack(X, out, max_file_size=180, overwrite=overwrite)
         assert caught.value.filename == str(tmp_path / "out-00000-of-00006.npy")
     assert len(left_in(tmp_path)) == 6
 
@@ -430,21 +432,23 @@ def test_the_output_among_the_inputs(save: Save, tmp_path: Path, overwrite: bool
 
 def test_a_disk_that_is_too_small(tmp_path: Path) -> None:
     endless = np.broadcast_to(np.uint8(0), (1 << 44, 1 << 10))
-    for shard_size in (None, "1TiB"):
+    for max_file_size in (None, "1TiB"):
         with pytest.raises(OSError, match="needs 18,014,.* the disk has") as caught:
-            npyfast.pack(endless, tmp_path / "out.npy", shard_size=shard_size)
+            npyfast.pack(endless, tmp_path / "out.npy", max_file_size=max_file_size)
         assert caught.value.errno == errno.ENOSPC
         assert left_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("shard_size", [None, "1MiB", "16MiB"])
-def test_a_write_that_fails(tmp_path: Path, shard_size: str | None) -> None:
+@pytest.mark.parametrize("max_file_size", [None, "1MiB", "16MiB"])
+def test_a_write_that_fails(tmp_path: Path, max_file_size: str | None) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    limit = 700_000 if shard_size == "1MiB" else 6 << 20
+    limit = 700_000 if max_file_size == "1MiB" else 6 << 20
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
         with pytest.raises(OSError) as caught:
-            npyfast.pack(np.zeros((40, 1 << 18), "u1"), tmp_path / "out.npy", shard_size=shard_size)
+            npyfast.pack(
+                np.zeros((40, 1 << 18), "u1"), tmp_path / "out.npy", max_file_size=max_file_size
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.errno == errno.EFBIG
@@ -453,21 +457,21 @@ def test_a_write_that_fails(tmp_path: Path, shard_size: str | None) -> None:
 
 
 @pytest.mark.parametrize("stage", ["writing", "verifying"])
-@pytest.mark.parametrize("shard_size", [None, 150])
-def test_an_interruption(tmp_path: Path, stage: str, shard_size: int | None) -> None:
+@pytest.mark.parametrize("max_file_size", [None, 150])
+def test_an_interruption(tmp_path: Path, stage: str, max_file_size: int | None) -> None:
     def interrupt(progress: Progress) -> None:
         if progress.stage == stage and progress.rows:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         npyfast.pack(
-            X, tmp_path / "out.npy", verify=True, shard_size=shard_size, progress=interrupt
+            X, tmp_path / "out.npy", verify=True, max_file_size=max_file_size, progress=interrupt
         )
     assert left_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "shard_size"),
+    ("name", "max_file_size"),
     [
         ("out.npy.partial", None),
         ("out-00000-of-00002.npy.partial", 150),
@@ -475,7 +479,7 @@ def test_an_interruption(tmp_path: Path, stage: str, shard_size: int | None) -> 
     ],
 )
 def test_an_input_with_a_temporary_name(
-    save: Save, tmp_path: Path, name: str, shard_size: int | None
+    save: Save, tmp_path: Path, name: str, max_file_size: int | None
 ) -> None:
     save(X, "in.npy")
     path = tmp_path / name
@@ -484,7 +488,7 @@ def test_an_input_with_a_temporary_name(
     (tmp_path / "link.npy").symlink_to(path)
     for source in (path, tmp_path / "link.npy"):
         with pytest.raises(ValueError, match="has the name of a temporary file of the output"):
-            npyfast.pack(source, tmp_path / "out.npy", shard_size=shard_size)
+            npyfast.pack(source, tmp_path / "out.npy", max_file_size=max_file_size)
         assert (np.load(path) == X).all()
 
 
@@ -554,17 +558,17 @@ def raising(error: BaseException, number: int, after: bool, patch: pytest.Monkey
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), OSError(errno.EIO, "bad")])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize("shard_size", [None, 160])
+@pytest.mark.parametrize("max_file_size", [None, 160])
 def test_an_end_at_any_point(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    shard_size: int | None,
+    max_file_size: int | None,
     overwrite: bool,
     after: bool,
     error: BaseException,
 ) -> None:
     """All files are there, or none; and each of them is whole."""
-    options: dict[str, Any] = {"shard_size": shard_size, "overwrite": overwrite}
+    options: dict[str, Any] = {"max_file_size": max_file_size, "overwrite": overwrite}
     out = tmp_path / "out.npy"
     ended = 0
     for number in itertools.count(1):
@@ -591,7 +595,7 @@ def test_an_end_at_any_point(
             assert len(found) < len(before)
         npyfast.pack(X, out, **{**options, "overwrite": True})
         assert left_in(tmp_path) == before
-    assert ended > (20 if shard_size else 5)
+    assert ended > (20 if max_file_size else 5)
 
 
 def test_a_source_that_fails_to_be_read(save: Save, tmp_path: Path) -> None:
@@ -605,16 +609,16 @@ def test_a_source_that_fails_to_be_read(save: Save, tmp_path: Path) -> None:
     assert left_in(tmp_path) == ["in.npy"]
 
 
-@pytest.mark.parametrize("shard_size", [None, 150])
-def test_two_at_once(tmp_path: Path, shard_size: int | None) -> None:
+@pytest.mark.parametrize("max_file_size", [None, 150])
+def test_two_at_once(tmp_path: Path, max_file_size: int | None) -> None:
     errors = []
 
     def again(progress: Progress) -> None:
         with pytest.raises(BlockingIOError, match="another pack is writing") as caught:
-            npyfast.pack(X, tmp_path / "out.npy", shard_size=99)
+            npyfast.pack(X, tmp_path / "out.npy", max_file_size=99)
         errors.append(caught.value)
 
-    written = npyfast.pack(X, tmp_path / "out.npy", shard_size=shard_size, progress=again)
+    written = npyfast.pack(X, tmp_path / "out.npy", max_file_size=max_file_size, progress=again)
     assert errors
     assert (npyfast.open(written)[:] == X).all()
     assert len(left_in(tmp_path)) == len(written)
@@ -687,13 +691,13 @@ def test_a_disk_that_loses_bytes(tmp_path: Path, size: int, message: str) -> Non
     assert left_in(tmp_path) == []
 
 
-def test_the_shard_and_its_row_are_named(tmp_path: Path) -> None:
+def test_the_file_and_its_row_are_named(tmp_path: Path) -> None:
     def corrupt(progress: Progress) -> None:
         if progress.stage == "verifying" and not progress.rows:
             flip(tmp_path / "out-00001-of-00003.npy.partial", 128 + 17)
 
     with pytest.raises(OSError, match="row 2 is not") as caught:
-        npyfast.pack(X, tmp_path / "out.npy", shard_size=160, verify=True, progress=corrupt)
+        npyfast.pack(X, tmp_path / "out.npy", max_file_size=160, verify=True, progress=corrupt)
     assert caught.value.filename == str(tmp_path / "out-00001-of-00003.npy")
     assert left_in(tmp_path) == []
 
@@ -701,7 +705,7 @@ def test_the_shard_and_its_row_are_named(tmp_path: Path) -> None:
 def test_the_mode_of_a_file_is_as_usual(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        written = npyfast.pack(X, tmp_path / "out.npy", shard_size=150)
+        written = npyfast.pack(X, tmp_path / "out.npy", max_file_size=150)
     finally:
         os.umask(before)
     assert {os.stat(path).st_mode & 0o777 for path in written} == {0o640}
@@ -714,7 +718,7 @@ def test_a_header_that_numpy_finds_too_long(tmp_path: Path) -> None:
     fields = [(f"a field of some name {i}", "f4") for i in range(2000)]
     array = np.zeros(3, fields)
     np.savez_compressed(tmp_path / "in.npz", X)
-    for options in ({}, {"verify": True}, {"shard_size": "8kB"}, {"shuffle": True}):
+    for options in ({}, {"verify": True}, {"max_file_size": "8kB"}, {"shuffle": True}):
         with pytest.raises(TypeError, match="can't hold the dtype .*is large and may not be safe"):
             npyfast.pack(array, tmp_path / "out.npy", **options)
         assert left_in(tmp_path) == ["in.npz"]

@@ -114,7 +114,7 @@ print(json.dumps({"kills": kills, "partly": partly, "files": finals()}))
 
 
 @pytest.mark.parametrize(
-    ("shard_size", "overwrite", "compressed", "links"),
+    ("max_file_size", "overwrite", "compressed", "links"),
     [
         (None, False, False, False),
         (None, False, False, True),  # a filesystem on which names are taken by links
@@ -125,10 +125,10 @@ print(json.dumps({"kills": kills, "partly": partly, "files": finals()}))
     ],
 )
 def test_a_kill_at_any_point(
-    tmp_path: Path, shard_size: int | None, overwrite: bool, compressed: bool, links: bool
+    tmp_path: Path, max_file_size: int | None, overwrite: bool, compressed: bool, links: bool
 ) -> None:
     options = {
-        "shard_size": shard_size,
+        "max_file_size": max_file_size,
         "overwrite": overwrite,
         "compressed": compressed,
         "links": links,
@@ -141,7 +141,7 @@ def test_a_kill_at_any_point(
         KILLED, *folders, json.dumps(CHANGING), json.dumps(options), backend="numpy"
     )
     found = json.loads(out)
-    if shard_size is None:
+    if max_file_size is None:
         assert found["files"] == ["out.npy"]
         assert found["kills"] > 5
     else:
@@ -198,7 +198,7 @@ def test_more_than_there_is_memory(tmp_path: Path, backend: str, shuffle: bool) 
     del array
     evict(str(source))
     grown = pack_in_group(
-        64 * MIB, backend, source, out, verify=True, shuffle=shuffle, seed=1, shard_size="150MB"
+        64 * MIB, backend, source, out, verify=True, shuffle=shuffle, seed=1, max_file_size="150MB"
     )
     assert grown < 48 * MIB
     with npyfast.open(tmp_path / "out-*.npy") as packed:

@@ -95,7 +95,7 @@ def test_a_truncated_file(save: Save, reader: Any) -> None:
 
 
 @every_reader
-def test_a_bad_shard_is_named(save: Save, reader: Any) -> None:
+def test_a_bad_file_is_named(save: Save, reader: Any) -> None:
     good, bad = save(X), save(X)
     os.truncate(bad, 200)
     with pytest.raises(npyfast.NpyFormatError, match=re.escape(bad) + ": holds 72 bytes"):
@@ -159,28 +159,28 @@ def test_a_scalar_has_no_rows(save: Save, reader: Any) -> None:
 
 
 @every_reader
-def test_shards_of_two_dtypes(save: Save, reader: Any) -> None:
+def test_files_of_two_dtypes(save: Save, reader: Any) -> None:
     for other, name in ((X.astype("f8"), "float64"), (X.astype(">f4"), ">f4")):
         a, b = save(X), save(other)
         with pytest.raises(ValueError) as caught:
             reader([a, a, b])
         assert str(caught.value) == (
-            f"the shards of one array must have one dtype: {a} has float32, {b} has {name}"
+            f"the files of one array must have one dtype: {a} has float32, {b} has {name}"
         )
 
 
 @every_reader
-def test_shards_of_two_row_shapes(save: Save, reader: Any) -> None:
+def test_files_of_two_row_shapes(save: Save, reader: Any) -> None:
     a, b, c = save(X), save(X.reshape(8, 3)), save(X.reshape(-1))
     for other, shape in ((b, "(3,)"), (c, "()")):
         with pytest.raises(ValueError) as caught:
             reader([a, other])
         assert str(caught.value) == (
-            f"the shards of one array must have one row shape: {a} has (2,), {other} has {shape}"
+            f"the files of one array must have one row shape: {a} has (2,), {other} has {shape}"
         )
 
 
-def test_an_empty_shard_must_fit_as_well(save: Save) -> None:
+def test_an_empty_file_must_fit_as_well(save: Save) -> None:
     with pytest.raises(ValueError, match="one dtype"):
         npyfast.open([save(X), save(np.zeros((0, 2), "f8"))])
     with pytest.raises(ValueError, match="one row shape"):

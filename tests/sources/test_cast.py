@@ -216,7 +216,7 @@ def test_bytes_of_a_bool_that_are_no_bool(save: Save) -> None:
         assert_same(read(npyfast.source(path, cast=to)), wanted)
 
 
-def test_batches_of_a_nest_with_shards_and_a_subset(tmp_path: Path, save: Save) -> None:
+def test_batches_of_a_nest_with_files_and_a_subset(tmp_path: Path, save: Save) -> None:
     array = NUMBERS.integers(0, 256, (103, 4, 6), dtype=np.uint8)
     for number, shard in enumerate(np.split(array, [20, 21, 90])):
         np.save(tmp_path / f"part-{number}.npy", in_order(shard, "CF"[number % 2]))

@@ -125,7 +125,7 @@ def test_structures_inside_a_nest(save: Save) -> None:
     )
 
 
-def test_shards_of_both_layouts(save: Save) -> None:
+def test_files_of_both_layouts(save: Save) -> None:
     array = random_array(np.dtype(">f4"), (20, 3, 5))
     paths = [
         save(in_order(array[i : i + 5], order))

@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder with a packed set of three files, and nothing else."""
     made = tmp_path / "set"
     made.mkdir()
-    npyfast.pack(X, made / "o.npy", shard_size=160)
+    npyfast.pack(X, made / "o.npy", max_file_size=160)
     assert sorted(os.listdir(made)) == [f"o-0000{i}-of-00003.npy" for i in range(3)]
     return made
 
@@ -113,7 +113,7 @@ def test_files_that_are_named_are_what_is_wanted(folder: Path) -> None:
 
 def test_other_names(folder: Path) -> None:
     """Sets of other stems, and files of no set, are files like any other."""
-    npyfast.pack(X + 100, folder / "p.npy", shard_size=150)
+    npyfast.pack(X + 100, folder / "p.npy", max_file_size=150)
     np.save(folder / "q.npy", X + 200)
     np.save(folder / "r-1-of-3.npy", X + 300)
     whole = np.concatenate([X, X + 100, X + 200, X + 300])

@@ -51,7 +51,7 @@ def quiet() -> Any:
 
 
 def mapped(source: Any) -> bool:
-    return not isinstance(npyfast.source(**source).open(), hdf5.HDF5Leaf)
+    return npyfast.source(**source).open().storage.kind == "mapped"
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_fields_out_of_order(tmp_path: Path) -> None:
     assert_same_batches(made, records, expected.epoch_batches(7, batch_size=3, seed=1))
 
 
-def write_shards(folder: Path, options: list[dict[str, Any]]) -> str:
+def write_files(folder: Path, options: list[dict[str, Any]]) -> str:
     for number, (part, chosen) in enumerate(zip(np.split(X, [5, 5]), options, strict=True)):
         with h5py.File(folder / f"{number}.h5", "w") as file:
             file.create_dataset("x", data=part, **chosen)
@@ -220,16 +220,16 @@ def write_shards(folder: Path, options: list[dict[str, Any]]) -> str:
     return f"{folder}/*.h5"
 
 
-def test_shards(tmp_path: Path) -> None:
-    leaf = npyfast.source(write_shards(tmp_path, [{}] * 3), key="x")
-    assert not isinstance(leaf.open(), hdf5.HDF5Leaf)
+def test_files(tmp_path: Path) -> None:
+    leaf = npyfast.source(write_files(tmp_path, [{}] * 3), key="x")
+    assert leaf.open().storage.kind == "mapped"
     rows = expected.epoch_batches(12, batch_size=5, seed=1)
     assert_same_batches(npyfast.batches((leaf, Y), 5, True, seed=1), (X, Y), rows)
 
 
-def test_shards_of_all_sorts(tmp_path: Path) -> None:
+def test_files_of_all_sorts(tmp_path: Path) -> None:
     chunked = {"chunks": (2, 4, 2), "maxshape": (None, 4, 2)}
-    leaf = npyfast.source(write_shards(tmp_path, [{}, chunked, chunked]), key="x")
+    leaf = npyfast.source(write_files(tmp_path, [{}, chunked, chunked]), key="x")
     with pytest.warns(RuntimeWarning) as caught:
         rows = npyfast.open(leaf)
     assert len(caught) == 2  # each file is one to be packed
@@ -238,7 +238,7 @@ def test_shards_of_all_sorts(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_more_shards_than_are_open(tmp_path: Path) -> None:
+def test_more_files_than_are_open(tmp_path: Path) -> None:
     large = np.arange(80).reshape(80, 1)
     paths = [str(tmp_path / f"{number}.h5") for number in range(40)]
     for number, path in enumerate(paths):
@@ -397,7 +397,7 @@ def test_no_hdf5_file(path: str, tmp_path: Path) -> None:
     assert missing.value.filename == str(tmp_path / "missing.h5")
 
 
-def test_shards_that_do_not_fit(tmp_path: Path) -> None:
+def test_files_that_do_not_fit(tmp_path: Path) -> None:
     for number, array in enumerate([X, X.astype(">f4"), X[:, :3]]):
         with h5py.File(tmp_path / f"{number}.h5", "w") as file:
             file["x"] = array

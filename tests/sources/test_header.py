@@ -44,7 +44,7 @@ Parsed = tuple[Any, ...]
 
 @pytest.fixture(params=["numpy", pytest.param("native", marks=needs_native)])
 def read(request: pytest.FixtureRequest) -> Reader:
-    reader: Reader = getattr(_header, f"read_header_{request.param}")
+    reader: Reader = importlib.import_module(f"npyfast._backends.{request.param}").read_header
     return reader
 
 

@@ -91,7 +91,7 @@ def test_the_dtypes_and_layouts(tmp_path: Path) -> None:
     assert_same_batches(made, arrays, expected.epoch_batches(7, batch_size=3, seed=2))
 
 
-def test_shards(tmp_path: Path) -> None:
+def test_files(tmp_path: Path) -> None:
     for number, (begin, end) in enumerate([(0, 5), (5, 5), (5, 12)]):
         np.savez(tmp_path / f"{number}.npz", x=X[begin:end], y=Y[begin:end])
     pattern = f"{tmp_path}/*.npz"
@@ -299,7 +299,7 @@ def test_archives_that_hold_different_arrays(tmp_path: Path) -> None:
         npyfast.open(npyfast.source(pattern, key="y"))
 
 
-def test_shards_that_do_not_fit(tmp_path: Path) -> None:
+def test_files_that_do_not_fit(tmp_path: Path) -> None:
     np.savez(tmp_path / "0.npz", x=X)
     np.savez(tmp_path / "1.npz", x=X.astype("f8"))
     with pytest.raises(ValueError, match="must have one dtype: .*0.npz has float32, .*1.npz has "):

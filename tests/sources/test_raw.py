@@ -67,7 +67,7 @@ def test_without_a_dtype_the_error_says_how(data: str) -> None:
             reader(data)
 
 
-def test_shards(tmp_path: Path) -> None:
+def test_files(tmp_path: Path) -> None:
     for number, part in enumerate(np.split(X, [5, 5])):
         part.tofile(tmp_path / f"{number}.bin")
     leaf = npyfast.source(f"{tmp_path}/*.bin", dtype="f4", shape=(-1, 2))

@@ -72,7 +72,7 @@ def test_structures_keep_their_fields(save: Save) -> None:
     assert_same_batches(npyfast.batches(leaf, 4, True, seed=1), wanted, rows)
 
 
-def test_shards(save: Save) -> None:
+def test_files(save: Save) -> None:
     array = np.arange(72).reshape(12, 6)
     paths = [save(array[:5]), save(np.asfortranarray(array[5:]))]
     leaf = npyfast.source(paths, row_shape=(2, 3))

@@ -211,7 +211,7 @@ def test_a_list_of_patterns_and_directories(save: Save, tmp_path: Path) -> None:
     assert read([tmp_path / "two", f"{tmp_path}/one/*.npy"]).tolist() == [2, 0, 1]
 
 
-def test_shards_are_one_array(save: Save) -> None:
+def test_files_are_one_array(save: Save) -> None:
     parts = np.split(X, [1, 1, 4, 11])  # one of them is empty
     orders = "CFCFC"
     paths = [save(in_order(part, order)) for part, order in zip(parts, orders, strict=True)]
@@ -225,7 +225,7 @@ def test_shards_are_one_array(save: Save) -> None:
     )
 
 
-def test_many_shards(save: Save) -> None:
+def test_many_files(save: Save) -> None:
     large = np.arange(2000).reshape(500, 4)
     paths = [save(large[i : i + 1]) for i in range(500)]
     assert_same_batches(
@@ -377,7 +377,7 @@ def sharded(save: Save, array: Any, cuts: list[int], folder: str) -> str:
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_nests_of_shards_of_different_lengths(save: Save, shuffle: bool) -> None:
+def test_nests_of_files_of_different_lengths(save: Save, shuffle: bool) -> None:
     count = 200
     images = np.arange(count * 6, dtype="u1").reshape(count, 3, 2)
     labels = np.arange(count)

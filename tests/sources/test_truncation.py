@@ -77,7 +77,7 @@ def test_batches_by_threads(save: Save, threads: int) -> None:
 
 
 @every_backend
-def test_one_shard_of_several(save: Save) -> None:
+def test_one_file_of_several(save: Save) -> None:
     paths = [save(X[first : first + 64]) for first in range(0, ROWS, 64)]
     size = os.path.getsize(paths[5])
     iterator = endless(paths, shuffle=True)

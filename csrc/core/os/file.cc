@@ -182,7 +182,7 @@ const std::byte* OpenFile::Map() const {
   throw OsError(code, path_,
                 "too many files: this process has the " + Grouped(limit) +
                     " mappings that vm.max_map_count allows; raise it (sysctl vm.max_map_count), "
-                    "or join the shards into fewer, larger files");
+                    "or join the files into fewer, larger ones");
 }
 
 MappedFile::MappedFile(const OpenFile& file)

@@ -80,7 +80,7 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents) {
     if (header.shape.empty())
       throw Error(path + ": holds a 0-dimensional array, which has no rows");
     if (i > 0) {
-      CheckAlike({"shards", "row shape"}, extents[0].path, found[0].header.dtype,
+      CheckAlike({"files", "row shape"}, extents[0].path, found[0].header.dtype,
                  RowShape(found[0].header), path, header.dtype, RowShape(header));
     }
     if (map_now && header.shape[0] > 0) {
@@ -114,7 +114,8 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents) {
     shard.strides.assign(strides.begin() + 1, strides.end());
     shard.tail_row = TailRow(header, shard.row_stride);
     if (__builtin_add_overflow(array->rows_, rows, &array->rows_))
-      throw Error(file->path() + ": the shards have more rows together than can be counted");
+      throw Error(file->path() +
+                  ": the files of one array have more rows together than can be counted");
     // In Fortran order too, where a row has but one item.
     if (!header.fortran_order || header.shape.size() == 1) dense_shards += 1;
     array->file_bytes_ += file->size();

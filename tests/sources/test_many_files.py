@@ -11,7 +11,7 @@ import pytest
 
 import npyfast
 
-SHARDS = 10_000
+FILES = 10_000
 ROWS = 3  # of each
 
 
@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(made / "part-0.npy", np.zeros((ROWS, 2), "i8"))
     start = (made / "part-0.npy").read_bytes()
     header = start[: -ROWS * 16]
-    rows = np.arange(SHARDS * ROWS, dtype="i8").repeat(2).reshape(SHARDS, -1)
+    rows = np.arange(FILES * ROWS, dtype="i8").repeat(2).reshape(FILES, -1)
     for number, data in enumerate(rows):
         (made / f"part-{number}.npy").write_bytes(header + data.tobytes())
     return made
@@ -44,7 +44,7 @@ def test_batches_with_few_descriptors(folder: Path, backend: str) -> None:
     for batch, expected in zip(npyfast.batches(source, 1000, True, seed=7), memory, strict=True):
         assert np.array_equal(batch, expected)
     """
-    assert processes.run(script, folder, SHARDS * ROWS, backend=backend) == ""
+    assert processes.run(script, folder, FILES * ROWS, backend=backend) == ""
 
 
 def test_files_of_one_row_with_few_descriptors(folder: Path, backend: str) -> None:
@@ -62,11 +62,11 @@ def test_files_of_one_row_with_few_descriptors(folder: Path, backend: str) -> No
         assert np.array_equal(batch, expected)
     assert len(os.listdir("/proc/self/fd")) == before
     """
-    assert processes.run(script, folder, SHARDS * ROWS, backend=backend) == ""
+    assert processes.run(script, folder, FILES * ROWS, backend=backend) == ""
 
 
 @pytest.mark.usefixtures("backend")
-def test_the_first_bad_shard_is_named(folder: Path, tmp_path: Path) -> None:
+def test_the_first_bad_file_is_named(folder: Path, tmp_path: Path) -> None:
     paths = [str(path) for path in sorted(folder.iterdir())[:1000]]
     bad = tmp_path / "bad.npy"
     bad.write_bytes((folder / "part-0.npy").read_bytes()[:-1])
@@ -77,7 +77,7 @@ def test_the_first_bad_shard_is_named(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("native")
-def test_a_shard_that_is_replaced_before_it_is_read(tmp_path: Path) -> None:
+def test_a_file_that_is_replaced_before_it_is_read(tmp_path: Path) -> None:
     for number in range(300):
         np.save(tmp_path / f"{number}.npy", np.full(4, number))
     rows = npyfast.open(tmp_path)

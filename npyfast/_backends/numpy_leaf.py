@@ -1,0 +1,217 @@
+"""Opened leaves of the NumPy backend: mapped files, arrays in memory, and files of one row each."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from npyfast._backends.cast import Cast
+from npyfast._backends.converted import Converted
+from npyfast._backends.fields import AnyArray, native, to_native
+from npyfast._backends.file_status import FileState, WatchedFile, absolute_path
+from npyfast._backends.header import Header, look_at_header_numpy, refuse_objects
+from npyfast._backends.interface import Storage
+from npyfast._errors import printable
+from npyfast._order.plan import RowNumbers, resolve_rows
+
+
+class File(WatchedFile):
+    """A file of an array."""
+
+    def __init__(self, path: str, header: Header, state: FileState) -> None:
+        super().__init__(path, state)
+        self.header = header
+
+    def __len__(self) -> int:
+        return self.header.shape[0]
+
+    @property
+    def has_dense_rows(self) -> bool:
+        """Whether the items of a row are adjacent, which in Fortran order they are not."""
+        return not self.header.fortran_order or len(self.header.shape) < 2
+
+    def map(self) -> AnyArray:
+        """The mapped array. Raises OSError if the file was changed or replaced."""
+        header = self.header
+        if 0 in header.shape or header.dtype.itemsize == 0:
+            return np.ndarray(header.shape, header.dtype)  # not np.zeros: "S0" -> "S1"
+        mapped = _mappings.get(self.state)
+        if mapped is None:
+            with self.opened() as file:
+                mapped = _mappings[self.state] = np.memmap(file, np.uint8, "r")
+        order: Any = "F" if header.fortran_order else "C"
+        return np.ndarray(header.shape, header.dtype, mapped.data, header.data_offset, order=order)
+
+
+# A file that holds several arrays is mapped once.
+_mappings: WeakValueDictionary[FileState, np.memmap[Any, Any]] = WeakValueDictionary()
+
+# Each mapped file uses a descriptor, and a process has few. An array of few files keeps all of them
+# mapped, and so survives the removal or replacement of one.
+_MAPPED_FOR_GOOD = 128
+_MAPPED_OF_MANY = 32
+
+
+class NumpyLeaf:
+    """The rows of files that are concatenated along axis 0, or of an array in memory."""
+
+    def __init__(
+        self, dtype: np.dtype[Any], row_shape: tuple[int, ...], parts: Sequence[File | AnyArray]
+    ) -> None:
+        self._files = [part for part in parts if isinstance(part, File)]
+        self._parts = [part for part in parts if len(part)]
+        self._first_rows = np.cumsum([0] + [len(part) for part in self._parts])
+        few = len(self._parts) <= _MAPPED_FOR_GOOD
+        self._mapped = functools.lru_cache(None if few else _MAPPED_OF_MANY)(File.map)
+        self.dtype = native(dtype)
+        self.row_shape = row_shape
+        self.storage = Storage(
+            "mapped" if self._files else "memory",
+            dense=all(file.has_dense_rows for file in self._files),
+        )
+        for part in self._parts:
+            if few and isinstance(part, File):
+                self._mapped(part)
+
+    def __len__(self) -> int:
+        return int(self._first_rows[-1])
+
+    def parts(self) -> Sequence[tuple[str | bytes, int]]:
+        return [(part.path, len(part)) for part in self._parts if isinstance(part, File)]
+
+    def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
+        self._check_bytes(len(rows))
+        if len(self._parts) == 1 and self.dtype.itemsize:
+            return self._take(0, resolve_rows(rows, len(self)))
+        # Not np.empty, which turns "S0" into "S1".
+        out: AnyArray = np.ndarray((len(rows), *self.row_shape), self.dtype)
+        self.take_into(rows, out, threads)
+        return out
+
+    def take_stored(self, rows: RowNumbers, threads: int | None) -> AnyArray:
+        """Rows of memory as they are stored: overlapping fields each have their own byte order."""
+        if len(self._parts) != 1 or isinstance(self._parts[0], File) or not self.dtype.itemsize:
+            return self.take(rows, threads)
+        self._check_bytes(len(rows))
+        stored: AnyArray = self._parts[0][resolve_rows(rows, len(self))]
+        return stored
+
+    def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
+        rows = resolve_rows(rows, len(self))
+        if self.dtype.itemsize == 0:
+            return  # NumPy would loop over all 2**80 items
+        which = np.searchsorted(self._first_rows, rows, side="right") - 1
+        for number in np.unique(which):
+            mine = which == number
+            out[mine] = self._take(number, rows[mine] - self._first_rows[number])
+
+    def _check_bytes(self, count: int) -> None:
+        """Raises what NumPy raises for slightly fewer rows."""
+        if count * math.prod(self.row_shape) * self.dtype.itemsize >= 2**63:
+            raise MemoryError(f"{count:,} rows take 2**63 bytes or more")
+
+    def _take(self, number: int, rows: RowNumbers) -> AnyArray:
+        """Rows of one part, by their numbers within it."""
+        part = self._parts[number]
+        if not isinstance(part, File):
+            return to_native(part[rows])
+        part.check_unchanged()  # first: a read beyond the end would kill the process
+        taken = to_native(self._mapped(part)[rows])
+        part.check_unchanged()  # data that changed during the copy must not reach a batch
+        return taken
+
+    def check_files(self) -> None:
+        for file in self._files:
+            file.check_unchanged()
+
+    def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Converted:
+        return Converted(self, cast, row_shape)
+
+
+# How many times to read a file of one row that is replaced while it is read.
+_READ_AGAIN = 4
+
+
+class RowFiles:
+    """The rows of files that hold one each, opened when a row is taken."""
+
+    storage = Storage("row files")
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._files = [absolute_path(path) for path in files]
+        self._first = look_at_header_numpy(files[0]).header
+        refuse_objects(printable(files[0]), self._first.dtype)
+        self.dtype = native(self._first.dtype)
+        self.row_shape = self._first.shape
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def parts(self) -> Sequence[tuple[str | bytes, int]]:
+        return [(path, 1) for path in self._files]
+
+    def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
+        out: AnyArray = np.ndarray((len(rows), *self.row_shape), self.dtype)
+        self.take_into(rows, out, threads)
+        return out
+
+    def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
+        for i, row in enumerate(resolve_rows(rows, len(self))):
+            read = self._read(self._files[row])
+            if read is not None:
+                out[i] = read
+
+    def _read(self, path: str) -> AnyArray | None:
+        """The row in a file; None for a row of no bytes, which np.load cannot read."""
+        for _ in range(_READ_AGAIN):
+            header, status = look_at_header_numpy(path)
+            refuse_objects(printable(path), header.dtype)
+            check_alike("shape", self._files[0], self._first, path, header)
+            try:
+                read = to_native(np.load(path, allow_pickle=False)) if header.nbytes else None
+            except ValueError:
+                if FileState.of(os.stat(path)) == FileState.of(status):
+                    raise
+                continue
+            if FileState.of(os.stat(path)) == FileState.of(status):
+                return read
+        raise OSError(errno.ESTALE, "was changed while it was read, again and again", path)
+
+    def check_files(self) -> None:
+        """Does nothing: each file is checked whenever it is read."""
+
+    def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> Converted:
+        return Converted(self, cast, row_shape)
+
+
+def check_file(first: str, expected: Header, path: str, header: Header) -> None:
+    """Raises unless a file holds rows, and rows like those of the first file."""
+    refuse_objects(printable(path), header.dtype)
+    if header.shape == ():
+        raise ValueError(f"{printable(path)}: holds a 0-dimensional array, which has no rows")
+    first_row, row = (replace(each, shape=each.shape[1:]) for each in (expected, header))
+    check_alike("row shape", first, first_row, path, row)
+
+
+def check_alike(shape: str, first: str, expected: Header, path: str, header: Header) -> None:
+    """Raises ValueError naming two files of one array that differ in dtype or shape; `shape` is
+    what the message calls it."""
+    first, path = printable(first), printable(path)
+    if header.dtype != expected.dtype:
+        raise ValueError(
+            f"the files of one array must have one dtype: {first} has {expected.dtype}, "
+            f"{path} has {header.dtype}"
+        )
+    if header.shape != expected.shape:
+        raise ValueError(
+            f"the files of one array must have one {shape}: {first} has {expected.shape}, "
+            f"{path} has {header.shape}"
+        )
