@@ -51,10 +51,24 @@ def blocks(document: Path) -> list[tuple[int, str]]:
     return [(text[: block.start(1)].count("\n"), block[1]) for block in found]
 
 
-@pytest.mark.parametrize("name", ["sources.md"])
+# Those whose examples run in order, in an empty folder. Others show fragments of a program.
+DOCUMENTS = [
+    "README.md",
+    "docs/getting-started.md",
+    "docs/index.md",
+    "docs/resume.md",
+    "docs/shuffling.md",
+    "docs/sources.md",
+    "docs/transform.md",
+]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_examples_of_documents(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = ROOT / name
+    if not TENSORFLOW and re.search(r"npyfast\.dataset\(|tensorflow", document.read_text()):
+        pytest.skip("NPYFAST_TEST_TENSORFLOW leaves TensorFlow out")
     monkeypatch.chdir(tmp_path)
-    document = ROOT / "docs" / name
     namespace: dict[str, Any] = {}
     for line, example in blocks(document):
         # With its place in the document, for the traceback.

@@ -41,11 +41,11 @@ def dataset(
     `from_generator` over a memory map, whether or not the data fits in memory.
 
     Args:
-        source, batch_size, shuffle, seed, epochs, drop_remainder, shard, rows, start_epoch,
-            start_batch, threads, readahead: as for `npyfast.batches`, and with the same batches in
-            the same order. With `epochs=None` each pass over the dataset is the next epoch, so
-            that `model.fit(ds, epochs=10)` sees ten orders. (A dataset that is made within a
-            `tf.function` is another one at each call.)
+        source, batch_size, shuffle, seed, epochs, drop_remainder, shard, rows: as for
+            `npyfast.batches`, and with the same batches in the same order. With `epochs=None` each
+            pass over the dataset is the next epoch, so that `model.fit(ds, epochs=10)` sees ten
+            orders. (A dataset that is made within a `tf.function` is another one at each call.)
+        start_epoch, start_batch, threads, readahead: as for `npyfast.batches`.
         transform: a function of one batch (the same nest of NumPy arrays), for what TensorFlow's
             ops can't do. What it returns may be any nest of arrays; dtypes and shapes are found
             from the first batch, for which it is called once more. Its first dimension is the
