@@ -61,8 +61,8 @@ std::unique_ptr<PyPlan> MakePlan(int64_t start, int64_t step, int64_t size,
 // is.
 class PyStream {
  public:
-  PyStream(const std::vector<const PyGather*>& leaves, const PyPlan& plan,
-           const BatchBuilder::Run& run, const BatchStream::Options& options, py::object pack)
+  PyStream(const std::vector<const PyGather*>& leaves, const PyPlan& plan, const Run& run,
+           const BatchStream::Options& options, py::object pack)
       : pack_(std::move(pack)), list_(plan.list), grouped_(run.group > 1), options_(options) {
     std::vector<std::shared_ptr<const Gather>> gathers;
     for (const PyGather* leaf : leaves) {
@@ -108,10 +108,10 @@ class PyStream {
   }
   int64_t position() const { return stream_->position() - (interrupted_ ? 1 : 0); }
   int64_t items() const { return stream_->maker().items(); }
-  const BatchBuilder::Run& run() const { return stream_->maker().run(); }
+  const Run& run() const { return stream_->maker().item_plan().run(); }
 
   // Goes on with another run of the same plan, whatever came before; closed or not.
-  void Restart(const BatchBuilder::Run& run) {
+  void Restart(const Run& run) {
     std::shared_ptr<BatchStream> before = stream_;
     std::shared_ptr<BatchStream> stream;
     {
@@ -133,9 +133,7 @@ class PyStream {
     std::array<int64_t, 2> leading = {batch.rows, batch.rows};
     size_t dimensions = 1;
     if (grouped_) {
-      const int64_t size = stream_->maker().plan().options().batch_size;
-      const bool full = batch.rows >= size;
-      leading = {full ? batch.rows / size : 1, full ? size : batch.rows};
+      leading = {batch.batches, batch.rows / batch.batches};
       dimensions = 2;
     }
     const std::span<const int64_t> shape(leading.data(), dimensions);
@@ -204,7 +202,7 @@ void RegisterStream(py::module_& m) {
       .def_property_readonly("batches", [](const PyPlan& self) { return self.plan.batches(); })
       .def("rows", [](const PyPlan& self, uint64_t epoch, int64_t batch) {
         RowNumbers rows(self.plan.BatchRows(batch));
-        self.plan.Rows(epoch, batch, {rows.mutable_data(), static_cast<size_t>(rows.size())});
+        self.plan.Fill(epoch, batch, {rows.mutable_data(), static_cast<size_t>(rows.size())});
         return rows;
       });
 
@@ -215,7 +213,7 @@ void RegisterStream(py::module_& m) {
                        int threads, const std::string& readahead,
                        std::shared_ptr<Statistics> statistics, py::object pack) {
              return std::make_unique<PyStream>(
-                 leaves, plan, BatchBuilder::Run{start_epoch, start_batch, epochs, group},
+                 leaves, plan, Run{start_epoch, start_batch, epochs, group},
                  BatchStream::Options{.threads = threads,  // 0: as many as suit
                                       .readahead = ReadaheadModeOf(readahead),
                                       .statistics = std::move(statistics)},
@@ -233,7 +231,7 @@ void RegisterStream(py::module_& m) {
           py::kw_only(), py::arg("start_epoch"), py::arg("start_batch"), py::arg("epochs"))
       .def_property_readonly("run",
                              [](const PyStream& self) {
-                               const BatchBuilder::Run& run = self.run();
+                               const Run& run = self.run();
                                return py::make_tuple(run.start_epoch, run.start_batch, run.epochs);
                              })
       .def_property_readonly("position", &PyStream::position)

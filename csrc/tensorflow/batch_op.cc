@@ -37,7 +37,7 @@ struct Spec {
   bool listed;  // the rows come as an input
   Selection selection;
   Plan::Options plan;
-  IndexedBatches::Run run;
+  IndexedBatches::Epochs run;
   int64_t first;  // index of batch 0
   int64_t stride;
   int64_t threads;  // 0: as many as the process may use
@@ -125,7 +125,7 @@ Spec::Spec(const Attributes& attributes)
   run.start_epoch = static_cast<uint64_t>(attributes.Int("start_epoch"));
   run.start_batch = attributes.Int("start_batch");
   run.epochs = attributes.Int("epochs");
-  run.single_passes = attributes.Bool("single_passes");
+  run.single_epochs = attributes.Bool("single_passes");
   // The limits of npyfast/_order/plan.py, so that nothing below overflows.
   constexpr int64_t kMost = int64_t{1} << 31;
   constexpr int64_t kMostThreads = 1 << 15;

@@ -47,7 +47,7 @@ int64_t Plan::BatchRows(int64_t batch) const {
          Share(rest, options_.shard_index, options_.shard_count);
 }
 
-void Plan::Rows(uint64_t epoch, int64_t batch, int64_t first, std::span<int64_t> rows) const {
+void Plan::Fill(uint64_t epoch, int64_t batch, int64_t first, std::span<int64_t> rows) const {
   first += FirstPosition(batch);
   const auto size = static_cast<uint64_t>(selection_.size);
   const auto position = static_cast<uint64_t>(first);

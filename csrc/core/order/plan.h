@@ -71,11 +71,11 @@ class Plan {
   // Rows of one batch. REQUIRES: 0 <= batch < batches().
   int64_t BatchRows(int64_t batch) const;
   // Writes the row numbers of a batch. REQUIRES: rows.size() == BatchRows(batch).
-  void Rows(uint64_t epoch, int64_t batch, std::span<int64_t> rows) const {
-    Rows(epoch, batch, 0, rows);
+  void Fill(uint64_t epoch, int64_t batch, std::span<int64_t> rows) const {
+    Fill(epoch, batch, 0, rows);
   }
   // Writes the numbers of the rows [first, first + rows.size()) of a batch.
-  void Rows(uint64_t epoch, int64_t batch, int64_t first, std::span<int64_t> rows) const;
+  void Fill(uint64_t epoch, int64_t batch, int64_t first, std::span<int64_t> rows) const;
 
  private:
   Selection selection_;

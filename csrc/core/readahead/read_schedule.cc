@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
-#include <utility>
 
 #include "core/order/block_order.h"
 #include "core/os/per_thread.h"
@@ -38,24 +37,24 @@ void Append(int64_t row, std::vector<RowStretch>* rows) {
 
 }  // namespace
 
-ReadSchedule::ReadSchedule(std::shared_ptr<const BatchBuilder> maker) : maker_(std::move(maker)) {
-  const Plan& plan = maker_->plan();
-  units_ = maker_->items() < 0 ? kEndless : maker_->items();
-  most_rows_ = std::max<int64_t>(kPieceBytes / std::max<int64_t>(maker_->row_bytes(), 1), 1);
+ReadSchedule::ReadSchedule(const ItemPlan& items, int64_t row_bytes) : items_(items) {
+  const Plan& plan = items_.plan();
+  units_ = items_.items() < 0 ? kEndless : items_.items();
+  most_rows_ = std::max<int64_t>(kPieceBytes / std::max<int64_t>(row_bytes, 1), 1);
   if (!plan.options().shuffle || plan.options().blocks.block_rows == 0 || units_ == 0) return;
   slots_ = OrderOf(plan, 0).slots();
-  const int64_t epochs = maker_->run().epochs;
+  const int64_t epochs = items_.run().epochs;
   if (epochs < 0 || __builtin_mul_overflow(epochs, slots_, &units_)) units_ = kEndless;
 }
 
 bool ReadSchedule::in_file_order() const {
-  const Plan& plan = maker_->plan();
+  const Plan& plan = items_.plan();
   return !plan.options().shuffle && plan.selection().ascending();
 }
 
 ReadSchedule::Slots ReadSchedule::SlotsOf(int64_t item) const {
-  const Plan& plan = maker_->plan();
-  const BatchBuilder::Place place = maker_->PlaceOf(item);
+  const Plan& plan = items_.plan();
+  const Item place = items_.At(item);
   const BlockOrder order = OrderOf(plan, place.epoch);
   const int64_t last_batch = place.batch + place.batches - 1;
   const int64_t most = plan.selection().size - 1;
@@ -64,7 +63,7 @@ ReadSchedule::Slots ReadSchedule::SlotsOf(int64_t item) const {
   const int64_t last =
       std::clamp(plan.FirstPosition(last_batch) + plan.BatchRows(last_batch) - 1, first, most);
   Slots slots;
-  slots.epoch_start = static_cast<int64_t>(place.epoch - maker_->run().start_epoch) * slots_;
+  slots.epoch_start = static_cast<int64_t>(place.epoch - items_.run().start_epoch) * slots_;
   slots.place = last / plan.options().blocks.block_rows;
   slots.first = order.FirstSlotOf(static_cast<uint64_t>(first));
   slots.end = order.EndSlotOf(static_cast<uint64_t>(last));
@@ -72,21 +71,21 @@ ReadSchedule::Slots ReadSchedule::SlotsOf(int64_t item) const {
 }
 
 int64_t ReadSchedule::FirstUnitOf(int64_t item) const {
-  if (AtEnd(item)) return units_;
+  if (!items_.Has(item)) return units_;
   if (!by_blocks()) return item;
   const Slots slots = SlotsOf(item);
   return slots.epoch_start + slots.first;
 }
 
 int64_t ReadSchedule::EndUnitOf(int64_t item) const {
-  if (AtEnd(item)) return units_;
+  if (!items_.Has(item)) return units_;
   if (!by_blocks()) return item + 1;
   const Slots slots = SlotsOf(item);
   return slots.epoch_start + slots.end;
 }
 
 int64_t ReadSchedule::AheadOf(int64_t item) const {
-  if (AtEnd(item)) return units_;
+  if (!items_.Has(item)) return units_;
   const Slots slots = SlotsOf(item);
   const int64_t window = slots.end - slots.first;
   const int64_t spare = std::min(kMostSpareSlots, window / kSparePart);
@@ -95,7 +94,7 @@ int64_t ReadSchedule::AheadOf(int64_t item) const {
 }
 
 int64_t ReadSchedule::Select(int64_t position, int64_t count, std::vector<RowStretch>* rows) const {
-  const Selection& selection = maker_->plan().selection();
+  const Selection& selection = items_.plan().selection();
   if (selection.ascending() && selection.step == 1) {
     count = std::min(count, most_rows_);
     rows->push_back({selection.start + position, count});
@@ -110,10 +109,10 @@ int64_t ReadSchedule::Select(int64_t position, int64_t count, std::vector<RowStr
 }
 
 bool ReadSchedule::Rows(int64_t unit, int64_t* next, std::vector<RowStretch>* rows) const {
-  const Plan& plan = maker_->plan();
+  const Plan& plan = items_.plan();
   rows->clear();
   if (by_blocks()) {
-    const uint64_t epoch = maker_->run().start_epoch + static_cast<uint64_t>(unit / slots_);
+    const uint64_t epoch = items_.run().start_epoch + static_cast<uint64_t>(unit / slots_);
     int64_t before = 0;
     int64_t all = 0;
     for (const auto& [first, count] : OrderOf(plan, epoch).SlotRows(unit % slots_)) {
@@ -124,15 +123,15 @@ bool ReadSchedule::Rows(int64_t unit, int64_t* next, std::vector<RowStretch>* ro
     }
     return *next < all;
   }
-  const int64_t all = maker_->Rows(unit);
+  const Item item = items_.At(unit);
+  const int64_t all = items_.RowCount(item);
   const int64_t left = all - *next;
-  if (in_file_order() && maker_->PlaceOf(unit).batches == 1) {
-    if (left > 0)
-      *next += Select(plan.FirstPosition(maker_->PlaceOf(unit).batch) + *next, left, rows);
+  if (in_file_order() && item.batches == 1) {
+    if (left > 0) *next += Select(plan.FirstPosition(item.batch) + *next, left, rows);
   } else {
     auto& numbers = PerThread<std::vector<int64_t>, ReadSchedule>::Get();
     numbers.resize(static_cast<size_t>(std::min(left, kListedRows)));
-    maker_->RowsOf(unit, *next, numbers);
+    items_.Fill(item, *next, numbers);
     for (const int64_t row : numbers) Append(row, rows);
     *next += std::ssize(numbers);
   }

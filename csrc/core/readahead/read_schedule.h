@@ -2,10 +2,9 @@
 #define NPYFAST_CORE_READAHEAD_READ_SCHEDULE_H_
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
-#include "core/gather/batch_builder.h"
+#include "core/order/item_plan.h"
 #include "core/readahead/file_ranges.h"
 
 namespace npyfast {
@@ -16,7 +15,8 @@ namespace npyfast {
 // Units are numbered from the run's first epoch on. Immutable and thread-safe.
 class ReadSchedule {
  public:
-  explicit ReadSchedule(std::shared_ptr<const BatchBuilder> maker);
+  // `row_bytes`: of all leaves together.
+  ReadSchedule(const ItemPlan& items, int64_t row_bytes);
 
   bool by_blocks() const { return slots_ > 0; }
   // Whether each row is needed behind the one before it, and never again in its epoch.
@@ -45,11 +45,10 @@ class ReadSchedule {
     int64_t place, first, end;
   };
   Slots SlotsOf(int64_t item) const;
-  bool AtEnd(int64_t item) const { return maker_->items() >= 0 && item >= maker_->items(); }
   // Rows at consecutive positions of the selection, up to `count` of them; returns how many.
   int64_t Select(int64_t position, int64_t count, std::vector<RowStretch>* rows) const;
 
-  const std::shared_ptr<const BatchBuilder> maker_;
+  const ItemPlan items_;
   int64_t slots_ = 0;  // of an epoch
   int64_t units_;
   int64_t most_rows_;  // of a piece that lie one behind the other

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/base/errors.h"
+#include "core/os/buffer_pool.h"
 #include "core/os/memory.h"
 #include "core/os/thread_pool.h"
 
@@ -100,11 +101,11 @@ struct Leaf {
 };
 
 // The leaves that have something to read, small ones first.
-std::vector<Leaf> LeavesOf(const BatchBuilder& maker, const Span& span) {
+std::vector<Leaf> LeavesOf(const Reading& reading, const Span& span) {
   std::vector<Leaf> leaves;
-  for (size_t i = 0; i < maker.leaves().size(); ++i) {
-    const std::shared_ptr<const Array>& array = maker.leaves()[i]->array();
-    if (array->file_bytes() > 0 && maker.leaves()[i]->row_bytes() > 0)
+  for (size_t i = 0; i < reading.leaves.size(); ++i) {
+    const auto& [array, row_bytes] = reading.leaves[i];
+    if (array->file_bytes() > 0 && row_bytes > 0)
       leaves.push_back({array, i, ArrayPrefetcher::SpanBytes(*array, span.first, span.end)});
   }
   std::sort(leaves.begin(), leaves.end(),
@@ -123,27 +124,30 @@ int64_t OtherBytes(const std::vector<Leaf>& leaves) {
   return bytes;
 }
 
-bool IsLong(const BatchBuilder& maker) {
+bool IsLong(const Reading& reading) {
+  const ItemPlan& items = reading.items;
   int64_t bytes;
-  return maker.items() < 0 || __builtin_mul_overflow(maker.items(), maker.item_bytes(), &bytes) ||
+  return items.items() < 0 ||
+         __builtin_mul_overflow(items.items(), BytesOfRows(items.max_rows(), reading.row_bytes),
+                                &bytes) ||
          bytes > kLongRun;
 }
 
 // Which leaves to read, and how; none for those that are in memory and likely to stay there.
 std::vector<std::unique_ptr<ArrayPrefetcher>> MakeReaders(
-    const BatchBuilder& maker, ReadaheadMode mode, const std::shared_ptr<Statistics>& statistics,
+    const Reading& reading, ReadaheadMode mode, const std::shared_ptr<Statistics>& statistics,
     bool* all_resident) {
-  const Selection& selection = maker.plan().selection();
+  const Selection& selection = reading.items.plan().selection();
   const Span span = SpanOf(selection);
-  const std::vector<Leaf> leaves = LeavesOf(maker, span);
+  const std::vector<Leaf> leaves = LeavesOf(reading, span);
   int64_t total = 0;
   for (const Leaf& leaf : leaves) total += leaf.bytes;
   const auto usable = static_cast<double>(RecentUsableMemory());
   const double others = static_cast<double>(OtherBytes(leaves));
   const bool all_fit =
       static_cast<double>(total) + others < ArrayPrefetcher::kMostOfMemory * usable;
-  const double wanted =
-      static_cast<double>(selection.size) / static_cast<double>(maker.plan().options().shard_count);
+  const double wanted = static_cast<double>(selection.size) /
+                        static_cast<double>(reading.items.plan().options().shard_count);
   const bool dense = wanted >= kDense * static_cast<double>(span.end - span.first);
 
   std::vector<std::unique_ptr<ArrayPrefetcher>> readers;
@@ -165,7 +169,7 @@ std::vector<std::unique_ptr<ArrayPrefetcher>> MakeReaders(
       array.residency().Count(whole ? leaf.bytes : 0);
     }
     if (!whole && !by_rows) continue;
-    if (whole && resident && !IsLong(maker)) continue;
+    if (whole && resident && !IsLong(reading)) continue;
     readers.push_back(std::make_unique<ArrayPrefetcher>(
         leaf.array, leaf.index, span.first, span.end,
         whole ? ArrayPrefetcher::Way::kWhole : ArrayPrefetcher::Way::kRows, resident, statistics));
@@ -183,27 +187,25 @@ ReadaheadMode ReadaheadModeOf(std::string_view name) {
   throw Error("readahead must be auto, off, whole or rows, got " + std::string(name));
 }
 
-Readahead::Handle Readahead::Start(std::shared_ptr<const BatchBuilder> maker, int64_t first_item,
-                                   ReadaheadMode mode, std::shared_ptr<Statistics> statistics,
-                                   bool* resident) {
+Readahead::Handle Readahead::Start(const Reading& reading, int64_t first_item, ReadaheadMode mode,
+                                   std::shared_ptr<Statistics> statistics, bool* resident) {
   bool unwanted;
   if (resident == nullptr) resident = &unwanted;
-  *resident = std::all_of(maker->leaves().begin(), maker->leaves().end(),
-                          [](const auto& leaf) { return leaf->array()->row_files() == nullptr; });
-  const bool nothing = maker->items() >= 0 && first_item >= maker->items();
-  if (nothing) return nullptr;
+  *resident = std::all_of(reading.leaves.begin(), reading.leaves.end(),
+                          [](const auto& leaf) { return leaf.array->row_files() == nullptr; });
+  if (!reading.items.Has(first_item)) return nullptr;
   if (mode == ReadaheadMode::kOff) {
-    for (const Leaf& leaf : LeavesOf(*maker, SpanOf(maker->plan().selection()))) {
+    for (const Leaf& leaf : LeavesOf(reading, SpanOf(reading.items.plan().selection()))) {
       ArrayPrefetcher::ExpectRandom(*leaf.array, false);
       *resident = *resident && ArrayPrefetcher::Resident(*leaf.array, 0, leaf.array->rows());
     }
     return nullptr;
   }
   std::vector<std::unique_ptr<ArrayPrefetcher>> readers =
-      MakeReaders(*maker, mode, statistics, resident);
+      MakeReaders(reading, mode, statistics, resident);
   if (readers.empty()) return nullptr;
   std::shared_ptr<Readahead> readahead(
-      new Readahead(std::move(maker), first_item, std::move(readers), std::move(statistics)));
+      new Readahead(reading, first_item, std::move(readers), std::move(statistics)));
   try {
     std::thread([self = readahead] { self->Run(); }).detach();
   } catch (const std::exception&) {  // of the system, or std::bad_alloc
@@ -214,16 +216,16 @@ Readahead::Handle Readahead::Start(std::shared_ptr<const BatchBuilder> maker, in
   return Handle(readahead.get(), Ender{readahead});
 }
 
-void Readahead::AskOnce(const BatchBuilder& maker, int64_t item, ReadaheadMode mode) {
+void Readahead::AskOnce(const Reading& reading, ReadaheadMode mode) {
   if (mode == ReadaheadMode::kOff) return;
-  const int64_t rows = maker.Rows(item);
+  const Item item = reading.items.At(0);
+  const int64_t rows = reading.items.RowCount(item);
   if (rows == 0) return;
   std::vector<int64_t> numbers(static_cast<size_t>(std::min(rows, kMostRowsOnce)));
-  maker.RowsOf(item, 0, numbers);
+  reading.items.Fill(item, 0, numbers);
   std::vector<RowStretch> stretches;
   for (const int64_t row : numbers) stretches.push_back({row, 1});
-  for (const auto& leaf : maker.leaves()) {
-    const std::shared_ptr<const Array>& array = leaf->array();
+  for (const auto& [array, row_bytes] : reading.leaves) {
     if (array->file_bytes() == 0 || !array->has_dense_rows()) continue;
     if (ArrayPrefetcher::Resident(*array, 0, array->rows())) continue;
     ArrayPrefetcher reader(array, 0, 0, array->rows(), ArrayPrefetcher::Way::kRows, false,
@@ -235,11 +237,11 @@ void Readahead::AskOnce(const BatchBuilder& maker, int64_t item, ReadaheadMode m
   }
 }
 
-Readahead::Readahead(std::shared_ptr<const BatchBuilder> maker, int64_t first_item,
+Readahead::Readahead(const Reading& reading, int64_t first_item,
                      std::vector<std::unique_ptr<ArrayPrefetcher>> leaves,
                      std::shared_ptr<Statistics> statistics)
-    : maker_(std::move(maker)),
-      schedule_(maker_),
+    : items_(reading.items),
+      schedule_(items_, reading.row_bytes),
       leaves_(std::move(leaves)),
       statistics_(std::move(statistics)),
       reached_(first_item),
@@ -322,14 +324,15 @@ void Readahead::AskFirstItems() {
   // Not from reached_ on: by now some of them may be waited for.
   const int64_t first = early_items_;
   const int64_t end =
-      maker_->items() < 0 ? first + kEarlyItems : std::min(first + kEarlyItems, maker_->items());
+      items_.items() < 0 ? first + kEarlyItems : std::min(first + kEarlyItems, items_.items());
   std::vector<int64_t> numbers;
   for (int64_t item = first; item < end; ++item) {
-    const int64_t rows = maker_->Rows(item);
+    const Item place = items_.At(item);
+    const int64_t rows = items_.RowCount(place);
     for (int64_t next = 0; next < rows; next += std::ssize(numbers)) {
       if (stopped_) return;
       numbers.resize(static_cast<size_t>(std::min(rows - next, kMostUnitsAhead)));
-      maker_->RowsOf(item, next, numbers);
+      items_.Fill(place, next, numbers);
       rows_.clear();
       for (const int64_t row : numbers) rows_.push_back({row, 1});
       ranges_.clear();
@@ -486,9 +489,9 @@ void Readahead::Sleep() {
   const int64_t reached = reached_;
   int64_t items = 1;
   if (schedule_.by_blocks()) {
-    const Plan::Options& plan = maker_->plan().options();
+    const Plan::Options& plan = items_.plan().options();
     const auto item_rows =
-        static_cast<__int128>(plan.batch_size) * plan.shard_count * maker_->run().group;
+        static_cast<__int128>(plan.batch_size) * plan.shard_count * items_.run().group;
     items =
         static_cast<int64_t>(std::min(plan.blocks.block_rows, kAll / 16) * kWakeSlots / item_rows);
   } else if (asked_ != kAll) {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/base/stream_counters.h"
-#include "core/gather/batch_builder.h"
+#include "core/order/item_plan.h"
 #include "core/readahead/array_prefetcher.h"
 #include "core/readahead/file_ranges.h"
 #include "core/readahead/read_schedule.h"
@@ -29,6 +29,18 @@ enum class ReadaheadMode {
 
 // The mode of a name: "auto", "off", "whole" or "rows". Throws Error for any other.
 ReadaheadMode ReadaheadModeOf(std::string_view name);
+
+// What a run reads: the rows of its items, of every leaf.
+struct Reading {
+  struct Leaf {
+    std::shared_ptr<const Array> array;
+    int64_t row_bytes;  // as it is delivered
+  };
+
+  ItemPlan items;
+  std::vector<Leaf> leaves;
+  int64_t row_bytes;  // of all leaves together
+};
 
 // Reads what the coming items of a run are made of, by a thread of its own.
 //
@@ -51,11 +63,10 @@ class Readahead {
 
   // For a run from one of its items on. Null where there is nothing to read ahead; *resident, if
   // given, is whether that is because all rows are in memory.
-  static Handle Start(std::shared_ptr<const BatchBuilder> maker, int64_t first_item,
-                      ReadaheadMode mode, std::shared_ptr<Statistics> statistics,
-                      bool* resident = nullptr);
-  // Once for a single item, by the caller's thread.
-  static void AskOnce(const BatchBuilder& maker, int64_t item, ReadaheadMode mode);
+  static Handle Start(const Reading& reading, int64_t first_item, ReadaheadMode mode,
+                      std::shared_ptr<Statistics> statistics, bool* resident = nullptr);
+  // Once for the first item alone, by the caller's thread.
+  static void AskOnce(const Reading& reading, ReadaheadMode mode);
 
   ~Readahead() = default;
 
@@ -78,7 +89,7 @@ class Readahead {
  private:
   using Clock = std::chrono::steady_clock;
 
-  Readahead(std::shared_ptr<const BatchBuilder> maker, int64_t first_item,
+  Readahead(const Reading& reading, int64_t first_item,
             std::vector<std::unique_ptr<ArrayPrefetcher>> leaves,
             std::shared_ptr<Statistics> statistics);
 
@@ -101,7 +112,7 @@ class Readahead {
   void Forget(int64_t units);
   bool AllLoaded() const;
 
-  const std::shared_ptr<const BatchBuilder> maker_;
+  const ItemPlan items_;
   const ReadSchedule schedule_;
   const std::vector<std::unique_ptr<ArrayPrefetcher>> leaves_;
   const std::shared_ptr<Statistics> statistics_;

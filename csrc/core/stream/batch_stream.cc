@@ -16,6 +16,7 @@
 #include "core/os/sigbus_guard.h"
 #include "core/os/thread_pool.h"
 #include "core/source/residency.h"
+#include "core/stream/reading_of.h"
 
 namespace npyfast {
 namespace {
@@ -240,7 +241,7 @@ struct BatchStream::State {
     ++claim->parts_done;
     if (claim->done()) {
       for (const Outcome& outcome : claim->outcomes)
-        if (!outcome.error) CountReady(maker->BatchesOf(outcome.batch));
+        if (!outcome.error) CountReady(outcome.batch.batches);
     }
     if (parts == 1 && claim->count == claim_items) {
       if (spent < kShortClaim)
@@ -276,7 +277,7 @@ struct BatchStream::State {
   // The outcomes of an item that could not be made as one: of each of its batches, where it is
   // several.
   void TakeApart(int64_t item, std::exception_ptr error, std::vector<Outcome>* outcomes) const {
-    const int64_t batches = maker->PlaceOf(item).batches;
+    const int64_t batches = maker->item_plan().At(item).batches;
     try {
       // Room for the rest of the claim as well, which must not fail for want of it.
       if (batches > 1) outcomes->reserve(outcomes->capacity() + static_cast<size_t>(batches) - 1);
@@ -452,8 +453,8 @@ std::shared_ptr<BatchStream::State> BatchStream::NewState(int64_t first_item) co
   state->threads = options_.threads;
   state->parts = maker_->Parts(options_.threads);
   state->waits_at_end = ReadsMemory(*maker_);
-  state->readahead = Readahead::Start(maker_, first_item, options_.readahead, options_.statistics,
-                                      &state->resident);
+  state->readahead = Readahead::Start(ReadingOf(*maker_), first_item, options_.readahead,
+                                      options_.statistics, &state->resident);
   if (state->readahead != nullptr && !state->waits_at_end)
     state->readahead.get_deleter().most = kFilesAnswerWithin;
   try {
@@ -502,7 +503,7 @@ BatchStream::Result BatchStream::TakeReady(Batch* item, const std::exception_ptr
   if (current_->delivered < current_->outcomes.size()) {
     Outcome& outcome = current_->outcomes[current_->delivered++];
     if (changed && !outcome.error) [[unlikely]] {
-      state_->CountReady(-maker_->BatchesOf(outcome.batch));
+      state_->CountReady(-outcome.batch.batches);
       outcome = {{}, changed, outcome.last};
     }
     if (outcome.last) position_.fetch_add(1, std::memory_order_relaxed);
@@ -518,7 +519,7 @@ BatchStream::Result BatchStream::TakeReady(Batch* item, const std::exception_ptr
 }
 
 void BatchStream::Count(const Batch& item) const {
-  const int64_t batches = maker_->BatchesOf(item);
+  const int64_t batches = item.batches;
   Statistics& statistics = *options_.statistics;
   state_->CountReady(-batches);
   statistics.batches.fetch_add(batches, std::memory_order_relaxed);

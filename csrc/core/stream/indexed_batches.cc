@@ -10,6 +10,7 @@
 #include "core/base/errors.h"
 #include "core/os/sigbus_guard.h"
 #include "core/os/thread_pool.h"
+#include "core/stream/reading_of.h"
 
 namespace npyfast {
 
@@ -26,40 +27,36 @@ struct IndexedBatches::Sequence {
 };
 
 IndexedBatches::IndexedBatches(std::vector<std::shared_ptr<const Gather>> leaves, const Plan& plan,
-                               const Run& run, const BatchStream::Options& options)
-    : leaves_(std::move(leaves)), plan_(plan), run_(run), options_(options) {}
+                               const Epochs& epochs, const BatchStream::Options& options)
+    : leaves_(std::move(leaves)),
+      plan_(plan),
+      run_{epochs.start_epoch, epochs.start_batch, epochs.epochs},
+      single_epochs_(epochs.single_epochs),
+      options_(options) {}
 
 IndexedBatches::~IndexedBatches() = default;
 
 void IndexedBatches::CheckIndex(int64_t index) const {
-  const int64_t batches = plan_.batches();
-  bool inside = index >= 0 && batches > 0 && index < INT64_MAX - run_.start_batch;
-  if (inside && run_.epochs >= 0) {
-    const auto all = static_cast<__int128>(run_.epochs) * batches - run_.start_batch;
-    inside = index < all;
-  }
-  if (inside) return;
-  const std::string passes =
-      run_.epochs < 0 ? "endless passes" : std::to_string(run_.epochs) + " passes";
-  throw IndexError("batch " + std::to_string(index) + " is out of range for " + passes + " of " +
-                   std::to_string(batches) + " batches from batch " +
+  const int64_t batches = run_.Batches(plan_);
+  if (index >= 0 && index < INT64_MAX - run_.start_batch && (batches < 0 || index < batches))
+    return;
+  const std::string epochs =
+      run_.epochs < 0 ? "endless epochs" : std::to_string(run_.epochs) + " epochs";
+  throw IndexError("batch " + std::to_string(index) + " is out of range for " + epochs + " of " +
+                   std::to_string(plan_.batches()) + " batches from batch " +
                    std::to_string(run_.start_batch) + " on");
 }
 
-BatchBuilder::Run IndexedBatches::RunFrom(int64_t index) const {
-  const int64_t batch = run_.start_batch + index;
-  const int64_t passes = batch / plan_.batches();
-  BatchBuilder::Run run;
-  run.start_epoch = run_.start_epoch + static_cast<uint64_t>(passes);
-  run.start_batch = batch % plan_.batches();
-  run.epochs = run_.single_passes ? 1 : run_.epochs < 0 ? -1 : run_.epochs - passes;
+Run IndexedBatches::RunFrom(int64_t index) const {
+  Run run = run_.After(plan_, index);
+  if (single_epochs_) run.epochs = 1;
   return run;
 }
 
 Batch IndexedBatches::MakeOne(int64_t index) const {
   const BatchBuilder maker(leaves_, plan_, RunFrom(index));
   InstallGuard();
-  Readahead::AskOnce(maker, 0, options_.readahead);
+  Readahead::AskOnce(ReadingOf(maker), options_.readahead);
   const int parts = maker.Parts(options_.threads);
   const auto begin = std::chrono::steady_clock::now();
   Batch batch = maker.Allocate(0);
@@ -69,18 +66,16 @@ Batch IndexedBatches::MakeOne(int64_t index) const {
   } else {
     ThreadPool::Shared().ParallelFor(parts, fill);
   }
-  // Such a one by itself is too seldom for what is looked at now and then.
+  // A batch by itself comes too seldom for the looks from time to time.
   std::vector<int64_t> rows(static_cast<size_t>(batch.rows));
-  maker.RowsOf(0, 0, rows);
+  maker.item_plan().Fill(maker.item_plan().At(0), 0, rows);
   for (const auto& leaf : leaves_) leaf->array()->CheckFilesOf(rows);
-  CountOne(batch, std::chrono::steady_clock::now() - begin);
+  CountOne(batch, maker.row_bytes(), std::chrono::steady_clock::now() - begin);
   return batch;
 }
 
-void IndexedBatches::CountOne(const Batch& batch, std::chrono::nanoseconds spent) const {
-  int64_t row_bytes = 0;
-  for (const auto& leaf : leaves_)
-    for (size_t c = 0; c < leaf->columns(); ++c) row_bytes += leaf->row_bytes(c);
+void IndexedBatches::CountOne(const Batch& batch, int64_t row_bytes,
+                              std::chrono::nanoseconds spent) const {
   Statistics& statistics = *options_.statistics;
   statistics.batches += 1;
   statistics.rows += batch.rows;
@@ -112,11 +107,14 @@ std::shared_ptr<IndexedBatches::Sequence> IndexedBatches::SequenceAt(int64_t ind
 }
 
 Batch IndexedBatches::NextOf(Sequence& sequence, int64_t index) const {
-  // A pass is begun in order to be read to its end. Elsewhere two indexes in a row make a sequence:
-  // a single one may have been picked at random.
-  if (sequence.stream == nullptr && (sequence.confirmed || StartsPass(index))) {
-    sequence.stream = std::make_unique<BatchStream>(
-        std::make_shared<BatchBuilder>(leaves_, plan_, RunFrom(index)), options_);
+  // An epoch is begun in order to be read to its end. Elsewhere two indexes in a row make a
+  // sequence: a single one may have been picked at random.
+  if (sequence.stream == nullptr) {
+    const Run run = RunFrom(index);
+    if (sequence.confirmed || run.start_batch == 0) {
+      sequence.stream = std::make_unique<BatchStream>(
+          std::make_shared<BatchBuilder>(leaves_, plan_, run), options_);
+    }
   }
   sequence.confirmed = true;
   if (sequence.stream == nullptr) return MakeOne(index);

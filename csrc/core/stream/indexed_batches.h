@@ -9,7 +9,7 @@
 
 #include "core/gather/batch_builder.h"
 #include "core/gather/gather.h"
-#include "core/order/plan.h"
+#include "core/order/item_plan.h"
 #include "core/stream/batch_stream.h"
 
 namespace npyfast {
@@ -17,21 +17,22 @@ namespace npyfast {
 // The batches of a run by their index: any of them can be asked for at any time. Where indexes come
 // one after the other, the coming batches are made ahead, which never changes a result.
 //
-// Batch i is the i-th of the passes from batch `start_batch` of epoch `start_epoch` on. Several
-// sequences may be read at once, as interleaved iterators do. Thread-safe.
+// Batch i is the i-th from batch `start_batch` of epoch `start_epoch` on. Several sequences may be
+// read at once, as interleaved iterators do. Thread-safe.
 class IndexedBatches {
  public:
-  struct Run {
+  // What indexes count: the batches of Run{start_epoch, start_batch, epochs}.
+  struct Epochs {
     uint64_t start_epoch = 0;
     int64_t start_batch = 0;
     int64_t epochs = 1;  // negative: endless
-    // Whether a reader may well stop at the end of any pass: nothing is made ahead beyond it.
-    bool single_passes = false;
+    // Whether a reader may well stop at the end of any epoch: nothing is made ahead beyond it.
+    bool single_epochs = false;
   };
 
-  // REQUIRES: 0 <= run.start_batch <= plan.batches(); all leaves have the plan's rows.
+  // REQUIRES: 0 <= epochs.start_batch <= plan.batches(); all leaves have the plan's rows.
   IndexedBatches(std::vector<std::shared_ptr<const Gather>> leaves, const Plan& plan,
-                 const Run& run, const BatchStream::Options& options);
+                 const Epochs& epochs, const BatchStream::Options& options);
   ~IndexedBatches();
 
   IndexedBatches(const IndexedBatches&) = delete;
@@ -47,11 +48,11 @@ class IndexedBatches {
   static constexpr size_t kMaxSequences = 8;
 
   void CheckIndex(int64_t index) const;
-  bool StartsPass(int64_t index) const { return (run_.start_batch + index) % plan_.batches() == 0; }
-  BatchBuilder::Run RunFrom(int64_t index) const;
+  // The batches from this index on that may be made ahead.
+  Run RunFrom(int64_t index) const;
   Batch MakeOne(int64_t index) const;
   // Counts a batch that no stream made: its reader waited for it.
-  void CountOne(const Batch& batch, std::chrono::nanoseconds spent) const;
+  void CountOne(const Batch& batch, int64_t row_bytes, std::chrono::nanoseconds spent) const;
   // The sequence that goes on with this index, or a new one.
   std::shared_ptr<Sequence> SequenceAt(int64_t index);
   Batch NextOf(Sequence& sequence, int64_t index) const;
@@ -59,6 +60,7 @@ class IndexedBatches {
   const std::vector<std::shared_ptr<const Gather>> leaves_;
   const Plan plan_;
   const Run run_;
+  const bool single_epochs_;
   const BatchStream::Options options_;
 
   std::mutex mutex_;

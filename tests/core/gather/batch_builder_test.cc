@@ -112,7 +112,7 @@ TEST(BatchBuilder, EveryRunHasItsBatchesInOrder) {
               for (int64_t e = 0; e < (epochs < 0 ? 4 : epochs); ++e) {
                 for (int64_t b = e == 0 ? start : 0; b < plan.batches(); ++b) {
                   std::vector<int64_t> batch(static_cast<size_t>(plan.BatchRows(b)));
-                  plan.Rows(kStartEpoch + static_cast<uint64_t>(e), b, batch);
+                  plan.Fill(kStartEpoch + static_cast<uint64_t>(e), b, batch);
                   wanted.insert(wanted.end(), batch.begin(), batch.end());
                 }
               }
@@ -184,7 +184,7 @@ TEST(BatchBuilder, FarAway) {
                            {.epochs = -1});
   constexpr int64_t kEpoch = int64_t{1} << 60;
   std::vector<int64_t> wanted(3);
-  maker.plan().Rows(kEpoch, 1, wanted);
+  maker.plan().Fill(kEpoch, 1, wanted);
   CHECK_EQ(Column(maker.Make(4 * kEpoch + 1)), wanted);
 }
 

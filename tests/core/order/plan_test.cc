@@ -24,7 +24,7 @@ Plan MakePlan(int64_t rows, int64_t batch_size, int64_t index, int64_t count, bo
 
 std::vector<int64_t> Rows(const Plan& plan, uint64_t epoch, int64_t batch) {
   std::vector<int64_t> rows(static_cast<size_t>(plan.BatchRows(batch)), -1);
-  plan.Rows(epoch, batch, rows);
+  plan.Fill(epoch, batch, rows);
   return rows;
 }
 

@@ -19,18 +19,8 @@ using Rows = std::vector<int64_t>;
 
 constexpr int64_t kEndless = std::numeric_limits<int64_t>::max();
 
-// Rows without a byte: as many as there can be.
-std::vector<std::shared_ptr<const Gather>> Leaves(int64_t rows) {
-  static const std::byte nothing{};
-  const std::vector<int64_t> shape = {rows, 0};
-  const std::vector<int64_t> strides = {0, 0};
-  return {std::make_shared<Gather>(Array::View(&nothing, testing::DtypeOf("'|u1'"), shape, strides),
-                                   Fields::kTogether)};
-}
-
-std::shared_ptr<const BatchBuilder> Maker(const Selection& selection, const Plan::Options& options,
-                                          const BatchBuilder::Run& run = {}) {
-  return std::make_shared<BatchBuilder>(Leaves(selection.size), Plan(selection, options), run);
+ItemPlan Items(const Selection& selection, const Plan::Options& options, const Run& run = {}) {
+  return ItemPlan(Plan(selection, options), run);
 }
 
 // All pieces of a unit.
@@ -56,9 +46,9 @@ std::set<int64_t> RowsOfUnit(const ReadSchedule& schedule, int64_t unit) {
 }
 
 // The first `items` items, or all there are.
-void CheckSchedule(const std::shared_ptr<const BatchBuilder>& maker, int64_t items) {
-  const ReadSchedule schedule(maker);
-  if (maker->items() >= 0) items = std::min(items, maker->items());
+void CheckSchedule(const ItemPlan& plan, int64_t items) {
+  const ReadSchedule schedule(plan, 0);
+  if (plan.items() >= 0) items = std::min(items, plan.items());
   int64_t first_before = 0;
   int64_t end_before = 0;
   Rows rows;
@@ -80,8 +70,8 @@ void CheckSchedule(const std::shared_ptr<const BatchBuilder>& maker, int64_t ite
       CHECK_EQ(first, item);
       CHECK_EQ(end, item + 1);
     }
-    rows.resize(static_cast<size_t>(maker->Rows(item)));
-    maker->RowsOf(item, 0, rows);
+    rows.resize(static_cast<size_t>(plan.RowCount(plan.At(item))));
+    plan.Fill(plan.At(item), 0, rows);
     const std::set<int64_t> wanted(rows.begin(), rows.end());
     std::set<int64_t> found;
     for (int64_t unit = first; unit < end; ++unit) {
@@ -97,16 +87,16 @@ void CheckSchedule(const std::shared_ptr<const BatchBuilder>& maker, int64_t ite
     // Without blocks nothing else is read.
     if (!schedule.by_blocks()) CHECK_EQ(found, wanted);
   }
-  if (maker->items() < 0) return;
-  CHECK_EQ(schedule.FirstUnitOf(maker->items()), schedule.units());
-  CHECK_EQ(schedule.EndUnitOf(maker->items()), schedule.units());
-  if (schedule.by_blocks()) CHECK_EQ(schedule.AheadOf(maker->items()), schedule.units());
-  if (items == maker->items() && items > 0) CHECK(end_before <= schedule.units());
+  if (plan.items() < 0) return;
+  CHECK_EQ(schedule.FirstUnitOf(plan.items()), schedule.units());
+  CHECK_EQ(schedule.EndUnitOf(plan.items()), schedule.units());
+  if (schedule.by_blocks()) CHECK_EQ(schedule.AheadOf(plan.items()), schedule.units());
+  if (items == plan.items() && items > 0) CHECK(end_before <= schedule.units());
 }
 
 TEST(ReadSchedule, InFileOrderAnItemIsAUnitOfOneStretch) {
-  const auto maker = Maker({.start = 5, .size = 100}, {.batch_size = 7});
-  const ReadSchedule schedule(maker);
+  const ItemPlan plan = Items({.start = 5, .size = 100}, {.batch_size = 7});
+  const ReadSchedule schedule(plan, 0);
   CHECK(!schedule.by_blocks());
   CHECK(schedule.in_file_order());
   CHECK_EQ(schedule.units(), 15);
@@ -122,20 +112,20 @@ TEST(ReadSchedule, InFileOrderAnItemIsAUnitOfOneStretch) {
 
 TEST(ReadSchedule, WhatIsReadInFileOrder) {
   const Rows list = {0, 1, 2, 3};
-  CHECK(ReadSchedule(Maker({.size = 4}, {})).in_file_order());
-  CHECK(ReadSchedule(Maker({.start = 1, .step = 3, .size = 4}, {})).in_file_order());
-  CHECK(!ReadSchedule(Maker({.start = 9, .step = -3, .size = 4}, {})).in_file_order());
-  CHECK(!ReadSchedule(Maker({.size = 4, .list = list.data()}, {})).in_file_order());
-  CHECK(!ReadSchedule(Maker({.size = 4, .order = Order(4, 0, 0)}, {})).in_file_order());
-  CHECK(!ReadSchedule(Maker({.size = 4}, {.shuffle = true})).in_file_order());
+  CHECK(ReadSchedule(Items({.size = 4}, {}), 0).in_file_order());
+  CHECK(ReadSchedule(Items({.start = 1, .step = 3, .size = 4}, {}), 0).in_file_order());
+  CHECK(!ReadSchedule(Items({.start = 9, .step = -3, .size = 4}, {}), 0).in_file_order());
+  CHECK(!ReadSchedule(Items({.size = 4, .list = list.data()}, {}), 0).in_file_order());
+  CHECK(!ReadSchedule(Items({.size = 4, .order = Order(4, 0, 0)}, {}), 0).in_file_order());
+  CHECK(!ReadSchedule(Items({.size = 4}, {.shuffle = true}), 0).in_file_order());
   const Plan::Options blocks{.shuffle = true, .blocks = {2, 2}};
-  CHECK(!ReadSchedule(Maker({.size = 4}, blocks)).in_file_order());
+  CHECK(!ReadSchedule(Items({.size = 4}, blocks), 0).in_file_order());
 }
 
 TEST(ReadSchedule, ABlockIsAUnitOfEachEpoch) {
-  const auto maker = Maker({.size = 103}, {.batch_size = 8, .shuffle = true, .blocks = {10, 30}},
-                           {.start_epoch = 3, .epochs = 4});
-  const ReadSchedule schedule(maker);
+  const ItemPlan plan = Items({.size = 103}, {.batch_size = 8, .shuffle = true, .blocks = {10, 30}},
+                              {.start_epoch = 3, .epochs = 4});
+  const ReadSchedule schedule(plan, 0);
   CHECK(schedule.by_blocks());
   CHECK_EQ(schedule.units(), 4 * 11);
   for (int64_t epoch = 0; epoch < 4; ++epoch) {
@@ -195,10 +185,10 @@ TEST(ReadSchedule, AllRowsOfAnItemAreInItsUnits) {
       options.blocks = {1 + below(below(2) == 0 ? 8 : 400), 1 + below(400)};
     options.shard_count = 1 + below(6);
     options.shard_index = below(options.shard_count);
-    BatchBuilder::Run run{.start_epoch = random() >> 2, .epochs = below(5) - 1};
+    Run run{.start_epoch = random() >> 2, .epochs = below(5) - 1};
     run.group = int64_t{1} << below(5);
     run.start_batch = below(Plan(selection, options).batches() + 1);
-    CheckSchedule(Maker(selection, options, run), 60);
+    CheckSchedule(Items(selection, options, run), 60);
   }
 }
 
@@ -206,20 +196,21 @@ TEST(ReadSchedule, OfNothingThereAreNoUnits) {
   for (const int64_t block_rows : {0, 5}) {
     const Plan::Options options{
         .batch_size = 8, .shuffle = true, .blocks = {block_rows, 5}, .drop_remainder = true};
-    CheckSchedule(Maker({.size = 0}, options), 1);
-    CheckSchedule(Maker({.size = 7}, options), 1);
-    CheckSchedule(Maker({.size = 70}, options, {.epochs = 0}), 1);
-    CHECK_EQ(ReadSchedule(Maker({.size = 0}, options)).units(), 0);
+    CheckSchedule(Items({.size = 0}, options), 1);
+    CheckSchedule(Items({.size = 7}, options), 1);
+    CheckSchedule(Items({.size = 70}, options, {.epochs = 0}), 1);
+    CHECK_EQ(ReadSchedule(Items({.size = 0}, options), 0).units(), 0);
   }
 }
 
 TEST(ReadSchedule, AnEndlessRunHasNoEnd) {
   for (const int64_t epochs : {int64_t{-1}, kEndless}) {
     for (const BlockSizes& blocks : {BlockSizes{0, 0}, BlockSizes{3, 9}}) {
-      const auto maker = Maker({.size = 50}, {.batch_size = 4, .shuffle = true, .blocks = blocks},
-                               {.start_epoch = 9, .start_batch = 12, .epochs = epochs});
-      CHECK_EQ(ReadSchedule(maker).units(), kEndless);
-      CheckSchedule(maker, 100);
+      const ItemPlan plan =
+          Items({.size = 50}, {.batch_size = 4, .shuffle = true, .blocks = blocks},
+                {.start_epoch = 9, .start_batch = 12, .epochs = epochs});
+      CHECK_EQ(ReadSchedule(plan, 0).units(), kEndless);
+      CheckSchedule(plan, 100);
     }
   }
 }
@@ -235,7 +226,7 @@ TEST(ReadSchedule, EmptyBatches) {
                                     .shard_index = worker,
                                     .shard_count = 5};
         for (const int64_t size : {1, 2, 20, 21, 22, 61})
-          CheckSchedule(Maker({.size = size}, options, {.epochs = 3}), 50);
+          CheckSchedule(Items({.size = size}, options, {.epochs = 3}), 50);
       }
     }
   }
@@ -248,16 +239,16 @@ TEST(ReadSchedule, ATrillionRows) {
         .batch_size = 16, .shuffle = true, .blocks = blocks, .shard_index = 2, .shard_count = 3};
     const int64_t batches = Plan({.size = kRows}, options).batches();
     // The end of an epoch and the beginning of the next.
-    CheckSchedule(Maker({.size = kRows}, options, {.start_batch = batches - 5, .epochs = -1}), 10);
-    const auto maker = Maker({.size = kRows}, options, {.epochs = 1'000});
-    const ReadSchedule schedule(maker);
-    const int64_t last = maker->items() - 1;
+    CheckSchedule(Items({.size = kRows}, options, {.start_batch = batches - 5, .epochs = -1}), 10);
+    const ItemPlan plan = Items({.size = kRows}, options, {.epochs = 1'000});
+    const ReadSchedule schedule(plan, 0);
+    const int64_t last = plan.items() - 1;
     CHECK(schedule.FirstUnitOf(last) < schedule.EndUnitOf(last));
     CHECK_EQ(schedule.EndUnitOf(last), schedule.units());
   }
   // One block, one window: all of it.
   const Plan::Options whole{.batch_size = 16, .shuffle = true, .blocks = {kRows, kRows}};
-  const ReadSchedule schedule(Maker({.size = kRows}, whole));
+  const ReadSchedule schedule(Items({.size = kRows}, whole), 0);
   CHECK_EQ(schedule.units(), 1);
   std::vector<RowStretch> rows;
   rows = StretchesOf(schedule, 0);

@@ -16,6 +16,7 @@
 #include "core/source/residency.h"
 #include "core/stream/batch_stream.h"
 #include "core/stream/indexed_batches.h"
+#include "core/stream/reading_of.h"
 #include "tests/core/support/cached.h"
 #include "tests/core/support/check.h"
 #include "tests/core/support/npy_file.h"
@@ -61,8 +62,9 @@ std::shared_ptr<const Gather> GatherOf(std::shared_ptr<const Array> array) {
 // Each leaf has the rows that the maker says, and nothing else.
 void CheckItem(const BatchBuilder& maker, int64_t item, const Batch& batch) {
   Rows rows;
-  rows.resize(static_cast<size_t>(maker.Rows(item)));
-  maker.RowsOf(item, 0, rows);
+  const ItemPlan& plan = maker.item_plan();
+  rows.resize(static_cast<size_t>(plan.RowCount(plan.At(item))));
+  plan.Fill(plan.At(item), 0, rows);
   CHECK_EQ(batch.rows, std::ssize(rows));
   for (size_t i = 0; i < maker.leaves().size(); ++i) {
     const int64_t width = maker.leaves()[i]->row_bytes() / 8;
@@ -137,10 +139,10 @@ TEST(Readahead, NeverChangesWhatComes) {
     options.shard_count = 1 + random.Below(3);
     options.shard_index = random.Below(options.shard_count);
     const Plan plan(selection, options);
-    const BatchBuilder::Run run{.start_epoch = random.engine() >> 2,
-                                .start_batch = random.Below(plan.batches() + 1),
-                                .epochs = 1 + random.Below(3),
-                                .group = int64_t{1} << random.Below(4)};
+    const Run run{.start_epoch = random.engine() >> 2,
+                  .start_batch = random.Below(plan.batches() + 1),
+                  .epochs = 1 + random.Below(3),
+                  .group = int64_t{1} << random.Below(4)};
     const auto maker = std::make_shared<BatchBuilder>(leaves, plan, run);
     for (const ReadaheadMode mode : kModes) {
       BatchStream stream(maker, {.threads = static_cast<int>(1 + random.Below(4)),
@@ -175,17 +177,16 @@ TEST(Readahead, OfMemoryThereIsNothingToRead) {
   const std::vector<int64_t> strides = {8, 8};
   const auto memory = GatherOf(Array::View(reinterpret_cast<const std::byte*>(numbers.data()),
                                            testing::DtypeOf("'<i8'"), shape, strides));
-  const auto maker =
-      std::make_shared<BatchBuilder>(Leaves{memory}, Plan({.size = 100}, {}), BatchBuilder::Run{});
+  const auto maker = std::make_shared<BatchBuilder>(Leaves{memory}, Plan({.size = 100}, {}), Run{});
   for (const ReadaheadMode mode : kModes) {
-    CHECK(Readahead::Start(maker, 0, mode, std::make_shared<Statistics>()) == nullptr);
-    Readahead::AskOnce(*maker, 3, mode);
+    CHECK(Readahead::Start(ReadingOf(*maker), 0, mode, std::make_shared<Statistics>()) == nullptr);
+    Readahead::AskOnce(ReadingOf(*maker), mode);
   }
   // Beside a file.
   const TempFolder folder;
   const auto file = GatherOf(Numbers(folder, "a", {40, 60}, 8));
   const Plan plan({.size = 100}, {.batch_size = 7, .shuffle = true});
-  const auto both = std::make_shared<BatchBuilder>(Leaves{memory, file}, plan, BatchBuilder::Run{});
+  const auto both = std::make_shared<BatchBuilder>(Leaves{memory, file}, plan, Run{});
   for (const ReadaheadMode mode : kModes) {
     BatchStream stream(both, {.threads = 2, .readahead = mode});
     CHECK_EQ(Read(stream), 15);
@@ -197,8 +198,7 @@ TEST(Readahead, OfMemoryThereIsNothingToRead) {
 std::shared_ptr<const BatchBuilder> Maker(const TempFolder& folder, int64_t rows, int64_t width,
                                           const Plan::Options& options, int64_t epochs = 1) {
   return std::make_shared<BatchBuilder>(Leaves{GatherOf(Numbers(folder, "a", {rows}, width))},
-                                        Plan({.size = rows}, options),
-                                        BatchBuilder::Run{.epochs = epochs});
+                                        Plan({.size = rows}, options), Run{.epochs = epochs});
 }
 
 std::vector<Plan::Options> Orders(int64_t batch_size) {
@@ -214,7 +214,8 @@ TEST(Readahead, AllThatIsWaitedForComes) {
   for (const Plan::Options& options : Orders(3)) {
     const auto maker = Maker(folder, 500, 64, options, 2);
     for (const ReadaheadMode mode : {ReadaheadMode::kWhole, ReadaheadMode::kRows}) {
-      const auto readahead = Readahead::Start(maker, 0, mode, std::make_shared<Statistics>());
+      const auto readahead =
+          Readahead::Start(ReadingOf(*maker), 0, mode, std::make_shared<Statistics>());
       if (readahead == nullptr) continue;  // in memory
       for (int64_t item = 0; item < maker->items(); ++item) {
         readahead->Reached(item + 1, item);
@@ -234,7 +235,7 @@ TEST(Readahead, NobodyIsForgotten) {
   // Items of as many bytes as are asked for ahead: each has to be waited for.
   const auto maker = Maker(folder, 64, 64 << 10, {.batch_size = 16, .shuffle = true}, 200);
   const auto readahead =
-      Readahead::Start(maker, 0, ReadaheadMode::kRows, std::make_shared<Statistics>());
+      Readahead::Start(ReadingOf(*maker), 0, ReadaheadMode::kRows, std::make_shared<Statistics>());
   CHECK(readahead != nullptr);
   std::atomic<int64_t> next{0};
   std::mutex mutex;
@@ -262,7 +263,8 @@ TEST(Readahead, StopWakesWhoWaits) {
     const auto maker = Maker(folder, 2'000, 512, options, -1);
     for (const ReadaheadMode mode : {ReadaheadMode::kWhole, ReadaheadMode::kRows}) {
       for (int round = 0; round < 10; ++round) {
-        const auto readahead = Readahead::Start(maker, round, mode, std::make_shared<Statistics>());
+        const auto readahead =
+            Readahead::Start(ReadingOf(*maker), round, mode, std::make_shared<Statistics>());
         if (readahead == nullptr) continue;
         std::thread waiting([&] {
           for (int64_t item = round; item < 2'000; ++item) readahead->Await(item);
@@ -305,10 +307,9 @@ TEST(Readahead, TwoStreamsOfOneArray) {
     for (const ReadaheadMode other : kModes) {
       const Plan shuffled({.size = 2'000}, {.batch_size = 32, .shuffle = true});
       const Plan half({.start = 500, .size = 1'000}, {.batch_size = 10});
-      const auto a = std::make_shared<BatchBuilder>(Leaves{array, array}, shuffled,
-                                                    BatchBuilder::Run{.epochs = 2});
-      const auto b =
-          std::make_shared<BatchBuilder>(Leaves{array}, half, BatchBuilder::Run{.epochs = 2});
+      const auto a =
+          std::make_shared<BatchBuilder>(Leaves{array, array}, shuffled, Run{.epochs = 2});
+      const auto b = std::make_shared<BatchBuilder>(Leaves{array}, half, Run{.epochs = 2});
       BatchStream first(a, {.threads = 2, .readahead = one});
       BatchStream second(b, {.threads = 2, .readahead = other});
       while (Read(first, 3) + Read(second, 5) > 0) {
@@ -396,8 +397,7 @@ TEST(Readahead, AWholeFileIsThereAfterwards) {
   const std::string path = array->file(0).path();
   if (testing::HasNoDisk(path)) SKIP("this filesystem keeps its files in memory");
   const auto maker = std::make_shared<BatchBuilder>(
-      Leaves{GatherOf(array)}, Plan({.size = 4'000}, {.batch_size = 10, .shuffle = true}),
-      BatchBuilder::Run{});
+      Leaves{GatherOf(array)}, Plan({.size = 4'000}, {.batch_size = 10, .shuffle = true}), Run{});
   const auto statistics = std::make_shared<Statistics>();
   BatchStream stream(maker, {.readahead = ReadaheadMode::kWhole, .statistics = statistics});
   // By a few batches: the rest is read without being asked for.
@@ -423,8 +423,8 @@ TEST(Readahead, LeavesNothingBehindTheReader) {
   for (const Plan::Options& options :
        {Plan::Options{.batch_size = 50},
         Plan::Options{.batch_size = 50, .shuffle = true, .blocks = {100, 2'000}}}) {
-    const auto maker = std::make_shared<BatchBuilder>(
-        Leaves{GatherOf(array)}, Plan({.size = 8'000}, options), BatchBuilder::Run{});
+    const auto maker = std::make_shared<BatchBuilder>(Leaves{GatherOf(array)},
+                                                      Plan({.size = 8'000}, options), Run{});
     {
       BatchStream stream(maker, {.threads = 2, .readahead = ReadaheadMode::kRows});
       CHECK_EQ(Read(stream), maker->items());

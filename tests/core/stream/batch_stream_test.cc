@@ -85,8 +85,7 @@ class HookedMaker : public BatchBuilder {
 
 std::shared_ptr<const BatchBuilder> Counter(int64_t rows, int64_t epochs = 1) {
   return std::make_shared<BatchBuilder>(std::vector<std::shared_ptr<const Gather>>{Numbers(rows)},
-                                        Plan({.size = rows}, {}),
-                                        BatchBuilder::Run{.epochs = epochs});
+                                        Plan({.size = rows}, {}), Run{.epochs = epochs});
 }
 
 std::shared_ptr<const BatchBuilder> Hooked(int64_t rows, Hook hook, int64_t epochs = 1) {
@@ -183,7 +182,7 @@ TEST(BatchStream, GivesWhatTheMakerMakes) {
     const auto maker = std::make_shared<BatchBuilder>(
         std::vector<std::shared_ptr<const Gather>>{Numbers(5003)},
         Plan({.size = 5003}, {.batch_size = 16, .shuffle = true, .seed = 9}),
-        BatchBuilder::Run{.start_epoch = 2, .start_batch = 33, .epochs = 3, .group = group});
+        Run{.start_epoch = 2, .start_batch = 33, .epochs = 3, .group = group});
     Items wanted;
     for (int64_t i = 0; i < maker->items(); ++i) {
       const Batch batch = maker->Make(i);
@@ -389,9 +388,9 @@ TEST(BatchStream, GoodBatchesOfABadGroupCome) {
   const std::set<int64_t> bad = {3, 40, 41, 47, 98};
   for (const int64_t i : bad) testing::WriteFile(paths[static_cast<size_t>(i)], "none");
   const auto gather = std::make_shared<Gather>(Array::OpenRowFiles(paths), Fields::kTogether);
-  const auto maker = std::make_shared<BatchBuilder>(
-      std::vector<std::shared_ptr<const Gather>>{gather}, Plan({.size = 100}, {.batch_size = 2}),
-      BatchBuilder::Run{.group = 8});
+  const auto maker =
+      std::make_shared<BatchBuilder>(std::vector<std::shared_ptr<const Gather>>{gather},
+                                     Plan({.size = 100}, {.batch_size = 2}), Run{.group = 8});
   for (const int threads : {1, 3}) {
     BatchStream stream(maker, {.threads = threads});
     Items got;
@@ -469,9 +468,8 @@ TEST(BatchStream, FilesThatChangeAreTheErrorOfEachItem) {
     testing::WriteNpy(path, "'<i8'", {100}, std::as_bytes(std::span(numbers)));
     const auto gather =
         std::make_shared<Gather>(Array::Open(std::vector<std::string>{path}), Fields::kTogether);
-    const auto maker =
-        std::make_shared<BatchBuilder>(std::vector<std::shared_ptr<const Gather>>{gather},
-                                       Plan({.size = 100}, {}), BatchBuilder::Run{});
+    const auto maker = std::make_shared<BatchBuilder>(
+        std::vector<std::shared_ptr<const Gather>>{gather}, Plan({.size = 100}, {}), Run{});
     const auto statistics = std::make_shared<Statistics>();
     BatchStream stream(maker, {.threads = 2, .statistics = statistics});
     CHECK_EQ(Read(stream, read), Range(0, read));
@@ -610,7 +608,7 @@ TEST(Parts, ItemsThatNoMemoryHoldsAreAnError) {
       Array::View(&one, testing::DtypeOf("'|u1'"), shape, strides), Fields::kTogether);
   const auto maker = std::make_shared<BatchBuilder>(
       std::vector<std::shared_ptr<const Gather>>{gather},
-      Plan({.size = 1 << 21}, {.batch_size = 1 << 20}), BatchBuilder::Run{.epochs = 10});
+      Plan({.size = 1 << 21}, {.batch_size = 1 << 20}), Run{.epochs = 10});
   CHECK_EQ(maker->items(), 20);
   BatchStream stream(maker, {.threads = 3});
   Batch batch;
@@ -759,7 +757,7 @@ TEST(BatchStream, AGiantItemIsGivenUp) {
   for (const int threads : {1, 3}) {
     const auto maker = std::make_shared<BatchBuilder>(
         std::vector<std::shared_ptr<const Gather>>{gather},
-        Plan({.size = kRows}, {.batch_size = kRows, .shuffle = true}), BatchBuilder::Run{});
+        Plan({.size = kRows}, {.batch_size = kRows, .shuffle = true}), Run{});
     auto stream = std::make_unique<BatchStream>(maker, BatchStream::Options{.threads = threads});
     std::this_thread::sleep_for(50ms);
     CHECK(SecondsToDrop(std::move(stream)) < kAtOnce);
@@ -785,7 +783,7 @@ TEST(BatchStream, HugeBlocksAreGivenUp) {
     const Plan plan(selection,
                     {.batch_size = 32, .shuffle = true, .seed = 1, .blocks = {block, block}});
     const auto maker = std::make_shared<BatchBuilder>(
-        std::vector<std::shared_ptr<const Gather>>{gather}, plan, BatchBuilder::Run{});
+        std::vector<std::shared_ptr<const Gather>>{gather}, plan, Run{});
     for (const ReadaheadMode mode : {ReadaheadMode::kRows, ReadaheadMode::kWhole}) {
       auto stream = std::make_unique<BatchStream>(
           maker, BatchStream::Options{.threads = 2, .readahead = mode});

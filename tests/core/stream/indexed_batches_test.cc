@@ -80,7 +80,7 @@ std::vector<int64_t> Content(const Batch& batch, const Leaves& leaves) {
 // Batches by their index, next to the batches of a BatchBuilder of the same run, which judges them.
 class Judged {
  public:
-  Judged(const Leaves& leaves, const Plan& plan, const IndexedBatches::Run& run, int threads = 2)
+  Judged(const Leaves& leaves, const Plan& plan, const IndexedBatches::Epochs& run, int threads = 2)
       : leaves_(leaves),
         maker_(leaves, plan, {run.start_epoch, run.start_batch, run.epochs}),
         batches_(leaves, plan, run, {.threads = threads}) {}
@@ -135,8 +135,8 @@ TEST(IndexedBatches, EveryIndexIsTheBatchThatItSays) {
               {.batch_size = batch_size, .shuffle = shuffle, .seed = 1, .drop_remainder = drop});
           for (int64_t start = 0; start <= plan.batches(); ++start) {
             for (const int64_t epochs : {-1, 0, 1, 3}) {
-              for (const bool single_passes : {false, true}) {
-                Judged judged(leaves, plan, {5, start, epochs, single_passes});
+              for (const bool single_epochs : {false, true}) {
+                Judged judged(leaves, plan, {5, start, epochs, single_epochs});
                 const int64_t count = judged.items() < 0 ? 4 * plan.batches() : judged.items();
                 const Indexes all = Range(0, count);
                 CHECK_EQ(judged.Wrong(all), Indexes{});
@@ -159,8 +159,8 @@ TEST(IndexedBatches, EveryIndexIsTheBatchThatItSays) {
 TEST(IndexedBatches, AnyNumberOfThreadsMakesTheSame) {
   const Plan plan({.size = 1003}, {.batch_size = 4, .shuffle = true, .seed = 9});
   for (const int threads : {1, 2, 5, 9}) {
-    for (const bool single_passes : {false, true}) {
-      Judged judged({Numbers(1003)}, plan, {2, 33, 3, single_passes}, threads);
+    for (const bool single_epochs : {false, true}) {
+      Judged judged({Numbers(1003)}, plan, {2, 33, 3, single_epochs}, threads);
       CHECK_EQ(judged.items(), 3 * 251 - 33);
       CHECK_EQ(judged.Wrong(Range(0, judged.items())), Indexes{});
       CHECK_EQ(judged.Wrong(Range(100, 400)), Indexes{});
@@ -219,18 +219,18 @@ TEST(IndexedBatches, TheErrorSaysWhatThereIs) {
   const Plan plan({.size = 10}, {.batch_size = 2});
   IndexedBatches some({Numbers(10)}, plan, {0, 3, 2}, {.threads = 2});
   CHECK_THROWS(some.Get(7), IndexError,
-               "batch 7 is out of range for 2 passes of 5 batches from batch 3 on");
+               "batch 7 is out of range for 2 epochs of 5 batches from batch 3 on");
   IndexedBatches endless({Numbers(10)}, plan, {0, 3, -1}, {.threads = 2});
   CHECK_THROWS(endless.Get(-5), IndexError,
-               "batch -5 is out of range for endless passes of 5 batches from batch 3 on");
+               "batch -5 is out of range for endless epochs of 5 batches from batch 3 on");
 }
 
 TEST(IndexedBatches, TheLargestIndexes) {
   const Plan plan({.size = 10}, {.batch_size = 2, .shuffle = true, .seed = 4});
   for (const int64_t start : {0, 1, 5}) {
     for (const int64_t epochs : {int64_t{-1}, INT64_MAX, INT64_MAX / 2}) {
-      for (const bool single_passes : {false, true}) {
-        Judged judged({Numbers(10)}, plan, {UINT64_MAX - 3, start, epochs, single_passes});
+      for (const bool single_epochs : {false, true}) {
+        Judged judged({Numbers(10)}, plan, {UINT64_MAX - 3, start, epochs, single_epochs});
         // Beyond this, what is counted does not fit in 63 bits.
         const int64_t last = INT64_MAX - start - 1;
         CHECK_EQ(judged.Wrong({last, last - 1, last - 7}), Indexes{});
@@ -416,7 +416,7 @@ TEST(Memory, GoesBackWhereverTheReadersStop) {
     const auto numbers = std::make_unique<std::vector<int64_t>>(Counting<int64_t>(60));
     std::optional<IndexedBatches> batches;
     batches.emplace(Leaves{View(numbers->data(), {60, 4096}, {8, 0})}, plan,
-                    IndexedBatches::Run{0, 0, -1, i % 2 > 0},
+                    IndexedBatches::Epochs{0, 0, -1, i % 2 > 0},
                     BatchStream::Options{.threads = 1 + i % 4});
     for (int64_t s = 0; s < i % 12; ++s) {
       for (int64_t step = 0; step < 1 + s % 3; ++step) batches->Get(30 * s + step);
@@ -449,8 +449,8 @@ TEST(Errors, StayWithTheirBatch) {
   const Plan plan({.size = 5}, {.shard_count = 2});
   CHECK_EQ(plan.batches(), 3);
   for (const int threads : {1, 3}) {
-    for (const bool single_passes : {false, true}) {
-      IndexedBatches batches(leaves, plan, {0, 0, -1, single_passes}, {.threads = threads});
+    for (const bool single_epochs : {false, true}) {
+      IndexedBatches batches(leaves, plan, {0, 0, -1, single_epochs}, {.threads = threads});
       const auto check = [&batches](int64_t i) {
         if (i % 3 < 2) {
           CHECK_THROWS(batches.Get(i), std::bad_alloc, "");
@@ -539,7 +539,7 @@ TEST(Errors, EndWhenThereIsMemoryAgain) {
     // The next of a sequence that has failed, and those that failed.
     for (const int64_t i : {6, 7, 1, 0, 1, 5, 9, 10}) {
       std::vector<int64_t> row(1);
-      plan.Rows(static_cast<uint64_t>(i / 9), i % 9, row);
+      plan.Fill(static_cast<uint64_t>(i / 9), i % 9, row);
       const Batch batch = batches.Get(i);
       CHECK_EQ(batch.rows, 1);
       const auto* numbers = reinterpret_cast<const int64_t*>(batch.columns[0].get());
