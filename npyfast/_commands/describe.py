@@ -1,6 +1,6 @@
 """What a file is, what npyfast does with it, and what there is to fix: for `npyfast info`.
 
-docs/pack.md documents the keys of what describe() returns.
+docs/command-line.md documents the keys of what describe() returns.
 """
 
 from __future__ import annotations
