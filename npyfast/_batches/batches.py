@@ -32,7 +32,7 @@ from npyfast._order.shuffle import (
     check_not_reduced,
     check_shuffle,
 )
-from npyfast._sources.source import open_nest
+from npyfast._sources.open import open_nest
 
 
 @dataclass(frozen=True)

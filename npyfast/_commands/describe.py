@@ -23,8 +23,8 @@ from npyfast._commands.errors import explain
 from npyfast._engines.graph import LIBRARY
 from npyfast._memory import memory_limit
 from npyfast._sources import hdf5
-from npyfast._sources.formats import HDF5, NPY, NPZ, format_of, member_name
-from npyfast._sources.npz import Archives
+from npyfast._sources.formats import HDF5, NPY, NPZ, member_name
+from npyfast._sources.opening import Opening
 from npyfast._sources.paths import expand
 from npyfast._sources.source import Source, source
 
@@ -54,18 +54,11 @@ def describe(path: str) -> dict[str, Any]:
     try:
         files = expand(path)
         told.update(files=len(files), bytes=sum(os.stat(file).st_size for file in files))
-        found = format_of(files[0])
-        told["format"] = FORMATS.get(found)
-        told["advice"] = advise_files(path, found, files)
-        leaf = source(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of slow sources: that is the advice
-            archives = Archives()
-            keys = leaf.keys(archives)
-            told["arrays"] = [
-                _array(path, key, leaf if key is None else leaf.of_key(key), found, files, archives)
-                for key in ([None] if keys is None else keys)
-            ]
+        with Opening() as opening:
+            found = opening.format_of(files[0])
+            told["format"] = FORMATS.get(found)
+            told["advice"] = advise_files(path, found, files)
+            told["arrays"] = _arrays(path, found, files, opening)
     except ERRORS as error:
         told["error"] = explain(error)
     else:
@@ -80,13 +73,24 @@ def is_unreadable(told: dict[str, Any]) -> bool:
     return told["error"] is not None or any(array["error"] for array in told["arrays"])
 
 
+def _arrays(path: str, found: str, files: Sequence[str], opening: Opening) -> list[dict[str, Any]]:
+    """What the arrays are that a path stands for."""
+    leaf = source(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of slow sources: that is the advice
+        keys = leaf.keys(opening)
+        if keys is None:
+            return [_array(path, None, leaf, found, files, opening)]
+        return [_array(path, key, leaf.of_key(key), found, files, opening) for key in keys]
+
+
 def _array(
     path: str,
     key: str | None,
     leaf: Source,
     found: str,
     files: Sequence[str],
-    archives: Archives,
+    opening: Opening,
 ) -> dict[str, Any]:
     """What an array is."""
     told: dict[str, Any] = dict.fromkeys(
@@ -100,7 +104,7 @@ def _array(
     told.update(key=key, access="none", advice=[])
     try:
         looked_at = files if found == NPZ else files[:_LOOKED_AT]
-        headers = _headers(told, key, found, looked_at, archives)
+        headers = _headers(told, key, found, looked_at, opening)
         dtype, shape = headers[0].dtype, headers[0].shape
         told.update(dtype=_descr(dtype), native_byte_order=native(dtype) == dtype)
         told["tensorflow"] = tensor_type(dtype)
@@ -114,7 +118,7 @@ def _array(
                 "which has no rows"
             )
         if found != NPZ or told["compression"] is None:
-            opened = leaf.open(archives)
+            opened = leaf.open(opening)
             told["rows"] = len(opened)
             told["access"] = opened.storage.kind
     except ERRORS as error:
@@ -128,12 +132,12 @@ def _array(
 
 
 def _headers(
-    told: dict[str, Any], key: str | None, found: str, files: Sequence[str], archives: Archives
+    told: dict[str, Any], key: str | None, found: str, files: Sequence[str], opening: Opening
 ) -> list[Header]:
     """The headers of these files' parts of an array; notes how it lies in the first of them."""
     if found == HDF5:
         assert key is not None
-        datasets = [hdf5.look(file, key) for file in files]
+        datasets = [hdf5.look(file, key, opening) for file in files]
         chunks = datasets[0].chunks
         told.update(
             order="C",
@@ -145,8 +149,8 @@ def _headers(
         return [Header((0, 0), each.shape, each.dtype, False, 0) for each in datasets]
     if found == NPZ:
         assert key is not None
-        headers = [archives[file].look(key) for file in files]
-        methods = (archives[file].compression(key) for file in files)
+        headers = [opening.archive(file).look(key) for file in files]
+        methods = (opening.archive(file).compression(key) for file in files)
         told["compression"] = next((method for method in methods if method), None)
     else:
         headers = [backend().read_header(file) for file in files]

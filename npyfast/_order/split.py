@@ -11,7 +11,7 @@ import numpy as np
 from npyfast._nest import Nest
 from npyfast._order.plan import integer
 from npyfast._order.selection import RowSelection, SplitOrder
-from npyfast._sources.source import open_nest
+from npyfast._sources.open import open_nest
 
 
 def split(

@@ -23,8 +23,9 @@ from npyfast._packing.holes import clear, holes
 from npyfast._packing.output import Output, naming, numbered_names, partial
 from npyfast._packing.packed_header import descr_of, header_text, refuse_unreadable
 from npyfast._packing.sizes import parse_bytes
+from npyfast._packing.unpacking import compare_checksums, unpacked
 from npyfast._packing.written_file import UnpackedFile, WrittenFile
-from npyfast._sources.npz import Archives
+from npyfast._sources.opening import Opening
 from npyfast._sources.paths import Path
 from npyfast._sources.source import Source, as_source
 
@@ -121,14 +122,14 @@ def pack(
     with (
         Output(path, overwrite=overwrite, inputs=leaf.files) as output,
         ThreadPoolExecutor(1) as flusher,
+        Opening() as opening,
     ):
         if most is None:
             output.check([path], leaf.files)  # soon, because unpacking may take long
         spool = _Spool(output, flusher, progress)
-        archives = Archives()
-        work = spool.work(leaf, archives, rows, boolean("shuffle", shuffle), seed)
+        work = spool.work(leaf, opening, rows, boolean("shuffle", shuffle), seed)
         if work.is_whole:
-            _compare_checksums(leaf, archives, progress)
+            compare_checksums(leaf, opening, spool.report_checked)
         counts = [work.count] if most is None else work.rows_of_files(most)
         names = [path] if most is None else numbered_names(path, len(counts))
         sizes = [len(work.header(count)) + count * work.row_bytes for count in counts]
@@ -138,25 +139,6 @@ def pack(
             _verify(work, output, names, counts)
         output.commit()
     return names
-
-
-def _compare_checksums(
-    leaf: Source, archives: Archives, progress: Callable[[Progress], object] | None
-) -> None:
-    """Reads the stored members of archives, whose checksums nobody has compared yet. Raises
-    NpyFormatError naming one that is damaged."""
-    members = leaf.stored_members(archives)
-    total = sum(size for _, _, size in members)
-    done = 0
-
-    def tell(size: int) -> None:
-        nonlocal done
-        done += size
-        if progress is not None:
-            progress(Progress("checking", 0, 0, done, total, None))
-
-    for path, key, _ in members:
-        archives[path].check(key, tell)
 
 
 def _one_array(source: Any) -> Source:
@@ -183,14 +165,14 @@ class _Spool:
         self._done = self._total = 0
 
     def work(
-        self, leaf: Source, archives: Archives, rows: Any, shuffle: bool, seed: Any
+        self, leaf: Source, opening: Opening, rows: Any, shuffle: bool, seed: Any
     ) -> _PackedRows:
         """The rows to be written."""
-        leaf = leaf.extracted(self._output.scratch, archives, self._create, self._output.require)
+        leaf = unpacked(leaf, opening, self._output.scratch, self._create, self._output.require)
         with warnings.catch_warnings():
             # What npyfast says of a slow source is to pack it.
             warnings.filterwarnings("ignore", message=".*npyfast pack", category=RuntimeWarning)
-            opened = leaf.open(archives)
+            opened = leaf.open(opening)
         in_any_order = not shuffle or opened.storage.kind != "h5py"
         chunk = _chunk_bytes(opened)
         work = _PackedRows(opened, rows, shuffle, seed, chunk, self._progress)
@@ -204,8 +186,13 @@ class _Spool:
             file.write(in_order.header(in_order.count))
             for piece in in_order.chunks():
                 file.write(piece.reshape(-1).data)
-        unpacked = backend().open([file.path])
-        return _PackedRows(unpacked, None, shuffle, work.seed, chunk, self._progress)
+        reopened = backend().open([file.path])
+        return _PackedRows(reopened, None, shuffle, work.seed, chunk, self._progress)
+
+    def report_checked(self, done: int, total: int) -> None:
+        """Tells how many bytes of archives have had their checksums compared."""
+        if self._progress is not None:
+            self._progress(Progress("checking", 0, 0, done, total, None))
 
     def _create(self, path: str, size: int) -> UnpackedFile:
         """A temporary file for so many bytes."""

@@ -8,7 +8,8 @@ from typing import NoReturn
 
 from npyfast._backends.header import Header
 from npyfast._errors import NpyFormatError, printable
-from npyfast._sources.formats import NPY, UNKNOWN, format_of, list_keys, member_name, open_file
+from npyfast._sources.formats import NPY, UNKNOWN, list_keys, member_name, open_file
+from npyfast._sources.opening import Opening
 
 
 def refuse_no_rows(path: str, key: str, header: Header) -> None:
@@ -32,11 +33,11 @@ def only_key(path: str, keys: list[str] | None) -> str:
     )
 
 
-def refuse_mixed(files: Sequence[str]) -> None:
+def refuse_mixed(files: Sequence[str], opening: Opening) -> None:
     """Raises ValueError where a file is readable, but of another kind than the first one."""
-    first = format_of(files[0])
+    first = opening.format_of(files[0])
     for path in files[1:]:
-        found = format_of(path)
+        found = opening.format_of(path)
         if UNKNOWN not in (first, found) and found != first:
             raise ValueError(
                 printable(

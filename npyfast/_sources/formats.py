@@ -1,7 +1,7 @@
-"""Files that hold arrays in other ways than `.npy`: what they are, and where their data lies.
+"""The formats of files that hold arrays, and how error messages speak of them.
 
-What lies in a file uncompressed becomes a `Header` with an absolute `data_offset`, which the
-backends map as they map a `.npy` file. The modules of this package find it.
+Data that lies in a file uncompressed becomes a `Header` with an absolute `data_offset`, which the
+backends map like a `.npy` file.
 """
 
 from __future__ import annotations
@@ -53,20 +53,8 @@ _IRREGULAR = (
 )
 
 
-def format_of(path: str) -> str:
-    """Which of these a file is, by its first bytes.
-
-    What can't be read is UNKNOWN: whoever opens it finds out why.
-    """
-    try:
-        with open_file(path) as file:
-            return format_of_descriptor(file.fileno())
-    except OSError:
-        return UNKNOWN
-
-
 def format_of_descriptor(descriptor: int) -> str:
-    """The same for a file that is open. Raises OSError where it can't be read."""
+    """The format of an open file, by its first bytes. Raises OSError if it cannot be read."""
     start = os.pread(descriptor, 8, 0)
     for signature, found in _SIGNATURES.items():
         if start.startswith(signature):

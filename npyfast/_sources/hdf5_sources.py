@@ -15,8 +15,8 @@ from typing import Any
 
 from npyfast._backends.file_status import FileState, WatchedFile
 from npyfast._errors import NpyFormatError
-from npyfast._sources import hdf5
 from npyfast._sources.formats import member_name
+from npyfast._sources.hdf5_file import dataset_or_none, open_hdf5, status_of
 
 # Virtual datasets of virtual datasets.
 _MOST_NESTED = 32
@@ -57,7 +57,7 @@ class _Search:
             if (file.filename, key) in self._seen:
                 continue
             self._seen.add((file.filename, key))
-            source = hdf5.dataset_or_none(file, key)
+            source = dataset_or_none(file, key)
             if source is None:
                 raise self._refusal(member_name(file.filename, key), "is no dataset")
             self.look(source, depth + 1)
@@ -70,11 +70,11 @@ class _Search:
             if not os.path.isfile(place):
                 continue
             try:
-                file = self._opened.enter_context(hdf5.open_hdf5(place))
+                file = self._opened.enter_context(open_hdf5(place))
             except (NpyFormatError, PermissionError):  # HDF5 would look on
                 continue
             self._files[place] = file
-            self._found[place] = FileState.of(hdf5.status_of(file, place))
+            self._found[place] = FileState.of(status_of(file, place))
             return file
         raise self._refusal(name, "is missing, or can't be read")
 

@@ -52,15 +52,17 @@ _ZIP64 = 1
 class Archive:
     """The directory of an archive, read once.
 
-    `status` is the state of the file that it was read from. What else is read from the archive is
-    read from the same file in the same state; else an OSError (ESTALE) is raised.
+    `status` is the state of the file that it was read from. Whatever else is read from the archive
+    is read from the same file in the same state; otherwise OSError (ESTALE) is raised.
 
-    Raises NpyFormatError where the directory can't be read.
+    With `file`, which the caller has open, the archive reads from that as long as it stays open,
+    else it opens the file each time. Raises NpyFormatError if the directory cannot be read.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, file: BinaryIO | None = None) -> None:
         self.path = path
-        with open_file(path) as file:
+        self._file = file
+        with self._opened() as file:
             self.status = os.fstat(file.fileno())
             infos, directory = _directory(path, file)
         self._members = {info.filename: info for info in infos}  # as np.load: the last counts
@@ -147,8 +149,16 @@ class Archive:
                 tell(len(block))
 
     @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        if self._file is not None and not self._file.closed:
+            yield self._file
+        else:
+            with open_file(self.path) as file:
+                yield file
+
+    @contextmanager
     def _reading(self) -> Iterator[BinaryIO]:
-        with open_file(self.path) as file:
+        with self._opened() as file:
             if FileState.of(os.fstat(file.fileno())) != FileState.of(self.status):
                 changed = "was changed or replaced while it was opened"
                 raise OSError(errno.ESTALE, changed, self.path)
@@ -212,15 +222,6 @@ class Archive:
         with self._reading() as file:
             file.seek(self._start(file, name, info))
             yield _decompressed(name, file, info)
-
-
-class Archives(dict[str, Archive]):
-    """The archives that are looked at while something is opened: the directory of each is read
-    once, whatever number of its arrays are wanted."""
-
-    def __missing__(self, path: str) -> Archive:
-        archive = self[path] = Archive(path)
-        return archive
 
 
 def _directory(path: str, file: BinaryIO) -> tuple[list[zipfile.ZipInfo], int]:

@@ -1,9 +1,9 @@
-"""Sources: what a leaf of `dataset` and `batches` may be, and how it is opened."""
+"""Sources: what a leaf of `dataset` and `batches` may be."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,31 +14,15 @@ from npyfast._backends import backend
 from npyfast._backends.cast import Cast
 from npyfast._backends.fields import AnyArray
 from npyfast._backends.file_status import absolute_path
-from npyfast._backends.header import LocatedHeader
 from npyfast._backends.interface import OpenedLeaf
-from npyfast._errors import NpyFormatError, printable
-from npyfast._nest import Nest, leaves, map_nest
-from npyfast._sources import hdf5
-from npyfast._sources.checks import (
-    new_shape,
-    only_key,
-    refuse_key,
-    refuse_mixed,
-    refuse_no_rows,
-)
+from npyfast._errors import printable
+from npyfast._sources.checks import new_shape
 from npyfast._sources.file_sets import check_sets
-from npyfast._sources.formats import (
-    HDF5,
-    NPZ,
-    UNKNOWN,
-    format_of,
-    list_keys,
-    make_shape,
-    member_name,
-)
-from npyfast._sources.npz import Archives
+from npyfast._sources.files import FileOptions, keys_of, open_files
+from npyfast._sources.formats import make_shape, member_name
+from npyfast._sources.opening import Opening
 from npyfast._sources.paths import Path, expand_all
-from npyfast._sources.raw import Layout, locate
+from npyfast._sources.raw import Layout
 
 LEAVES = (
     "a path, a glob pattern, a directory, a list of paths, a NumPy array or what npyfast.source() "
@@ -47,20 +31,26 @@ LEAVES = (
 
 
 @dataclass(frozen=True)
-class _Options:
-    """How a leaf is read, and what becomes of its rows."""
+class RowOptions:
+    """The options of `npyfast.source` that say what becomes of the rows."""
 
-    per_file: str | None = None
-    key: str | None = None
-    layout: Layout | None = None  # of raw binary data
     cast: Any = None
     scale: Any = None
     shift: Any = None
     row_shape: tuple[int, ...] | None = None
 
-    @property
-    def casts(self) -> bool:
-        return any(option is not None for option in (self.cast, self.scale, self.shift))
+    def applied(self, rows: OpenedLeaf, name: str) -> OpenedLeaf:
+        """The rows, reshaped and cast. Errors begin with the name."""
+        shape = cast = None
+        if self.row_shape is not None:
+            shape = new_shape(name, rows.row_shape, self.row_shape)
+        if not (self.cast is self.scale is self.shift is None):
+            row_shape = rows.row_shape if shape is None else shape
+            try:
+                cast = Cast.make(rows.dtype, row_shape, self.cast, self.scale, self.shift)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{name}: {error}") from None
+        return rows if cast is None and shape is None else rows.converted(cast, shape)
 
 
 class Source:
@@ -73,174 +63,59 @@ class Source:
         self,
         files: tuple[str, ...],
         memory: AnyArray | None = None,
-        options: _Options = _Options(),
+        file_options: FileOptions | None = None,
+        row_options: RowOptions | None = None,
     ) -> None:
         self._files = files
         self._folder = absolute_path("")
-        self._memory = memory
-        self._options = options
+        self.memory = memory
+        self.file_options = file_options or FileOptions()
+        self.row_options = row_options or RowOptions()
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files, in the order of their rows; none for an array in memory. Relative paths stay
-        so as long as the process is in the directory that they are relative to."""
+        """The files, in the order of their rows; empty for an array in memory. Relative paths stay
+        relative until the process changes its working directory."""
         if self._folder == absolute_path(""):
             return self._files
         return tuple(os.path.join(self._folder, path) for path in self._files)
 
     @property
     def name(self) -> str:
-        """What error messages call it."""
-        if self._memory is not None:
-            return f"the array of shape {self._memory.shape} in memory"
-        key = self._options.key
+        """The name of the source in error messages."""
+        if self.memory is not None:
+            return f"the array of shape {self.memory.shape} in memory"
+        key = self.file_options.key
         first = printable(self._files[0] if key is None else member_name(self._files[0], key))
         if len(self._files) == 1:
             return first
         return f"{first} and {len(self._files) - 1} more files"
 
-    def open(self, archives: Archives | None = None) -> OpenedLeaf:
-        """The rows, by the backend that copies them. What is opened at the same time shares its
-        `archives`."""
-        rows = self._open(Archives() if archives is None else archives)
-        options = self._options
-        shape = None
-        if options.row_shape is not None:
-            shape = new_shape(self.name, rows.row_shape, options.row_shape)
-        cast = None
-        if options.casts:
-            row_shape = rows.row_shape if shape is None else shape
-            try:
-                cast = Cast.make(rows.dtype, row_shape, options.cast, options.scale, options.shift)
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"{self.name}: {error}") from None
-        return rows if cast is None and shape is None else rows.converted(cast, shape)
+    def open(self, opening: Opening | None = None) -> OpenedLeaf:
+        """The rows, opened by the backend. Sources that are opened together share an `opening`."""
+        if opening is None:
+            with Opening() as opening:
+                return self.open(opening)
+        if self.memory is not None:
+            stored = backend().view(self.memory)
+        else:
+            stored = open_files(self.files, self.file_options, opening)
+        return self.row_options.applied(stored, self.name)
 
-    def _open(self, archives: Archives) -> OpenedLeaf:
-        """The rows as they are in the files, or in memory."""
-        if self._memory is not None:
-            return backend().view(self._memory)
-        files, options = self.files, self._options
-        if options.per_file is not None:
-            return backend().open_row_files(files)
-        if options.layout is not None:
-            layout = options.layout
-            return _open_located(files, [locate(path, layout) for path in files])
-        try:
-            return self._open_by_format(files, archives)
-        except NpyFormatError:
-            refuse_mixed(files)
-            raise
-
-    def _open_by_format(self, files: tuple[str, ...], archives: Archives) -> OpenedLeaf:
-        """The rows of files that say themselves what they are."""
-        options = self._options
-        found = format_of(files[0])
-        if found in (NPZ, HDF5):
-            key = options.key
-            if key is None:
-                key = only_key(files[0], self.keys(archives))
-            if found == HDF5:
-                return hdf5.open(files, key)
-            located = [archives[path].locate(key) for path in files]
-            for path, (header, _) in zip(files, located, strict=True):
-                refuse_no_rows(path, key, header)
-            return _open_located(files, located)
-        if options.key is not None:
-            refuse_key(files[0], options.key, found)
-        try:
-            return backend().open(files)
-        except NpyFormatError as error:
-            if found != UNKNOWN or not os.path.getsize(files[0]):
-                raise
-            hint = "if it holds raw numbers, npyfast.source(path, dtype=...) reads them"
-            raise NpyFormatError(f"{error}; {hint}") from None
-
-    def keys(self, archives: Archives) -> list[str] | None:
-        """The names of the arrays that its `.npz` or HDF5 files hold; None for other files.
+    def keys(self, opening: Opening) -> list[str] | None:
+        """The names of the arrays in its `.npz` or HDF5 files; None for other files.
 
         Raises ValueError naming two files that hold different ones.
         """
-        if not self._files or self._options.layout or self._options.per_file:
-            return None
-        files = self.files
-        found = format_of(files[0])
-        if found not in (NPZ, HDF5):
-            return None
-
-        def list_of(path: str) -> list[str]:
-            return archives[path].keys() if found == NPZ else hdf5.keys(path)
-
-        first = list_of(files[0])
-        for path in files[1:]:
-            try:
-                others = list_of(path)
-            except NpyFormatError:
-                refuse_mixed(files)
-                raise
-            if set(others) != set(first):
-                raise ValueError(
-                    printable(
-                        "the files of one source must hold the same arrays: "
-                        f"{files[0]} has {list_keys(first)}, {path} has {list_keys(others)}; "
-                        "npyfast.source(..., key=...) chooses one"
-                    )
-                )
-        return first
+        return keys_of(self.files, self.file_options, opening)
 
     def of_key(self, key: str) -> Source:
         """One array of its `.npz` or HDF5 files."""
-        return Source(self.files, options=replace(self._options, key=key))
-
-    def extracted(
-        self,
-        folder: str,
-        archives: Archives,
-        create: Callable[[str, int], Any] | None = None,
-        require: Callable[[int], object] | None = None,
-    ) -> Source:
-        """The same rows, with compressed members of `.npz` archives, which can't be opened, written
-        to `N.npy.partial` in a folder; `create(path, size)` opens each of them for so many bytes.
-        Before any, `require` is told the bytes of all."""
-        key = self._key_in_archives(archives)
-        files = self.files
-        if key is None or not any(archives[path].compression(key) for path in files):
-            return self
-        for path in files:
-            refuse_no_rows(path, key, archives[path].look(key))
-        sizes = [archives[path].unpacked_bytes(key) for path in files]
-        if require is not None:
-            require(sum(sizes))
-        written = []
-        for number, (path, size) in enumerate(zip(files, sizes, strict=True)):
-            written.append(os.path.join(folder, f"{number}.npy.partial"))
-            with create(written[-1], size) if create else open(written[-1], "wb") as file:
-                archives[path].extract(key, file)
-        return Source(tuple(written), options=replace(self._options, key=None))
-
-    def stored_members(self, archives: Archives) -> list[tuple[str, str, int]]:
-        """The members of `.npz` archives that are mapped: path, key and bytes of each."""
-        key = self._key_in_archives(archives)
-        if key is None or any(archives[path].compression(key) for path in self.files):
-            return []
-        return [(path, key, archives[path].unpacked_bytes(key)) for path in self.files]
-
-    def _key_in_archives(self, archives: Archives) -> str | None:
-        """The key of its array in `.npz` archives; None where its files are none."""
-        if self._memory is not None or self._options.layout or self._options.per_file:
-            return None
-        files = self.files
-        if format_of(files[0]) != NPZ:
-            return None
-        key = self._options.key
-        return only_key(files[0], self.keys(archives)) if key is None else key
+        options = replace(self.file_options, key=key)
+        return Source(self.files, file_options=options, row_options=self.row_options)
 
     def __repr__(self) -> str:
         return f"npyfast.Source({self.name})"
-
-
-def _open_located(files: Sequence[str], located: Sequence[LocatedHeader]) -> OpenedLeaf:
-    return backend().open(files, located)
 
 
 def source(
@@ -336,15 +211,10 @@ def source(
             f"{chosen[0]} and {chosen[1]} don't go together: per_file is for .npy files of one row "
             "each, key for .npz and HDF5 files, dtype (with shape and offset) for raw binary data"
         )
-    options = _Options(
-        per_file=per_file,
-        key=key,
-        layout=None if dtype is None else Layout.make(dtype, shape, offset),
-        cast=cast,
-        scale=scale,
-        shift=shift,
-        row_shape=None if row_shape is None else make_shape("row_shape", row_shape),
-    )
+    layout = None if dtype is None else Layout.make(dtype, shape, offset)
+    file_options = FileOptions(per_file, key, layout)
+    new = None if row_shape is None else make_shape("row_shape", row_shape)
+    row_options = RowOptions(cast, scale, shift, new)
     if isinstance(path, np.ndarray):
         if chosen:
             raise ValueError(f"{chosen[0]} is for files, not for an array in memory")
@@ -353,11 +223,11 @@ def source(
                 f"an array in memory of shape {path.shape} has masked items, for which there is no "
                 "value: give array.filled(...)"
             )
-        return Source((), path, options)
-    return Source(_files(path, options), options=options)
+        return Source((), path, file_options, row_options)
+    return Source(_files(path, file_options), None, file_options, row_options)
 
 
-def _files(path: Any, options: _Options) -> tuple[str, ...]:
+def _files(path: Any, options: FileOptions) -> tuple[str, ...]:
     """The files that a leaf means."""
     paths = path if isinstance(path, list) else [path]
     if not paths or not all(isinstance(item, (str, os.PathLike)) for item in paths):
@@ -402,35 +272,3 @@ def _are_numbers(values: list[Any]) -> bool:
         return np.asarray(values).dtype.kind in "biufc"
     except ValueError:  # of several shapes
         return False
-
-
-def _as_sources(leaf: Any, archives: Archives) -> Nest:
-    """The Source that a leaf of a nest means; the dict of those of all its arrays, where it is the
-    path of `.npz` or HDF5 files."""
-    made = as_source(leaf)
-    keys = None if leaf is made else made.keys(archives)
-    if keys == []:
-        raise ValueError(f"{made.name}: holds no arrays")
-    return made if keys is None else {key: made.of_key(key) for key in keys}
-
-
-def open_nest(nest: Nest) -> tuple[Nest, list[OpenedLeaf], list[str]]:
-    """Opens every leaf of a nest of sources; returns the nest of opened leaves, and them in order,
-    with what error messages call them.
-
-    Raises ValueError naming two leaves that differ in their number of rows.
-    """
-    archives = Archives()
-    sources = map_nest(lambda leaf: _as_sources(leaf, archives), nest)
-    opened = map_nest(lambda leaf: leaf.open(archives), sources)
-    flat = list(leaves(opened))
-    if not flat:
-        raise ValueError(f"an empty {type(nest).__name__} has no rows; a source is {LEAVES}")
-    names = [leaf.name for leaf in leaves(sources)]
-    for name, rows in zip(names, flat, strict=True):
-        if len(rows) != len(flat[0]):
-            raise ValueError(
-                "all leaves must have the same number of rows: "
-                f"{names[0]} has {len(flat[0]):,}, {name} has {len(rows):,}"
-            )
-    return opened, flat, names

@@ -23,7 +23,7 @@ from npyfast._backends.fields import native, to_native
 from npyfast._packing import descriptor as _descriptor
 from npyfast._packing.output import Output
 from npyfast._packing.pack import Progress
-from npyfast._sources import hdf5
+from npyfast._sources import hdf5_leaf
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -516,13 +516,13 @@ def test_hdf5_chunked_by_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with h5py.File(tmp_path / "in.h5", "w") as file:
         file.create_dataset("x", data=array, chunks=(len(array), 1), compression="lzf")
     read: list[int] = []
-    plain = hdf5.HDF5Leaf._read
+    plain = hdf5_leaf.HDF5Leaf._read
 
     def counted(self: Any, number: int, begin: int, end: int) -> Any:
         read.append(end - begin)
         return plain(self, number, begin, end)
 
-    monkeypatch.setattr(hdf5.HDF5Leaf, "_read", counted)
+    monkeypatch.setattr(hdf5_leaf.HDF5Leaf, "_read", counted)
     assert (pack(npyfast.source(tmp_path / "in.h5", key="x"), tmp_path) == array).all()
     assert read == [len(array)]
 

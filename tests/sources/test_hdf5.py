@@ -18,7 +18,8 @@ from processes import run
 from samples import OUT_OF_ORDER, random_array
 
 import npyfast
-from npyfast._sources import hdf5
+from npyfast._sources import hdf5, hdf5_dataset
+from npyfast._sources.opening import Opening
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -40,7 +41,7 @@ def read(source: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def forget_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hdf5, "_warned", set())
+    monkeypatch.setattr(hdf5_dataset, "_warned", set())
 
 
 @pytest.fixture
@@ -126,7 +127,9 @@ def test_dtypes_of_hdf5_alone(tmp_path: Path) -> None:
         h5py.h5d.create(file.id, b"ended", ended, h5py.h5s.create_simple((2,)))
         file["ended"][:] = [b"ab", b"c"]
     path = str(tmp_path / "a.h5")
-    found = {key: read(npyfast.source(path, key=key)) for key in hdf5.keys(path)}
+    with Opening() as opening:
+        keys = hdf5.keys(path, opening)
+    found = {key: read(npyfast.source(path, key=key)) for key in keys}
     assert_same(found["enum"], np.array([0, 1, 1], "i2"))
     assert_same(found["times"], times)
     assert_same(found["text"], np.array([b"\xc3\xa9", b"b"], "S5"))
@@ -450,7 +453,8 @@ def test_what_lies_behind_an_external_link(tmp_path: Path, quiet: None) -> None:
         assert not mapped(options)
         assert_same(read(npyfast.source(tmp_path / "index.h5", key=key)), X)
     assert mapped({"path": tmp_path / "index.h5", "key": "soft"})
-    found = hdf5.look(str(tmp_path / "index.h5"), "x")
+    with Opening() as opening:
+        found = hdf5.look(str(tmp_path / "index.h5"), "x", opening)
     assert found.obstacle == "lies in another file, behind an external link"
 
 

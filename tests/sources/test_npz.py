@@ -16,7 +16,9 @@ from expected import assert_same, assert_same_batches
 from samples import in_order, random_array
 
 import npyfast
+from npyfast._packing.unpacking import unpacked
 from npyfast._sources import npz
+from npyfast._sources.opening import Opening
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -158,14 +160,21 @@ def test_extract(tmp_path: Path, order: str, method: int) -> None:
     assert header == npyfast.read_header(tmp_path / "x.npy")
 
 
-def test_a_source_that_is_extracted(tmp_path: Path) -> None:
+def test_a_source_that_is_unpacked(tmp_path: Path) -> None:
+    def create(path: str, size: int) -> Any:
+        return open(path, "wb")
+
     np.savez_compressed(tmp_path / "0.npz", x=X[:5])
     np.savez(tmp_path / "1.npz", x=X[5:])
     leaf = npyfast.source(f"{tmp_path}/*.npz", row_shape=(2, 1))
     (tmp_path / "out").mkdir()
-    assert_same(read(leaf.extracted(str(tmp_path / "out"), npz.Archives())), X.reshape(12, 2, 1))
-    for other in (npyfast.source(tmp_path / "1.npz"), npyfast.source(X)):
-        assert other.extracted(str(tmp_path / "out"), npz.Archives()) is other
+    needed: list[int] = []
+    with Opening() as opening:
+        made = unpacked(leaf, opening, str(tmp_path / "out"), create, needed.append)
+        for other in (npyfast.source(tmp_path / "1.npz"), npyfast.source(X)):
+            assert unpacked(other, opening, str(tmp_path / "out"), create, needed.append) is other
+    assert_same(read(made), X.reshape(12, 2, 1))
+    assert needed == [sum(os.path.getsize(path) for path in made.files)]
 
 
 def damaged(path: str, at: bytes, by: int = 0) -> None:

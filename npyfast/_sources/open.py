@@ -1,0 +1,60 @@
+"""Opens the nest of sources that `dataset`, `batches` and `split` take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from npyfast._backends.interface import OpenedLeaf
+from npyfast._nest import Nest, leaves, map_nest
+from npyfast._sources.files import open_npy
+from npyfast._sources.opening import Opening
+from npyfast._sources.source import LEAVES, Source, as_source
+
+
+@dataclass(frozen=True)
+class _Named:
+    """An opened leaf, and its name in error messages."""
+
+    rows: OpenedLeaf
+    name: str
+
+
+def open_nest(nest: Nest) -> tuple[Nest, list[OpenedLeaf], list[str]]:
+    """Opens every leaf of a nest of sources; returns the nest of opened leaves, then those leaves
+    and their names, in order.
+
+    Raises ValueError naming two leaves that differ in their number of rows.
+    """
+    given = leaves(nest)
+    sources = map_nest(as_source, nest)
+    with Opening() as opening:
+        opened = map_nest(lambda source: _open(source, source is next(given), opening), sources)
+    named = list(leaves(opened))
+    if not named:
+        raise ValueError(f"an empty {type(nest).__name__} has no rows; a source is {LEAVES}")
+    first = named[0]
+    for leaf in named:
+        if len(leaf.rows) != len(first.rows):
+            raise ValueError(
+                "all leaves must have the same number of rows: "
+                f"{first.name} has {len(first.rows):,}, {leaf.name} has {len(leaf.rows):,}"
+            )
+    rows = map_nest(lambda leaf: leaf.rows, opened)
+    return rows, [leaf.rows for leaf in named], [leaf.name for leaf in named]
+
+
+def _open(source: Source, is_one_array: bool, opening: Opening) -> Nest:
+    """A leaf, opened; the dict of all arrays if it is the path of `.npz` or HDF5 files and not a
+    Source, which is one array."""
+    keys = None
+    if not is_one_array and source.memory is None:
+        opened = open_npy(source.files)
+        if opened is not None:
+            return _Named(opened, source.name)
+        keys = source.keys(opening)
+    if keys == []:
+        raise ValueError(f"{source.name}: holds no arrays")
+    if keys is None:
+        return _Named(source.open(opening), source.name)
+    arrays = {key: source.of_key(key) for key in keys}
+    return {key: _Named(array.open(opening), array.name) for key, array in arrays.items()}

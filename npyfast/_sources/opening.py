@@ -1,0 +1,90 @@
+"""The files that are looked into while sources are opened: each is opened once for all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from npyfast._sources.formats import HDF5, NPZ, UNKNOWN, format_of_descriptor, open_file
+from npyfast._sources.hdf5_file import open_hdf5
+from npyfast._sources.npz import Archive
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# Archives, and HDF5 files, that stay open. More of them are opened each time they are needed.
+_KEPT_OPEN = 32
+
+
+class Opening:
+    """Answers what sources ask about their files. Leaving its `with` block closes the files."""
+
+    def __init__(self) -> None:
+        self._formats: dict[str, str] = {}
+        self._archives: dict[str, Archive] = {}
+        self._archive_files: dict[str, BinaryIO] = {}
+        self._hdf5_files: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for files in (self._archive_files, self._hdf5_files):
+            while files:
+                files.popitem()[1].close()
+
+    def format_of(self, path: str) -> str:
+        """The format of a file, by its first bytes. A file that cannot be read is UNKNOWN: opening
+        it reports why."""
+        found = self._formats.get(path)
+        if found is None:
+            found = self._formats[path] = self._sniffed(path)
+        return found
+
+    def _sniffed(self, path: str) -> str:
+        try:
+            file = open_file(path)
+            found = format_of_descriptor(file.fileno())
+        except OSError:
+            return UNKNOWN
+        if found == NPZ and len(self._archive_files) < _KEPT_OPEN:
+            self._archive_files[path] = file
+        else:
+            file.close()
+        return found
+
+    def archive(self, path: str) -> Archive:
+        """An `.npz` archive. Its directory is read once."""
+        found = self._archives.get(path)
+        if found is None:
+            self.format_of(path)  # leaves it open
+            found = self._archives[path] = Archive(path, self._archive_files.get(path))
+        return found
+
+    @contextmanager
+    def hdf5(self, path: str) -> Iterator[Any]:
+        """An HDF5 file, open for reading by h5py."""
+        file = self._hdf5_files.get(path)
+        if file is not None:
+            yield file
+            return
+        file = open_hdf5(path, readable=self._formats.get(path) == HDF5)
+        if len(self._hdf5_files) < _KEPT_OPEN:
+            self._hdf5_files[path] = file
+            yield file
+            return
+        with file:
+            yield file
+
+    def close_hdf5(self, path: str) -> None:
+        """Closes an HDF5 file, so that whoever opens it next gets the file of that name by then."""
+        file = self._hdf5_files.pop(path, None)
+        if file is not None:
+            file.close()
