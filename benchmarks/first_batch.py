@@ -2,128 +2,97 @@
 
     python benchmarks/first_batch.py
 
-Makes a sparse .npy file of 1 TB (10^9 rows of 1 KiB; it takes up next to no disk). Then, in a fresh
-process each time, TensorFlow being imported: the time from calling npyfast.dataset() to its first
-batch, and the growth of its anonymous memory meanwhile. Measured with TensorFlow untouched,
-where the time includes the start of its runtime, and after one trivial op; each of these with
-none of the file in the page cache, and again with the pages that the run before has left there; and
-all of it with each engine.
+Makes a sparse .npy file of 1 TB: 10^9 rows of 1 KiB, which take up next to no disk. Each sample is
+a fresh process with TensorFlow imported. Measured are the time from calling npyfast.dataset() to
+its first batch, and the growth of anonymous memory meanwhile: for each engine, with TensorFlow
+untouched, so that starting its runtime is included, or after one trivial op, and with the file's
+pages dropped from the page cache, or those cached that the sample before has read.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import machine
-import npyfast_build
+from harness import command, machine, report
+from harness.contender import in_fresh_process
 from numpy.lib import format as npy_format
-from process_memory import anonymous_bytes
 
-_HERE = Path(__file__).resolve().parent
 _ROW = (256,)  # of f4: 1 KiB
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
-    if options.child is not None:
-        print(
-            json.dumps(_first_batch(options.child, options.batch, options.engine[0], options.warm))
-        )
-        return 0
-    refusal = npyfast_build.refusal(allow_numpy_backend=options.allow_numpy_backend)
-    if refusal is not None:
-        print(refusal, file=sys.stderr)
+    parser = command.parser(__doc__)
+    add = parser.add_argument
+    add("--rows", type=int, default=10**9, help="of 1 KiB; default: 10^9")
+    add("--batch", type=int, default=32)
+    add("--engine", nargs="+", choices=("graph", "generator"), help="default: both")
+    add("--repetitions", type=int, default=5)
+    add("--json", type=Path)
+    add("--keep", action="store_true", help="keep the sparse file")
+    options = parser.parse_args(arguments)
+    description = command.begin(options, options.data)
+    if description is None:
         return 2
-    description = machine.describe(options.data)
-    print("\n".join(machine.summary(description)))
     path = _sparse_file(options.data, options.rows)
-    print(f"{options.rows:,} rows, {path.stat().st_size / 1e12:.2f} TB, batch {options.batch}")
-    results: dict[str, Any] = {}
-    engines = options.engine or npyfast_build.engines()
-    for engine, cold, warm in itertools.product(engines, (True, False), (False, True)):
-        name = f"{engine}, after one trivial op" if warm else f"{engine}, TensorFlow untouched"
-        name += ", file not cached" if cold else ", file cached"
-        results[name] = _repeat(path, options, engine, warm=warm, cold=cold)
-    for name, samples in results.items():
-        milliseconds = [sample["milliseconds"] for sample in samples]
-        grown = [sample["grown_bytes"] / 2**20 for sample in samples]
-        print(
-            f"{name:49} first batch after {statistics.median(milliseconds):7.1f} ms "
-            f"({min(milliseconds):.1f}-{max(milliseconds):.1f}), "
-            f"anonymous memory +{statistics.median(grown):.1f} MiB "
-            f"({min(grown):.1f}-{max(grown):.1f})"
-        )
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        content = {"benchmark": "first_batch", "machine": description, "results": results}
-        options.json.write_text(json.dumps(content, indent=1) + "\n")
+    results = {}
+    for engine, cold, warm in itertools.product(
+        options.engine or machine.engines(), (True, False), (False, True)
+    ):
+        state = "after one trivial op" if warm else "TensorFlow untouched"
+        samples = []
+        for number in range(options.repetitions + 1):
+            if cold:
+                with path.open("rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            sample = in_fresh_process(_first_batch, path, options.batch, engine, warm)
+            # All read the same rows: the first one leaves their pages to those after it.
+            if number:
+                samples.append(sample)
+        results[f"{engine}, {state}, file {'not ' if cold else ''}cached"] = samples
     if not options.keep:
         path.unlink()
+    table = report.table(
+        f"{options.rows:,} rows of 1 KiB, batch {options.batch}: medians (minimum to maximum)",
+        ["", "first batch, ms", "anonymous memory, MiB"],
+    )
+    for name, samples in results.items():
+        columns = zip(*(each.values() for each in samples), strict=True)
+        cells = [f"{statistics.median(each):.1f} ({report.spread(each)})" for each in columns]
+        table.add_row(name, *cells)
+    report.console().print(table)
+    if options.json is not None:
+        content = {"benchmark": "first_batch", "machine": description, "results": results}
+        report.write_json(content, options.json)
     return 0
 
 
-def _repeat(
-    path: Path, options: argparse.Namespace, engine: str, *, warm: bool, cold: bool
-) -> list[dict[str, float]]:
-    # All repetitions read the same rows, so that any one leaves their pages to the next.
-    if not cold:
-        _in_fresh_process(path, options.batch, engine, warm)
-    samples = []
-    for _ in range(options.repetitions):
-        if cold:
-            _evict(path)
-        samples.append(_in_fresh_process(path, options.batch, engine, warm))
-    return samples
-
-
-def _evict(path: Path) -> None:
-    """Drops the file's pages from the page cache."""
-    with path.open("rb") as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
 def _first_batch(path: Path, batch: int, engine: str, warm: bool) -> dict[str, float]:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
     import npyfast
 
     if warm:
         tf.constant(1) + 1
-    memory = anonymous_bytes()
+    memory = machine.anonymous_bytes()
     begin = time.perf_counter()
     dataset = npyfast.dataset(path, batch, shuffle=True, seed=0, engine=engine)
     first = next(iter(dataset))
     milliseconds = (time.perf_counter() - begin) * 1e3
-    grown = anonymous_bytes() - memory
     assert first.shape == (batch, *_ROW), first.shape
-    return {"milliseconds": milliseconds, "grown_bytes": grown}
+    grown = machine.anonymous_bytes() - memory
+    return {"milliseconds": milliseconds, "grown_mib": grown / 2**20}
 
 
-def _in_fresh_process(path: Path, batch: int, engine: str, warm: bool) -> dict[str, float]:
-    command = [sys.executable, __file__, "--child", str(path), "--batch", str(batch)]
-    command += ["--engine", engine, *(["--warm"] if warm else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"the measured process failed:\n{done.stderr}")
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
-def _sparse_file(directory: Path, rows: int) -> Path:
+def _sparse_file(folder: Path, rows: int) -> Path:
     """A valid .npy file of zeros that holds no blocks but its header's."""
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"sparse-{rows}.npy"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"sparse-{rows}.npy"
     with path.open("wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": (rows, *_ROW)}
         npy_format.write_array_header_1_0(file, header)
@@ -135,21 +104,6 @@ def _sparse_file(directory: Path, rows: int) -> Path:
                 "another one"
             ) from error
     return path
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Time to the first batch of a 1 TB .npy file.")
-    parser.add_argument("--rows", type=int, default=10**9, help="of 1 KiB; default: 10^9")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--engine", nargs="+", choices=("graph", "generator"), help="default: both")
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--data", type=Path, default=_HERE / "data", help="folder of the file")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--keep", action="store_true", help="keep the sparse file")
-    parser.add_argument("--allow-numpy-backend", action="store_true")
-    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--warm", action="store_true", help=argparse.SUPPRESS)
-    return parser
 
 
 if __name__ == "__main__":

@@ -7,17 +7,10 @@ Needs root: each contender runs in a memory cgroup, with the page cache dropped.
 this file says how it is measured.
 """
 
-from __future__ import annotations
-
 import sys
 
+# The measured processes import this file too: what draws tables has no place in their memory.
 if __name__ == "__main__":
-    # The measured processes are this program too, without what draws tables in their memory.
-    if sys.argv[1:2] == ["--child"]:
-        from cold import child
+    from cold import command
 
-        child.main(sys.argv[2])
-    else:
-        from cold import command
-
-        sys.exit(command.main())
+    sys.exit(command.main())

@@ -11,13 +11,13 @@ order, has the rows of two windows. No data is read: all of it follows from the 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from harness import command, report
 
 import npyfast
 from npyfast import _core
@@ -27,7 +27,6 @@ Rows = npt.NDArray[np.int64]
 
 BATCH = 256
 EPOCHS = 3
-RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def shuffled(rows: int, shuffle: Any, epoch: int) -> Rows:
@@ -92,19 +91,23 @@ def mean_of(epochs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def show(measured: dict[str, dict[str, Any]]) -> None:
+    console = report.console()
     for key, title in (
         ("travelled", "how far rows travel: |position in the epoch - row| / rows"),
         ("neighbours", "how far apart neighbours of the file come: |difference| / rows"),
     ):
-        columns = list(next(iter(measured.values()))[key])
-        print(f"{title}\n\n| | {' | '.join(columns)} |\n{'| --- ' * (1 + len(columns))}|")
-        for name, each in measured.items():
-            print(f"| {name} | {' | '.join(f'{value:.2g}' for value in each[key].values())} |")
-        print()
-    print("| | spread of batch means | rows near another of the batch |\n| --- | --- | --- |")
-    for name, each in measured.items():
-        spread, near = each["spread of batch means"], each["rows near another of the batch"]
-        print(f"| {name} | {spread:.2f} | {100 * near:.2g} % |")
+        columns = ["", *next(iter(measured.values()))[key]]
+        rows = [
+            (name, *(f"{each:.2g}" for each in found[key].values()))
+            for name, found in measured.items()
+        ]
+        console.print(title, report.markdown(columns, rows), sep="\n")
+    names = ("spread of batch means", "rows near another of the batch")
+    rows = [
+        (name, f"{found[names[0]]:.2f}", f"{100 * found[names[1]]:.2g} %")
+        for name, found in measured.items()
+    ]
+    console.print(report.markdown(("", *names), rows))
 
 
 def draw(orders: dict[str, Rows], path: Path) -> None:
@@ -160,7 +163,7 @@ def nanoseconds_a_row(rows: int, sizes: tuple[int, int] | None, batch: int) -> f
     for epoch in range(25):
         start = time.perf_counter()
         for index in range(200):
-            plan.rows(epoch, index)
+            plan.rows(epoch, index % (rows // batch))
         times.append((time.perf_counter() - start) / (200 * batch) * 1e9)
     return min(times)
 
@@ -169,7 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--row-bytes", type=int, default=768)
-    parser.add_argument("--out", type=Path, default=RESULTS / "mixing.json")
+    parser.add_argument("--out", type=Path, default=command.RESULTS / "mixing.json")
     options = parser.parse_args()
     rows = options.rows
     sizes = block_sizes(npyfast.BlockShuffle(), options.row_bytes, None)
@@ -195,9 +198,11 @@ def main() -> None:
         }
         for batch in (32, 256, 4096)
     }
-    print("\n| batches of | full shuffle | block shuffle |\n| --- | --- | --- |")
-    for size, each in cost.items():
-        print(f"| {size} | {' | '.join(f'{value:.1f} ns a row' for value in each.values())} |")
+    rows_of_cost = [
+        (size, *(f"{value:.1f} ns a row" for value in each.values())) for size, each in cost.items()
+    ]
+    columns = ("batches of", "full shuffle", "block shuffle")
+    report.console().print(report.markdown(columns, rows_of_cost))
     content = {
         "rows": rows,
         "row_bytes": options.row_bytes,
@@ -210,8 +215,7 @@ def main() -> None:
         "measured": measured,
         "nanoseconds a row, by batch size": cost,
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(content, indent=1) + "\n")
+    report.write_json(content, options.out)
     draw({name: make(0) for name, make in makers.items()}, options.out.with_suffix(".png"))
 
 

@@ -8,24 +8,18 @@ microseconds an element. README.md in this folder explains the parts.
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-
-import npyfast_build
 import numpy as np
-import report
-import tensorflow as tf
-from rich.table import Table
+from contenders.tensorflow_data import without_prefetch
+from harness import command, report
+from harness.contender import Loop
+from harness.turns import Schedule, turn
 
 import npyfast
 
@@ -34,14 +28,10 @@ _ROW_SHAPE = (8, 8)
 _BATCH = 32
 
 
-def _without_prefetch(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    options = tf.data.Options()
-    options.experimental_optimization.inject_prefetch = False
-    return dataset.with_options(options)
-
-
-def _called_by_the_reader(function: Callable[[Any], Any]) -> tf.data.Dataset:
+def _called_by_the_reader(function: Callable[[Any], Any]) -> Any:
     """A map whose function is run by the thread that wants the element."""
+    import tensorflow as tf
+
     traced = tf.function(
         function, input_signature=[tf.TensorSpec((), tf.int64)], autograph=False
     ).get_concrete_function()
@@ -61,7 +51,9 @@ def _called_by_the_reader(function: Callable[[Any], Any]) -> tf.data.Dataset:
     return made
 
 
-def _pipelines(path: Path) -> dict[str, tf.data.Dataset]:
+def _pipelines(path: Path) -> dict[str, Any]:
+    import tensorflow as tf
+
     numbers = tf.data.Dataset.range(_ROWS).repeat()
     cube = tf.zeros((_BATCH, *_ROW_SHAPE), tf.uint8)
     nested = numbers
@@ -70,15 +62,15 @@ def _pipelines(path: Path) -> dict[str, tf.data.Dataset]:
     options = {"batch_size": _BATCH, "shuffle": True, "seed": 0, "drop_remainder": True}
     return {
         "Dataset.range, with the prefetch that TensorFlow adds": numbers,
-        "Dataset.range": _without_prefetch(numbers),
-        "and two flat_map": _without_prefetch(nested),
-        "range, and a function called by the reader's thread": _without_prefetch(
+        "Dataset.range": without_prefetch(numbers),
+        "and two flat_map": without_prefetch(nested),
+        "range, and a function called by the reader's thread": without_prefetch(
             _called_by_the_reader(lambda index: index + 1)
         ),
-        "range, and the same function by Dataset.map": _without_prefetch(
+        "range, and the same function by Dataset.map": without_prefetch(
             numbers.map(lambda index: index + 1)
         ),
-        "range, and a function that returns a tensor of three dimensions": _without_prefetch(
+        "range, and a function that returns a tensor of three dimensions": without_prefetch(
             _called_by_the_reader(lambda index: cube)
         ),
         "npyfast.dataset(epochs=-1, engine='graph')": npyfast.dataset(
@@ -91,33 +83,30 @@ def _pipelines(path: Path) -> dict[str, tf.data.Dataset]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command.parser(__doc__)
     parser.add_argument("--turns", type=int, default=11, help="of each pipeline; default: 11")
     parser.add_argument("--elements", type=int, default=5000, help="of a turn; default: 5000")
     options = parser.parse_args()
-    refusal = npyfast_build.refusal(allow_numpy_backend=False)
-    if refusal is not None:
-        print(refusal, file=sys.stderr)
+    if command.begin(options, options.data) is None:
         return 2
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "X.npy"
         np.save(path, np.zeros((_ROWS, *_ROW_SHAPE), np.uint8))
-        iterators = {name: iter(made) for name, made in _pipelines(path).items()}
-        samples: dict[str, list[float]] = {name: [] for name in iterators}
+        runs = {
+            name: Loop(lambda made=made: iter(made), ahead=200)
+            for name, made in _pipelines(path).items()
+        }
+        schedule = Schedule(options.turns, 0, options.elements)
+        samples: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(options.turns):
-            for name, iterator in iterators.items():
-                for _ in range(200):
-                    next(iterator)
-                begin = time.perf_counter()
-                for _ in range(options.elements):
-                    next(iterator)
-                spent = time.perf_counter() - begin
-                samples[name].append(spent / options.elements * 1e6)
-    table = Table("pipeline", "us an element: median", "least", "most")
-    for name, turns in samples.items():
-        numbers = (statistics.median(turns), min(turns), max(turns))
-        table.add_row(name, *(f"{number:.1f}" for number in numbers))
-    report.console().print(table)
+            for name, run in runs.items():
+                samples[name].append(turn(run, schedule))
+    rows = [
+        (name, *(f"{each:.1f}" for each in (statistics.median(turns), min(turns), max(turns))))
+        for name, turns in samples.items()
+    ]
+    columns = ("pipeline", "us an element: median", "least", "most")
+    report.console().print(report.table("Where the time of a small batch goes", columns, rows))
     return 0
 
 

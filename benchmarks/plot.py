@@ -1,4 +1,4 @@
-"""Draws the JSON of warm.py: grouped bars, logarithmic scale.
+"""Draws the JSON of warm.py, cast.py or larger_than_memory.py.
 
 python benchmarks/plot.py benchmarks/results/warm.json warm.png
 """
@@ -7,83 +7,93 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
-_OURS = ("batches", "dataset-graph", "dataset-generator", "dataset-graph-in-function")
+from harness import report
+from harness.report import Bar, Panel
+
+_OURS = ("batches", "dataset")  # how the keys of npyfast's contenders begin
 
 
 def draw(content: dict[str, Any], path: Path) -> None:
-    """Writes a PNG: one group of bars a case, one bar a contender that was measured."""
-    import matplotlib
+    cold = content["benchmark"] == "larger_than_memory"
+    title, panels = _cold(content) if cold else _warm(content)
+    columns = len({each["readahead_kib"] for each in content["devices"]}) if cold else 4
+    report.draw(title, panels, min(columns, len(panels)), path)
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
 
+def _warm(content: dict[str, Any]) -> tuple[str, list[Panel]]:
+    cells = {(each["contender"], each["case"]): each for each in content["results"]}
     cases = [case["name"] for case in content["cases"]]
-    by_cell = {
-        (each["contender"], each["case"]): each for each in content["results"] if each["samples"]
-    }
     shown = [
         contender
         for contender in content["contenders"]
-        if any((contender["key"], case) in by_cell for case in cases)
+        if any(cells[contender["key"], case]["samples"] for case in cases)
     ]
-    columns = min(4, len(cases))
-    rows = -(-len(cases) // columns)
-    figure, axes = pyplot.subplots(
-        rows,
-        columns,
-        figsize=(1.5 + 4.2 * columns, 1.2 + (0.6 + 0.27 * len(shown)) * rows),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    muted = pyplot.get_cmap("tab20c")(18)
-    for axis, case in zip(axes.flat, cases, strict=False):
-        for position, contender in enumerate(shown):
-            result = by_cell.get((contender["key"], case))
-            if result is None:
-                continue
-            median, low, high = result["median"], min(result["samples"]), max(result["samples"])
-            color = {True: "tab:blue", False: muted}[contender["key"] in _OURS]
-            axis.barh(
-                position,
-                median,
-                xerr=[[median - low], [high - median]],
-                color=color,
-                error_kw={"linewidth": 0.8},
+    panels = []
+    for case in cases:
+        of_case = [(each, cells[each["key"], case]) for each in shown]
+        panels.append(
+            Panel(
+                case,
+                [
+                    Bar(
+                        each["label"],
+                        each["key"].split("-")[0] in _OURS,
+                        cell["samples"],
+                        cell["problem"] or "",
+                    )
+                    for each, cell in of_case
+                ],
             )
-            axis.annotate(
-                f" {median:,.0f}" if median >= 100 else f" {median:.3g}",
-                (high, position),
-                va="center",
-                fontsize=8,
-            )
-        axis.set_title(case, fontsize=11)
-        axis.set_xscale("log")
-        axis.margins(x=0.25)
-        axis.grid(axis="x", linewidth=0.3)
-        axis.set_axisbelow(True)
-        axis.set_yticks(range(len(shown)), [contender["label"] for contender in shown])
-        axis.tick_params(labelsize=9)
-    for axis in axes.flat[len(cases) :]:
-        axis.set_visible(False)
-    if not axes[0, 0].yaxis_inverted():
-        axes[0, 0].invert_yaxis()
+        )
     machine = content["machine"]
-    figure.suptitle(
+    title = (
         "Shuffled batches from files in the page cache: microseconds a batch, less is better\n"
-        f"{machine['cpu']}, {machine['cpus']} CPUs, {machine['system']}",
-        fontsize=12,
+        f"{machine['cpu']}, {machine['cpus']} CPUs, {machine['system']}"
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    return title, panels
+
+
+def _cold(content: dict[str, Any]) -> tuple[str, list[Panel]]:
+    machine, plan = content["machine"], content["plan"]
+    title = (
+        f"Rows from a file of {plan['file_bytes'] / 2**30:.3g} GiB with "
+        f"{plan['limit'] / 2**30:.3g} GiB of memory, page cache empty: MiB/s, more is better\n"
+        "(in brackets the share of what fio read beside it: at random for shuffled rows, "
+        "sequentially for all others)\n"
+        f"{machine['cpu']}, {machine['cpus']} CPUs, {machine['disk']}"
+    )
+    return title, [_cold_panel(content, device) for device in content["devices"]]
+
+
+def _cold_panel(content: dict[str, Any], device: dict[str, Any]) -> Panel:
+    mib = content["row_sizes"][device["row_size"]]["row_bytes"] / 2**20
+    labels = {each["key"]: each for each in content["entries"]}
+    bars = []
+    for cell in content["cells"]:
+        if all(cell[key] == device[key] for key in ("row_size", "readahead_kib")):
+            turns, entry = cell["turns"], labels[cell["entry"]]
+            note = cell["problem"] or "not measured"
+            if turns:
+                note = f" ({statistics.median(each['share'] for each in turns):.0%})"
+            rates = [each["rows_per_second"] * mib for each in turns]
+            bars.append(Bar(entry["label"], entry["ours"], rates, note))
+    lines = {}
+    if device["random"]:
+        rate = statistics.median(device["random"]) * mib
+        lines["fio, random reads of such rows"] = rate
+    if device["sequential"]:
+        lines["fio, sequential"] = statistics.median(device["sequential"]) / 2**20
+    kib = device["readahead_kib"]
+    setting = "as found" if kib is None else f"{kib} KiB"
+    return Panel(f"rows of {device['row_size']}, kernel readahead {setting}", bars, lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Draw the JSON of warm.py.")
+    parser = argparse.ArgumentParser(description="Draw the JSON of a benchmark.")
     parser.add_argument("json", type=Path)
     parser.add_argument("png", type=Path)
     options = parser.parse_args()

@@ -3,7 +3,7 @@
 //
 //   raw_gather FILE.npy BATCH THREADS SECONDS SEED
 //
-// prints one line of JSON: microseconds a batch, one sample for each fifth of the time.
+// prints the mean microseconds a batch, once warmed up.
 
 #include <algorithm>
 #include <atomic>
@@ -25,8 +25,6 @@
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-constexpr int kSamples = 5;
 
 void Run(const std::string& path, size_t batch, int threads, double seconds, unsigned seed) {
   const auto array = npyfast::Array::Open(std::vector{path});
@@ -52,19 +50,16 @@ void Run(const std::string& path, size_t batch, int threads, double seconds, uns
       }
     });
   }
-  // The first pass maps the file's pages: it is not the limit.
-  while (done < static_cast<int64_t>(batches))
+  // The first pass maps the file's pages, and the first half second is not steady: neither is the
+  // limit.
+  const auto warm = Clock::now() + std::chrono::milliseconds(500);
+  while (done < static_cast<int64_t>(batches) || Clock::now() < warm)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  std::printf("{\"threads\": %d, \"microseconds_per_batch\": [", threads);
-  for (int sample = 0; sample < kSamples; ++sample) {
-    const auto begin = Clock::now();
-    const int64_t before = done;
-    std::this_thread::sleep_for(std::chrono::duration<double>(seconds / kSamples));
-    const double spent = std::chrono::duration<double>(Clock::now() - begin).count();
-    std::printf("%s%.4f", sample > 0 ? ", " : "",
-                1e6 * spent / static_cast<double>(std::max<int64_t>(done - before, 1)));
-  }
-  std::printf("]}\n");
+  const auto begin = Clock::now();
+  const int64_t before = done;
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  const double spent = std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
+  std::printf("%.4f\n", spent / static_cast<double>(std::max<int64_t>(done - before, 1)));
   stop = true;
   for (std::thread& worker : workers) worker.join();
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 import os
 import signal
@@ -11,97 +10,66 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 _numbers = itertools.count()
+# What the files are called in versions 1 and 2. The swap limit of version 1 counts memory too.
+_FILES = {
+    "limit": ("memory.limit_in_bytes", "memory.max"),
+    "swap": ("memory.memsw.limit_in_bytes", "memory.swap.max"),
+    "usage": ("memory.usage_in_bytes", "memory.current"),
+    "peak": ("memory.max_usage_in_bytes", "memory.peak"),
+    "kills": ("memory.oom_control", "memory.events"),
+}
 
 
 class CgroupError(Exception):
-    """There is no memory cgroup to be had; the text says why and what to do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Names:
-    """What the files of a version are called."""
-
-    version: int
-    limit: str
-    swap_limit: tuple[str, bool]  # and whether it counts memory and swap together
-    usage: str
-    peak: str
-    anonymous: str  # in memory.stat
-    kills: str  # the file with a line oom_kill
-
-
-_V1 = _Names(
-    1,
-    limit="memory.limit_in_bytes",
-    swap_limit=("memory.memsw.limit_in_bytes", True),
-    usage="memory.usage_in_bytes",
-    peak="memory.max_usage_in_bytes",
-    anonymous="total_rss",
-    kills="memory.oom_control",
-)
-_V2 = _Names(
-    2,
-    limit="memory.max",
-    swap_limit=("memory.swap.max", False),
-    usage="memory.current",
-    peak="memory.peak",
-    anonymous="anon",
-    kills="memory.events",
-)
+    """No memory cgroup can be made; the text says why and what to do."""
 
 
 class MemoryGroup:
-    """One cgroup, with what it holds."""
+    """One cgroup, and what it holds."""
 
-    def __init__(self, folder: Path, names: _Names) -> None:
+    def __init__(self, folder: Path, version: int) -> None:
+        self.version = version
         self._folder = folder
-        self._names = names
         self._highest = 0
 
     @property
-    def version(self) -> int:
-        return self._names.version
-
-    @property
     def processes(self) -> Path:
-        """The file a process writes its id to, to join."""
+        """The file that a process writes its id to, to join."""
         return self._folder / "cgroup.procs"
 
     def set_limit(self, limit: int) -> None:
-        (self._folder / self._names.limit).write_text(str(limit))
-        name, with_memory = self._names.swap_limit
+        self._file("limit").write_text(str(limit))
         # Absent where the kernel accounts for no swap.
         with contextlib.suppress(OSError):
-            (self._folder / name).write_text(str(limit if with_memory else 0))
+            self._file("swap").write_text(str(limit if self.version == 1 else 0))
 
     def anonymous_bytes(self) -> int:
         """Memory of its processes that is no file's."""
-        self._highest = max(self._highest, int(self._read(self._names.usage)))
-        return self._field("memory.stat", self._names.anonymous)
+        self._highest = max(self._highest, int(self._file("usage").read_text()))
+        name = "total_rss" if self.version == 1 else "anon"
+        return _field(self._folder / "memory.stat", name)
 
     def peak_bytes(self) -> int:
         """The highest usage, page cache included."""
         try:
-            return int(self._read(self._names.peak))
-        except OSError:  # version 2 before Linux 5.19: the highest that was looked at
+            return int(self._file("peak").read_text())
+        except OSError:  # version 2 before Linux 5.19: the highest that anonymous_bytes() saw
             return self._highest
 
     def kills(self) -> int:
         """How many of its processes the kernel killed for memory."""
-        return self._field(self._names.kills, "oom_kill")
-
-    def kill(self) -> None:
-        """Kills what runs in it."""
-        for process in self._read("cgroup.procs").split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(process), signal.SIGKILL)
+        return _field(self._file("kills"), "oom_kill")
 
     def end(self) -> None:
         """Kills what still runs in it, and removes it."""
         deadline = time.monotonic() + 20
         while True:
-            self.kill()
+            for process in self.processes.read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(process), signal.SIGKILL)
             try:
                 self._folder.rmdir()
                 return
@@ -110,33 +78,23 @@ class MemoryGroup:
                     raise
                 time.sleep(0.05)
 
-    def _read(self, name: str) -> str:
-        return (self._folder / name).read_text()
-
-    def _field(self, name: str, field: str) -> int:
-        for line in self._read(name).splitlines():
-            key, value = line.split()
-            if key == field:
-                return int(value)
-        return 0
+    def _file(self, what: str) -> Path:
+        return self._folder / _FILES[what][self.version - 1]
 
 
 @contextlib.contextmanager
 def memory_group(limit: int | None) -> Iterator[MemoryGroup]:
-    """A cgroup with `limit` bytes of memory and no swap; with None, one without a limit.
-
-    Raises CgroupError where none can be made.
-    """
-    root, names = _root()
+    """A cgroup with `limit` bytes of memory and no swap; with None, one without a limit."""
+    root, version = _root()
     folder = root / f"npyfast-cold-{os.getpid()}-{next(_numbers)}"
     try:
         folder.mkdir()
     except OSError as error:
         raise CgroupError(
             f"no memory cgroup can be made ({error.strerror}): run this as root, where "
-            f"the memory controller of cgroup version {names.version} is writable"
+            f"the memory controller of cgroup version {version} is writable"
         ) from error
-    group = MemoryGroup(folder, names)
+    group = MemoryGroup(folder, version)
     try:
         if limit is not None:
             group.set_limit(limit)
@@ -145,24 +103,30 @@ def memory_group(limit: int | None) -> Iterator[MemoryGroup]:
         group.end()
 
 
-def _root() -> tuple[Path, _Names]:
-    """Where new memory cgroups go."""
-    unified = None
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, mount, kind, options, *_ = line.split()
-        if kind == "cgroup" and "memory" in options.split(","):
-            return Path(mount), _V1
-        if kind == "cgroup2":
-            unified = Path(mount)
+def _root() -> tuple[Path, int]:
+    """Where new memory cgroups go, and their version."""
+    mounts = psutil.disk_partitions(all=True)
+    for each in mounts:
+        if each.fstype == "cgroup" and "memory" in each.opts.split(","):
+            return Path(each.mountpoint), 1
+    unified = next((Path(each.mountpoint) for each in mounts if each.fstype == "cgroup2"), None)
     if unified is None or "memory" not in (unified / "cgroup.controllers").read_text().split():
         raise CgroupError("no memory cgroup is mounted, neither of version 1 nor of version 2")
     switch = unified / "cgroup.subtree_control"
-    if "memory" not in switch.read_text().split():
-        try:
+    try:
+        if "memory" not in switch.read_text().split():
             switch.write_text("+memory")
-        except OSError as error:
-            raise CgroupError(
-                f"{switch}: the memory controller can't be passed on ({error.strerror}): run this "
-                "as root and not in a container's own cgroup"
-            ) from error
-    return unified, _V2
+    except OSError as error:
+        raise CgroupError(
+            f"{switch}: the memory controller can't be enabled ({error.strerror}): run this "
+            "as root and not in a container's own cgroup"
+        ) from error
+    return unified, 2
+
+
+def _field(file: Path, name: str) -> int:
+    for line in file.read_text().splitlines():
+        key, value = line.split()
+        if key == name:
+            return int(value)
+    return 0

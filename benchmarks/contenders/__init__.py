@@ -2,48 +2,62 @@
 
 from __future__ import annotations
 
-from contenders.base import Contender, Settings
-from contenders.ffcv_loader import Ffcv
-from contenders.grain_dataset import Grain
-from contenders.huggingface import HuggingFace
-from contenders.in_function import (
-    FromTensorSlicesInFunction,
-    NpyfastGraphInFunction,
-    RangeInFunction,
-    RangeNoPrefetchInFunction,
-)
-from contenders.npyfast_contenders import NpyfastBatches, NpyfastGenerator, NpyfastGraph
-from contenders.numpy_indexing import NumpyInMemory, NumpyMapped
-from contenders.raw_gather import RawGather
-from contenders.tensorflow_data import (
-    FromGenerator,
-    FromGeneratorPrefetch,
-    FromTensorSlices,
-    Range,
-    RangeNoPrefetch,
-)
-from contenders.torch_loader import TorchDataLoader
+from harness.contender import Contender
 
-CONTENDERS: tuple[type[Contender], ...] = (
-    RawGather,
-    NpyfastBatches,
-    NumpyInMemory,
-    NumpyMapped,
-    TorchDataLoader,
-    Ffcv,
-    Grain,
-    Range,
-    RangeNoPrefetch,
-    NpyfastGraph,
-    NpyfastGenerator,
-    FromGenerator,
-    FromGeneratorPrefetch,
-    FromTensorSlices,
-    HuggingFace,
-    RangeInFunction,
-    RangeNoPrefetchInFunction,
-    NpyfastGraphInFunction,
-    FromTensorSlicesInFunction,
-)
+from contenders import casting, numpy_indexing, own, peers, raw_gather, tensorflow_data
+from contenders.tensorflow_data import in_function
 
-__all__ = ["CONTENDERS", "Contender", "Settings"]
+# In the order of the tables.
+WARM: tuple[Contender, ...] = (
+    raw_gather.RAW_GATHER,
+    own.BATCHES,
+    numpy_indexing.IN_MEMORY,
+    numpy_indexing.MAPPED,
+    peers.TORCH,
+    peers.FFCV,
+    peers.GRAIN,
+    tensorflow_data.RANGE,
+    tensorflow_data.RANGE_NO_PREFETCH,
+    own.GRAPH,
+    own.GENERATOR,
+    tensorflow_data.FROM_GENERATOR,
+    tensorflow_data.FROM_GENERATOR_PREFETCH,
+    tensorflow_data.FROM_TENSOR_SLICES,
+    peers.HUGGING_FACE,
+    in_function(tensorflow_data.RANGE),
+    in_function(tensorflow_data.RANGE_NO_PREFETCH),
+    in_function(own.GRAPH),
+    in_function(tensorflow_data.FROM_TENSOR_SLICES),
+)
+CAST: tuple[Contender, ...] = (
+    casting.ADDED_TRAFFIC,
+    own.BATCHES,
+    casting.BATCHES,
+    casting.NUMPY,
+    own.GRAPH,
+    casting.DATASET,
+    casting.MAPPED,
+    casting.MAPPED_AUTOTUNE,
+    casting.FROM_TENSOR_SLICES,
+)
+COLD: tuple[Contender, ...] = (
+    own.BATCHES,
+    own.GRAPH,
+    own.GENERATOR,
+    tensorflow_data.FROM_GENERATOR,
+    tensorflow_data.FROM_TENSOR_SLICES,
+    peers.TORCH,
+    peers.TORCH_WORKERS,
+    peers.GRAIN,
+    peers.FFCV,
+    own.BATCHES.ordered("block"),
+    own.GRAPH.ordered("block"),
+    own.BATCHES.ordered(False),
+    own.GRAPH.ordered(False),
+    tensorflow_data.FROM_GENERATOR.ordered(False),
+)
+_ALL = {each.key: each for each in (*WARM, *CAST, *COLD)}
+
+
+def named(key: str) -> Contender:
+    return _ALL[key]

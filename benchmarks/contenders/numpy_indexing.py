@@ -1,27 +1,25 @@
-"""Plain NumPy indexing, which needs no library at all."""
+"""Plain NumPy indexing."""
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from workloads import Case
-
-from contenders.base import Contender, IteratorRun, Run, batches_of, load
+from harness.contender import Contender, Loop, Run, batches_of, load
+from harness.workloads import Case
 
 
-class NumpyMapped(Contender):
-    key = "numpy-memmap"
-    label = "NumPy X[perm[i:i+B]], memmap"
-    does = 'X = np.load(path, mmap_mode="r"); X[perm[i:i+B]], permutations drawn beforehand'
-    mapped: ClassVar[bool] = True
-
-    def open(self, case: Case) -> Run:
-        array = load(case.path, mapped=self.mapped, cold=case.cold)
-        return IteratorRun(lambda: batches_of(array, case))
+def _indexing(case: Case, mapped: bool) -> Run:
+    array = load(case, mapped=mapped)
+    return Loop(lambda: batches_of(array, case))
 
 
-class NumpyInMemory(NumpyMapped):
-    key = "numpy-ram"
-    label = "NumPy X[perm[i:i+B]], in RAM"
-    does = "X = np.load(path); X[perm[i:i+B]], permutations drawn beforehand"
-    mapped = False
+IN_MEMORY = Contender(
+    "numpy-ram",
+    "NumPy X[perm[i:i+B]], in RAM",
+    "X = np.load(path); X[perm[i:i+B]], permutations drawn beforehand",
+    lambda case: _indexing(case, False),
+)
+MAPPED = Contender(
+    "numpy-memmap",
+    "NumPy X[perm[i:i+B]], memmap",
+    'X = np.load(path, mmap_mode="r"); X[perm[i:i+B]], permutations drawn beforehand',
+    lambda case: _indexing(case, True),
+)

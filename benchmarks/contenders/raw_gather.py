@@ -2,87 +2,68 @@
 
 from __future__ import annotations
 
+import atexit
+import dataclasses
 import functools
-import json
 import shutil
-import statistics
 import subprocess
 import tempfile
 from pathlib import Path
 
-from workloads import Case
-
-from contenders.base import Contender, Run, Settings, UnavailableError
+from harness.contender import Contender, Run, UnavailableError
+from harness.workloads import Case
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-class RawGather(Contender):
-    key = "raw-gather"
-    label = "raw C++ gather (limit)"
-    does = "the core's gather into one buffer, shuffled rows, in a C++ program of its own"
-    has_rows = False
+class _Program(Run):
+    """Starts the program for each turn. It warms up by itself."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._program: Path | None = settings.raw_gather
+    settles = False
 
-    def require(self) -> None:
-        if self._program is None:
-            self._program = _build()
-        if not self._program.is_file():
-            raise UnavailableError(f"not found ({self._program})")
-
-    def open(self, case: Case) -> Run:
-        self.require()
-        assert self._program is not None
-        return _ProgramRun(self._program, case, self.settings.threads)
-
-
-class _ProgramRun(Run):
-    """Starts the program once for each turn; it warms up by itself."""
-
-    def __init__(self, program: Path, case: Case, threads: int) -> None:
-        self._command = [str(program), str(case.path), str(case.batch), str(threads)]
+    def __init__(self, program: Path, case: Case) -> None:
+        if not program.is_file():
+            raise UnavailableError(f"not found ({program})")
+        self._command = [str(program), str(case.path), str(case.batch), str(case.threads)]
         self._seed = str(case.seed)
 
-    def warm_up(self, seconds: float) -> None:
-        del seconds
-
-    def turn(self, seconds: float) -> float:
-        command = [*self._command, str(seconds), self._seed]
+    def microseconds(self, seconds: float, at_least: int) -> float:
+        del at_least  # it is the fastest there is: a second is enough
+        command = [*self._command, str(max(seconds, 1.0)), self._seed]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"raw_gather failed: {done.stderr.strip() or done.returncode}")
-        samples = json.loads(done.stdout)["microseconds_per_batch"]
-        return float(statistics.mean(samples))
-
-    def close(self) -> None:
-        pass
+        return float(done.stdout)
 
 
 @functools.cache
-def _build() -> Path:
-    """Builds the program in a temporary folder; raises UnavailableError where that fails."""
+def _built() -> Path:
+    """The program, built in a temporary folder; raises UnavailableError where that fails."""
     cmake = shutil.which("cmake")
     if cmake is None:
         raise UnavailableError("not built (no cmake; or give --raw-gather PATH)")
-    # Held by the cache's caller until the process ends: deleted by its finalizer then.
-    folder = tempfile.TemporaryDirectory(prefix="npyfast-raw-gather-")
-    _keep.append(folder)
-    build = Path(folder.name)
+    build = tempfile.mkdtemp(prefix="npyfast-raw-gather-")
+    atexit.register(shutil.rmtree, build, ignore_errors=True)
     for command in (
-        [cmake, "-S", str(_REPOSITORY), "-B", str(build), "-DNPYFAST_BUILD_BENCHMARKS=ON"],
-        [cmake, "--build", str(build), "--target", "raw_gather"],
+        [cmake, "-S", str(_REPOSITORY), "-B", build, "-DNPYFAST_BUILD_BENCHMARKS=ON"],
+        [cmake, "--build", build, "--target", "raw_gather", "--parallel"],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             lines = (done.stderr or done.stdout).strip().splitlines()
             raise UnavailableError(f"not built ({lines[0] if lines else 'cmake failed'})")
-    found = [path for path in build.rglob("raw_gather") if path.is_file()]
-    if not found:
-        raise UnavailableError("not built (no raw_gather among the build's files)")
-    return found[0]
+    return Path(build) / "raw_gather"
 
 
-_keep: list[tempfile.TemporaryDirectory[str]] = []
+RAW_GATHER = Contender(
+    "raw-gather",
+    "raw C++ gather (limit)",
+    "the core's gather into one buffer, shuffled rows, in a C++ program of its own",
+    lambda case: _Program(_built(), case),
+    has_rows=False,
+)
+
+
+def raw_gather(program: Path) -> Contender:
+    """The same by a program that is built already."""
+    return dataclasses.replace(RAW_GATHER, start=lambda case: _Program(program, case))

@@ -1,0 +1,83 @@
+"""What npyfast promises of itself, as ratios within one run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from harness import report
+from harness.workloads import Case
+
+Medians = dict[tuple[str, str], float]  # microseconds a batch, by contender and case
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A number and its limit; `measured` is None where nothing was."""
+
+    name: str
+    case: str
+    limit: float
+    at_least: bool
+    measured: float | None
+
+    @property
+    def verdict(self) -> str:
+        if self.measured is None:
+            return "not measured"
+        met = self.measured >= self.limit if self.at_least else self.measured <= self.limit
+        return "pass" if met else "miss"
+
+    def as_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "verdict": self.verdict}
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """`slow` takes at least, or at most, so many times as long as `fast`, together by `of`."""
+
+    name: str
+    slow: str
+    fast: tuple[str, ...]
+    limit: Callable[[Case], float | None]  # None: not for this case
+    at_least: bool
+    of: Callable[[Iterable[float]], float] = min
+
+    def targets(self, cases: Sequence[Case], medians: Medians) -> list[Target]:
+        found = []
+        for case in cases:
+            limit = self.limit(case)
+            if limit is not None:
+                slow, *fast = (medians.get((key, case.name)) for key in (self.slow, *self.fast))
+                # Only where all were measured: the fastest of some may not be the fastest of all.
+                known = [each for each in fast if each is not None]
+                complete = slow is not None and len(known) == len(fast)
+                ratio = slow / self.of(known) if complete else None
+                found.append(Target(self.name, case.name, limit, self.at_least, ratio))
+        return found
+
+
+def faster(name: str, own: str, other: str, limit: Callable[[Case], float | None]) -> Rule:
+    """`own` is at least so many times as fast as `other`."""
+    return Rule(name, other, (own,), limit, at_least=True)
+
+
+def within(
+    name: str, own: str, floor: Sequence[str], limit: Callable[[Case], float | None]
+) -> Rule:
+    """`own` takes at most so many times as long as the fastest of `floor`."""
+    return Rule(name, own, tuple(floor), limit, at_least=False)
+
+
+def table(targets: Sequence[Target]) -> Table:
+    made = report.table("Targets", ("target", "case", "wanted", "measured", "verdict"))
+    for each in targets:
+        wanted = f"{'≥' if each.at_least else '≤'} {each.limit:.2f}"
+        measured = "" if each.measured is None else f"{each.measured:.2f}"
+        style = {"miss": "bold", "not measured": "dim"}.get(each.verdict)
+        made.add_row(Text(each.name), Text(each.case), wanted, measured, each.verdict, style=style)
+    return made
