@@ -11,7 +11,7 @@ import functools
 import io
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,17 @@ def held(call: Callable[..., int], *arguments: object) -> io.FileIO:
     any more. No Python runs between the call and that, so that an interruption at any point leaves
     nothing open."""
     return next(map(io.FileIO, map(call, *([argument] for argument in arguments))))
+
+
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Errors of the system inside name the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = path
+        raise
 
 
 class Folder:
@@ -67,6 +78,12 @@ class Folder:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def sync_folder(path: str) -> None:
+    """Brings the names in a folder to the disk."""
+    with naming(path), Folder(path, more=0) as folder:
+        os.fsync(folder.fileno())
 
 
 def look_at(path: str) -> io.FileIO:

@@ -19,8 +19,10 @@ from npyfast._backends.fields import AnyArray
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._memory import memory_limit
 from npyfast._order.plan import Plan, Run, boolean, make_plan
+from npyfast._packing.descriptor import naming
 from npyfast._packing.holes import clear, holes
-from npyfast._packing.output import Output, naming, numbered_names, partial
+from npyfast._packing.names import numbered_names, partial
+from npyfast._packing.output import Output
 from npyfast._packing.packed_header import descr_of, header_text, refuse_unreadable
 from npyfast._packing.sizes import parse_bytes
 from npyfast._packing.unpacking import compare_checksums, unpacked
@@ -168,7 +170,9 @@ class _Spool:
         self, leaf: Source, opening: Opening, rows: Any, shuffle: bool, seed: Any
     ) -> _PackedRows:
         """The rows to be written."""
-        leaf = unpacked(leaf, opening, self._output.scratch, self._create, self._output.require)
+        leaf = unpacked(
+            leaf, opening, self._output.scratch.path, self._create, self._output.require
+        )
         with warnings.catch_warnings():
             # What npyfast says of a slow source is to pack it.
             warnings.filterwarnings("ignore", message=".*npyfast pack", category=RuntimeWarning)
@@ -182,7 +186,9 @@ class _Spool:
         # rows only, not which ones they are.
         in_order = _PackedRows(opened, rows, False, None, chunk, None)
         size = in_order.count * in_order.row_bytes
-        with self._create(os.path.join(self._output.scratch, partial("rows.npy")), size) as file:
+        with self._create(
+            os.path.join(self._output.scratch.path, partial("rows.npy")), size
+        ) as file:
             file.write(in_order.header(in_order.count))
             for piece in in_order.chunks():
                 file.write(piece.reshape(-1).data)
@@ -198,7 +204,7 @@ class _Spool:
         """A temporary file for so many bytes."""
         self._output.require(size)
         self._total += size
-        file = self._output.create_scratch(path)
+        file = self._output.scratch.create(path)
         return UnpackedFile(path, file, self._flusher, self._tell)
 
     def _tell(self, written: int) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from npyfast._memory import memory_limit
-from npyfast._packing.output import naming
+from npyfast._packing.descriptor import naming
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -16,8 +16,9 @@ from samples import Array
 
 import npyfast
 from npyfast._packing import descriptor as _descriptor
-from npyfast._packing.output import Output
+from npyfast._packing import lock as _lock
 from npyfast._packing.pack import Progress
+from npyfast._packing.scratch import Scratch
 
 X = np.arange(24, dtype="i4").reshape(12, 2)
 FILES = [f"out-0000{i}-of-00003.npy" for i in range(3)]
@@ -316,11 +317,11 @@ def test_a_partial_file_that_becomes_a_pipe(folder: Path) -> None:
 def test_others_that_make_the_lock_again_and_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(self: Output, path: str) -> None:
+    def never(output: str, scratch: Scratch) -> None:
         pass
 
     (folder / "out.npy.partial").touch()
-    monkeypatch.setattr(Output, "_take_over", never)
+    monkeypatch.setattr(_lock, "take_over", never)
     with pytest.raises(BlockingIOError):
         npyfast.pack(X, folder / "out.npy")
 
