@@ -82,6 +82,11 @@ class Backend(Protocol):
     # `kind` of stream().
     ITERATOR: type | None
 
+    READS_AHEAD: bool  # whether its streams read files before a batch needs them
+
+    def usable_memory(self) -> int | None:
+        """Bytes of memory that this process can use now; None if unknown."""
+
     def read_header(self, path: str) -> Header: ...
 
     def parse_header(self, data: bytes) -> Header:

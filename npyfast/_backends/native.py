@@ -20,6 +20,12 @@ from npyfast._nest import leaves
 from npyfast._order.plan import Plan, RowNumbers, Run
 
 NAME = "native"
+READS_AHEAD = True
+
+
+def usable_memory() -> int:
+    """Bytes of memory that this process can use now."""
+    return _core.usable_memory()
 
 
 def read_header(path: str) -> Header:

@@ -19,11 +19,18 @@ from npyfast._backends.header import (
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._backends.numpy_leaf import File, NumpyLeaf, RowFiles, check_file
 from npyfast._backends.numpy_stream import Item, NumpyCounters, NumpyStream
+from npyfast._memory import memory_limit
 from npyfast._nest import leaves
 from npyfast._order.plan import Plan, RowNumbers, Run
 
 NAME = "numpy"
 ITERATOR = None
+READS_AHEAD = False
+
+
+def usable_memory() -> int | None:
+    """Bytes of memory that this process may use."""
+    return memory_limit()
 
 
 def read_header(path: str) -> Header:

@@ -64,7 +64,7 @@ def advise(
             fix("chunked", text, pack)
         else:
             fix("chunked", f"{text}: save it with the fields in the order of their offsets")
-    if not _is_whole(told["tensorflow"]):
+    if not has_all_types(told["tensorflow"]):
         text = f"TensorFlow has no type for {dtype}: "
         if dtype.char == "g":
             text += "use npyfast.source(path, cast='float64'), or"
@@ -99,8 +99,9 @@ def _advice(code: str, level: str, text: str, command: str | None = None) -> Adv
     return {"code": code, "level": level, "text": text, "command": command}
 
 
-def _is_whole(types: Any) -> bool:
-    return all(map(_is_whole, types.values())) if isinstance(types, dict) else types is not None
+def has_all_types(types: Any) -> bool:
+    """Whether TensorFlow has a type for every field: for what describe.tensor_type() returns."""
+    return all(map(has_all_types, types.values())) if isinstance(types, dict) else types is not None
 
 
 def _pack(path: str, key: str | None = None) -> str:

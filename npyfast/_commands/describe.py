@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.lib.format as npy_format
 
-from npyfast._backends import backend, backend_reason
+from npyfast._backends import backend, backend_for
 from npyfast._backends.cast import is_bfloat16
 from npyfast._backends.fields import native
 from npyfast._backends.header import Header
-from npyfast._commands.advice import advise, advise_files
+from npyfast._backends.interface import OpenedLeaf
+from npyfast._commands.advice import advise, advise_files, has_all_types
 from npyfast._commands.errors import explain
-from npyfast._engines.graph import LIBRARY
-from npyfast._memory import memory_limit
+from npyfast._engines import engine_for_files
 from npyfast._sources import hdf5
 from npyfast._sources.formats import HDF5, NPY, NPZ, member_name
 from npyfast._sources.opening import Opening
@@ -102,6 +102,7 @@ def _array(
         )
     )
     told.update(key=key, access="none", advice=[])
+    opened: OpenedLeaf | None = None
     try:
         looked_at = files if found == NPZ else files[:_LOOKED_AT]
         headers = _headers(told, key, found, looked_at, opening)
@@ -125,8 +126,8 @@ def _array(
         told["error"] = explain(error)
         return told
     told["nbytes"] = told["rows"] * told["row_bytes"]
-    if told["access"] != "none":
-        _reading(told)
+    if opened is not None:
+        _reading(told, opened)
     told["advice"] = advise(path, told, dtype, files)
     return told
 
@@ -190,46 +191,27 @@ def tensor_type(dtype: np.dtype[Any]) -> Any:
     return None
 
 
-def _reading(told: dict[str, Any]) -> None:
+def _reading(told: dict[str, Any], leaf: OpenedLeaf) -> None:
     """How batches of the array are made, and how it is read."""
-    native_backend = backend().NAME == "native" and told["access"] == "mapped"
-    told["backend"] = "native" if native_backend else "numpy"
-    told["engine"], told["engine_reason"] = _engine(told)
-    usable = usable_memory()
+    made_by = backend_for([leaf])
+    told["backend"] = made_by.NAME
+    told["engine"], told["engine_reason"] = _engine(told["tensorflow"], leaf)
+    usable = backend().usable_memory()
     told["usable_memory"] = usable
     if usable is not None:
         told["fits_in_memory"] = told["nbytes"] < _MOST_OF_MEMORY * usable
-    if not native_backend:
+    if not made_by.READS_AHEAD:
         told["read_as"] = "on demand"
-    elif told["fits_in_memory"] or told["order"] == "F":
-        told["read_as"] = "whole" if told["fits_in_memory"] else "on demand"
+    elif told["fits_in_memory"]:
+        told["read_as"] = "whole"
     else:
-        told["read_as"] = "rows"
+        told["read_as"] = "rows" if leaf.storage.dense else "on demand"
 
 
-def _engine(told: dict[str, Any]) -> tuple[str | None, str]:
+def _engine(types: Any, leaf: OpenedLeaf) -> tuple[str | None, str]:
     """The engine that `npyfast.dataset` takes, and why."""
-    if not _all_types(told["tensorflow"]):
+    if not has_all_types(types):
         return None, "TensorFlow has no type for it; npyfast.batches and npyfast.open read it"
     if importlib.util.find_spec("tensorflow") is None:
         return None, "TensorFlow is not installed; npyfast.batches and npyfast.open do without"
-    if backend().NAME != "native":
-        return "generator", f"the graph engine needs the native backend: {backend_reason()}"
-    if told["access"] != "mapped":
-        return "generator", "h5py reads it, in Python"
-    if not os.path.exists(LIBRARY):
-        return "generator", f"npyfast was installed without {os.path.basename(LIBRARY)}"
-    return "graph", "an op of TensorFlow's graph reads the files, without Python"
-
-
-def _all_types(types: Any) -> bool:
-    return all(map(_all_types, types.values())) if isinstance(types, dict) else types is not None
-
-
-def usable_memory() -> int | None:
-    """Bytes of memory that this process can use now; None where nothing is known."""
-    if backend().NAME != "native":
-        return memory_limit()
-    from npyfast import _core
-
-    return _core.usable_memory()
+    return engine_for_files(leaf)

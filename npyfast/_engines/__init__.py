@@ -5,10 +5,12 @@ The modules of this package are the only ones that import TensorFlow, once they 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Protocol, cast
 
-from npyfast._backends import backend
+from npyfast._backends import backend, backend_reason
+from npyfast._backends.interface import OpenedLeaf
 from npyfast._batches.batches import Batching
 from npyfast._engines import generator, graph
 
@@ -58,3 +60,15 @@ def default_engine() -> tuple[str, str]:
     if missing is not None:
         return "generator", missing
     return "graph", "its library is loaded; arrays in memory and transform take the generator"
+
+
+def engine_for_files(leaf: OpenedLeaf) -> tuple[str, str]:
+    """What engine="auto" takes for a leaf of files, and why, as far as is known without
+    TensorFlow."""
+    if backend().NAME != "native":
+        return "generator", f"the graph engine needs the native backend: {backend_reason()}"
+    if leaf.storage.kind == "h5py":
+        return "generator", "h5py reads it, in Python"
+    if not os.path.exists(graph.LIBRARY):
+        return "generator", f"npyfast was installed without {os.path.basename(graph.LIBRARY)}"
+    return "graph", "an op of TensorFlow's graph reads the files, without Python"

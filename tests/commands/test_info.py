@@ -17,7 +17,7 @@ from backends import TENSORFLOW
 from samples import Save, dtypes
 
 import npyfast
-from npyfast._commands import describe as describing
+from npyfast._backends import backend
 from npyfast._commands import main
 from npyfast._commands.describe import describe, is_unreadable, tensor_type
 
@@ -239,13 +239,13 @@ def test_fields_out_of_order_have_no_command() -> None:
 def test_larger_than_memory(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     save(X, "x.npy")
     save(np.zeros((4, 4096), np.uint8), "wide.npy")
-    monkeypatch.setattr(describing, "usable_memory", lambda: 112)
+    monkeypatch.setattr(backend(), "usable_memory", lambda: 112)
     array = the_array("x.npy")
     assert array["fits_in_memory"] is False
     assert array["read_as"] == ("rows" if npyfast.backend == "native" else "on demand")
     assert codes(array) == ["small-rows"]
     assert codes(the_array("wide.npy")) == []
-    monkeypatch.setattr(describing, "usable_memory", lambda: 113)
+    monkeypatch.setattr(backend(), "usable_memory", lambda: 113)
     assert the_array("x.npy")["fits_in_memory"] is True
 
 
