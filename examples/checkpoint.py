@@ -1,9 +1,9 @@
-"""Trains, is stopped in the middle of an epoch, and goes on exactly there, by tf.train.Checkpoint.
+"""Trains, stops in the middle of an epoch, and resumes exactly there with tf.train.Checkpoint.
 
     python examples/checkpoint.py
 
-The iterator is saved together with the weights and the optimizer, as any part of the training is.
-Needs TensorFlow.
+The iterator is saved with the weights and the optimizer, like any other part of the training.
+Requires TensorFlow.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STOP_AFTER = 200  # batches
 
 
 class Training:
-    """Fits a line; all that makes it up is in its checkpoint."""
+    """Fits a line. The checkpoint holds its whole state."""
 
     def __init__(self, folder: Path) -> None:
         dataset = npyfast.dataset(
@@ -40,7 +40,7 @@ class Training:
         )
 
     def run(self, steps: int | None = None) -> None:
-        """Trains to the end, or for so many steps."""
+        """Trains for a number of steps, or to the end."""
         for x, y in itertools.islice(self.batches, steps):
             self.slope.assign_add(0.01 * tf.reduce_mean((y - self.slope * x) * x))
             self.steps.assign_add(1)
@@ -61,7 +61,7 @@ def main() -> int:
         path = stopped.checkpoint.save(str(folder / "checkpoint"))
         print(f"stopped after {int(stopped.steps)} steps")
 
-        # From here on it could be another process, a week later.
+        # This could be another process, a week later.
         resumed = Training(folder)
         resumed.checkpoint.restore(path).assert_consumed()
         resumed.run()

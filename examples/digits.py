@@ -1,9 +1,9 @@
-"""Trains a small network on handwritten digits that lie in two .npy files.
+"""Trains a small network on handwritten digits from two .npy files.
 
     python examples/digits.py [FOLDER]
 
 Writes X.npy and y.npy to FOLDER (a temporary one by default), trains on four fifths of the rows and
-validates on the others. Exits with status 1 if the network has not learned to read digits.
+validates on the rest. Exits with status 1 if the network has not learned to read digits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WANTED_ACCURACY = 0.95
 
 
 def save_digits(folder: Path) -> tuple[Path, Path]:
-    """Real scans, 1,797 of them: images of 8 x 8 pixels from 0 to 16, and the digits they show."""
+    """Saves 1,797 real scans of 8 x 8 pixels from 0 to 16, and the digits they show."""
     digits = load_digits()
     x, y = folder / "X.npy", folder / "y.npy"
     np.save(x, digits.images[..., np.newaxis].astype(np.uint8))
@@ -54,11 +54,11 @@ def make_model() -> keras.Model:
 
 
 def train(folder: Path) -> float:
-    """The accuracy on the rows that were held out."""
+    """Returns the accuracy on the held-out rows."""
     keras.utils.set_random_seed(0)
     source = save_digits(folder)
 
-    # One pair of files for both: `rows` says which rows take part.
+    # Training and validation rows come from the same files.
     count = npyfast.read_header(source[0]).shape[0]
     mixed = np.random.default_rng(0).permutation(count)
     held_out, kept = np.split(mixed, [count // 5])
@@ -70,8 +70,8 @@ def train(folder: Path) -> float:
     print(f"an element of the training data: {training.element_spec}")
 
     model = make_model()
-    # Every epoch comes in another order by itself. shuffle=False only spares us Keras's warning
-    # that its own shuffling, on by default, does not apply to a tf.data.Dataset.
+    # Each epoch already comes in another order. shuffle=False only silences Keras's warning that
+    # its own shuffling, on by default, does not apply to a tf.data.Dataset.
     model.fit(training, epochs=EPOCHS, validation_data=validation, shuffle=False, verbose=2)
     _, accuracy = model.evaluate(validation, verbose=0)
     return float(accuracy)

@@ -1,8 +1,8 @@
-"""Stops in the middle of an epoch, and goes on exactly there.
+"""Stops in the middle of an epoch and resumes exactly there.
 
     python examples/resume.py
 
-Needs NumPy only. A training loop would save the state together with its weights.
+Requires NumPy only. A training loop would save the state with its weights.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> int:
         epoch, batch = stopped.position
         print(f"stopped after 200 batches, before batch {batch} of epoch {epoch}")
 
-        # From here on it could be another process, on another machine, a week later.
+        # This could be another process, on another machine, a week later.
         resumed = start()
         resumed.set_state(json.loads(checkpoint.read_text()))
         after = first_values(resumed)
