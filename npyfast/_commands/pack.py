@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npyfast._backends import backend
-from npyfast._packing.pack import Progress, pack
+from npyfast._packing.pack import pack
+from npyfast._packing.packed_rows import Progress
 from npyfast._packing.sizes import format_bytes, parse_bytes
 from npyfast._sources.file_sets import check_sets
 from npyfast._sources.source import source

@@ -4,48 +4,26 @@ from __future__ import annotations
 
 import errno
 import io
-import itertools
-import math
 import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from npyfast._backends import backend, backend_for
 from npyfast._backends.fields import AnyArray
-from npyfast._backends.interface import OpenedLeaf
-from npyfast._memory import memory_limit
-from npyfast._order.plan import Plan, Run, boolean, make_plan
+from npyfast._order.plan import boolean
 from npyfast._packing.descriptor import naming
-from npyfast._packing.holes import clear, holes
 from npyfast._packing.names import numbered_names, partial
 from npyfast._packing.output import Output
-from npyfast._packing.packed_header import descr_of, header_text, refuse_unreadable
+from npyfast._packing.packed_rows import PackedRows, Progress
 from npyfast._packing.sizes import parse_bytes
-from npyfast._packing.unpacking import compare_checksums, unpacked
-from npyfast._packing.written_file import UnpackedFile, WrittenFile
+from npyfast._packing.spool import Spool
+from npyfast._packing.unpacking import compare_checksums
+from npyfast._packing.written_file import WrittenFile
 from npyfast._sources.opening import Opening
 from npyfast._sources.paths import Path
 from npyfast._sources.source import Source, as_source
-
-# Rows that are copied at once: enough that Python's share does not show, and little memory.
-_CHUNK_BYTES = 4 << 20
-_SCATTERED_BYTES = 64 << 20
-_CHUNKED_BYTES = 256 << 20
-
-
-class Progress(NamedTuple):
-    """How far `npyfast.pack` has come."""
-
-    stage: str  # "unpacking", "checking", "writing" or "verifying"
-    rows: int  # of the stage that are done, and all of them
-    total_rows: int
-    bytes: int
-    total_bytes: int
-    seed: int | None  # of the order, drawn if none was given; None without shuffling
 
 
 def pack(
@@ -128,7 +106,7 @@ def pack(
     ):
         if most is None:
             output.check([path], leaf.files)  # soon, because unpacking may take long
-        spool = _Spool(output, flusher, progress)
+        spool = Spool(output, flusher, progress)
         work = spool.work(leaf, opening, rows, boolean("shuffle", shuffle), seed)
         if work.is_whole:
             compare_checksums(leaf, opening, spool.report_checked)
@@ -152,178 +130,8 @@ def _one_array(source: Any) -> Source:
     return as_source(source)
 
 
-class _Spool:
-    """Temporary files beside the output, of what can't be read in any order as it is."""
-
-    def __init__(
-        self,
-        output: Output,
-        flusher: ThreadPoolExecutor,
-        progress: Callable[[Progress], object] | None,
-    ) -> None:
-        self._output = output
-        self._flusher = flusher
-        self._progress = progress
-        self._done = self._total = 0
-
-    def work(
-        self, leaf: Source, opening: Opening, rows: Any, shuffle: bool, seed: Any
-    ) -> _PackedRows:
-        """The rows to be written."""
-        leaf = unpacked(
-            leaf, opening, self._output.scratch.path, self._create, self._output.require
-        )
-        with warnings.catch_warnings():
-            # What npyfast says of a slow source is to pack it.
-            warnings.filterwarnings("ignore", message=".*npyfast pack", category=RuntimeWarning)
-            opened = leaf.open(opening)
-        in_any_order = not shuffle or opened.storage.kind != "h5py"
-        chunk = _chunk_bytes(opened)
-        work = _PackedRows(opened, rows, shuffle, seed, chunk, self._progress)
-        if in_any_order:
-            return work
-        # In random order each row would take a chunk. The order of an epoch knows the number of
-        # rows only, not which ones they are.
-        in_order = _PackedRows(opened, rows, False, None, chunk, None)
-        size = in_order.count * in_order.row_bytes
-        with self._create(
-            os.path.join(self._output.scratch.path, partial("rows.npy")), size
-        ) as file:
-            file.write(in_order.header(in_order.count))
-            for piece in in_order.chunks():
-                file.write(piece.reshape(-1).data)
-        reopened = backend().open([file.path])
-        return _PackedRows(reopened, None, shuffle, work.seed, chunk, self._progress)
-
-    def report_checked(self, done: int, total: int) -> None:
-        """Tells how many bytes of archives have had their checksums compared."""
-        if self._progress is not None:
-            self._progress(Progress("checking", 0, 0, done, total, None))
-
-    def _create(self, path: str, size: int) -> UnpackedFile:
-        """A temporary file for so many bytes."""
-        self._output.require(size)
-        self._total += size
-        file = self._output.scratch.create(path)
-        return UnpackedFile(path, file, self._flusher, self._tell)
-
-    def _tell(self, written: int) -> None:
-        self._done += written
-        if self._progress is not None:
-            done = min(self._done, self._total)  # without headers
-            self._progress(Progress("unpacking", 0, 0, done, self._total, None))
-
-
-def _chunk_bytes(opened: OpenedLeaf) -> int:
-    """How many bytes to copy at once."""
-    storage = opened.storage
-    if storage.chunk_rows:
-        # Whole HDF5 chunks: h5py would decompress a chunk again for each part of it.
-        chunk_bytes = storage.chunk_rows * math.prod(opened.row_shape) * opened.dtype.itemsize
-        wanted = max(1, _CHUNK_BYTES // max(1, chunk_bytes)) * chunk_bytes
-        most = _CHUNKED_BYTES
-    elif storage.kind == "mapped" and not storage.dense:
-        # In Fortran order each page holds a little of every row: the more rows at once, the better.
-        wanted = most = _SCATTERED_BYTES
-    else:
-        return _CHUNK_BYTES
-    limit = memory_limit()
-    return min(wanted, most if limit is None else min(most, limit // 16))
-
-
-class _PackedRows:
-    """The rows to be written, in their order."""
-
-    def __init__(
-        self,
-        opened: OpenedLeaf,
-        rows: Any,
-        shuffle: bool,
-        seed: Any,
-        chunk_bytes: int,
-        progress: Callable[[Progress], object] | None,
-    ) -> None:
-        self._rows = opened
-        self._progress = progress
-        self._descr = descr_of(opened.dtype)
-        self.row_bytes = math.prod(opened.row_shape) * opened.dtype.itemsize
-        self._holes = list(holes(opened.dtype))
-        self._plan: Plan = make_plan(
-            len(opened),
-            batch_size=max(1, chunk_bytes // max(1, self.row_bytes)),
-            shuffle=shuffle,
-            seed=seed,
-            drop_remainder=False,
-            shard=None,
-            rows=rows,
-        )
-        self.count = self._plan.selection.size
-        refuse_unreadable(opened.dtype, (self.count, *opened.row_shape))
-        self.is_whole = self.count == len(opened)
-        self.seed = self._plan.seed
-
-    def rows_of_files(self, most: int) -> list[int]:
-        """The rows of each file, so that none takes more bytes than `most` if it can."""
-        if not self.row_bytes:
-            return [self.count]
-        # Headers are padded for any number of rows: they are no longer for fewer.
-        room = (most - len(self.header(self.count))) // self.row_bytes
-        files = max(1, -(-self.count // max(1, room)))
-        bounds = [i * self.count // files for i in range(files + 1)]
-        return [last - first for first, last in itertools.pairwise(bounds)]
-
-    def header(self, count: int) -> bytes:
-        """The header of a file of so many rows, as NumPy writes it."""
-        return header_text(self._descr, (count, *self._rows.row_shape))
-
-    def chunks(self) -> Iterator[AnyArray]:
-        """The bytes of all rows, some MiB at a time: arrays of shape (rows, row_bytes)."""
-        if not self.count or not self.row_bytes:
-            return
-        made_by = backend_for([self._rows])
-        stream = made_by.stream(
-            [self._rows],
-            self._plan,
-            Run(),
-            group=1,
-            threads=None,
-            readahead="auto",
-            statistics=made_by.statistics(),
-            pack=None,
-            records=True,
-        )
-        try:
-            for chunk in stream:
-                items = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
-                # Whatever is in them says nothing, and files of the same rows are to be the same.
-                clear(self._holes, items, chunk.dtype.itemsize)
-                yield items.reshape(len(chunk), self.row_bytes)
-        finally:
-            stream.close()
-
-    def pieces(self, counts: Sequence[int]) -> Iterator[tuple[int, int, AnyArray]]:
-        """The chunks, cut where a file ends: its number, the first row in it, and the bytes."""
-        number = first = 0
-        for chunk in self.chunks():
-            while len(chunk):
-                while first == counts[number]:
-                    number, first = number + 1, 0
-                piece = chunk[: counts[number] - first]
-                yield number, first, piece
-                first += len(piece)
-                chunk = chunk[len(piece) :]
-
-    def report(self, stage: str, rows: int) -> None:
-        """Tells how far a stage has come."""
-        if self._progress is not None:
-            size = self.row_bytes
-            self._progress(
-                Progress(stage, rows, self.count, rows * size, self.count * size, self.seed)
-            )
-
-
 def _write(
-    work: _PackedRows,
+    work: PackedRows,
     output: Output,
     names: Sequence[str],
     counts: Sequence[int],
@@ -345,7 +153,7 @@ def _write(
             file.sync()
 
 
-def _verify(work: _PackedRows, output: Output, names: Sequence[str], counts: Sequence[int]) -> None:
+def _verify(work: PackedRows, output: Output, names: Sequence[str], counts: Sequence[int]) -> None:
     """Compares the files with the source. Raises OSError naming the first row that differs."""
     done = 0
     work.report("verifying", done)

@@ -17,7 +17,7 @@ from samples import Array
 import npyfast
 from npyfast._packing import descriptor as _descriptor
 from npyfast._packing import lock as _lock
-from npyfast._packing.pack import Progress
+from npyfast._packing.packed_rows import Progress
 from npyfast._packing.scratch import Scratch
 
 X = np.arange(24, dtype="i4").reshape(12, 2)

@@ -22,7 +22,7 @@ import npyfast
 from npyfast._backends.fields import native, to_native
 from npyfast._packing import descriptor as _descriptor
 from npyfast._packing.output import Output
-from npyfast._packing.pack import Progress
+from npyfast._packing.packed_rows import Progress
 from npyfast._sources import hdf5_leaf
 
 pytestmark = pytest.mark.usefixtures("backend")
