@@ -1,11 +1,12 @@
-"""The error that npyfast adds to Python's own."""
+"""The exception class that npyfast adds to Python's."""
 
 from __future__ import annotations
 
 import re
 
-# What controls a terminal: C0, C1, ends of lines and paragraphs, marks that turn the direction of
-# text or can't be seen; and surrogates, which can't be printed. As Printable() of the core has it.
+# Characters that control a terminal: C0, C1, line and paragraph separators, marks that are
+# invisible or change the direction of text; and surrogates, which cannot be printed. As Printable()
+# in the core.
 _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
@@ -13,14 +14,14 @@ _CONTROL = re.compile(
 
 
 def printable(text: str) -> str:
-    """A text as a terminal may show it: what would control one is written as an escape, and a byte
-    of a name that is no UTF-8 as "\\xff". Of what is printable already nothing changes."""
+    """A text that is safe on a terminal: control characters become escapes, and bytes of a file
+    name that are not UTF-8 become "\\xff". Printable text is unchanged."""
     return _CONTROL.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:
     code = ord(match.group())
-    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that it can't decode
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that Python could not decode
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else repr(chr(code))[1:-1]
 
@@ -28,10 +29,10 @@ def _escape(match: re.Match[str]) -> str:
 class NpyFormatError(ValueError):
     """A file is not a readable ``.npy`` file.
 
-    It is no ``.npy`` at all, or of an unknown version; its header is malformed, too large or
-    promises an impossible shape; or it holds fewer bytes than its header promises. Or it is an
-    ``.npz`` archive or an HDF5 file that is damaged or cut off. The message names the file and what
-    is wrong with it. ``numpy.load`` raises ``ValueError`` for most of these, and this is one:
+    It is not a ``.npy`` file, or of an unknown version; its header is malformed, too large or
+    promises an impossible shape; or it holds fewer bytes than its header promises. Or it is a
+    damaged or truncated ``.npz`` archive or HDF5 file. The message names the file and what is wrong
+    with it. ``numpy.load`` raises ``ValueError`` for most of these, and this is one:
 
     >>> issubclass(NpyFormatError, ValueError)
     True

@@ -1,4 +1,4 @@
-"""Backends: who copies the bytes. `native`, the C++ extension, or `numpy`, the specification."""
+"""Backends copy the bytes: `native`, the C++ extension, or `numpy`, the specification."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _chosen() -> tuple[Any, str]:
     if wanted == "numpy":
         return importlib.import_module("npyfast._backends.numpy"), f"{VARIABLE}=numpy asks for it"
     try:
-        importlib.import_module("npyfast._core")  # by itself first: its error says more
+        importlib.import_module("npyfast._core")  # first, because its error is more precise
         module = importlib.import_module("npyfast._backends.native")
     except ImportError as error:
         why = f"the extension npyfast._core cannot be imported ({error}){_shadow_hint()}"

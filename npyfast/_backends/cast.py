@@ -1,4 +1,4 @@
-"""Rows of one number type as another, scaled and shifted: NumPy's way, the specification."""
+"""Casts rows to another number type, scales and shifts them: by NumPy, the specification."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _TRANSFORM = "; a `transform` can convert in any way"
 
 
 class Cast:
-    """How rows come out: converted to `dtype`, then multiplied by `scale`, then `shift` added.
+    """Converts rows to `dtype`, multiplies them by `scale`, then adds `shift`.
 
-    Every step is NumPy's own and rounds to `dtype`; `scale` and `shift` have been converted to it
-    first. bfloat16 is what ml_dtypes makes of it.
+    Each step is NumPy's and rounds to `dtype`, which `scale` and `shift` have too. bfloat16 is the
+    type of ml_dtypes.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Cast:
     ) -> Cast:
         """The cast of rows of a shape, from a dtype, that these options of `source` ask for.
 
-        At least one of them is given. Raises TypeError where there is no such cast, and ValueError
-        where the options don't fit each other or the rows.
+        At least one of them is given. Raises TypeError if there is no such cast, and ValueError
+        if the options do not fit each other or the rows.
         """
         source = _number_type(from_dtype)
         if source is None:
@@ -84,7 +84,7 @@ class Cast:
 
 
 def bfloat16() -> np.dtype[Any]:
-    """The dtype bfloat16, which NumPy itself has not. Raises ImportError naming the package."""
+    """The dtype bfloat16, which NumPy lacks. Raises ImportError naming the package."""
     try:
         import ml_dtypes
     except ImportError as error:
@@ -94,16 +94,16 @@ def bfloat16() -> np.dtype[Any]:
 
 
 def is_bfloat16(dtype: np.dtype[Any]) -> bool:
-    """Whether items are bfloat16: ml_dtypes' own type, or V2, which .npy files have for it."""
+    """Whether items are bfloat16: the type of ml_dtypes, or V2, as which .npy files store it."""
     if dtype.kind != "V" or dtype.itemsize != 2:
         return False
-    # Every other type of two bytes that is no void is somebody else's.
+    # Any other two-byte type of this kind belongs to another package.
     plain = dtype.type is np.void and dtype.names is None and dtype.subdtype is None
     return plain or dtype.type.__name__ == "bfloat16"
 
 
 def _number_type(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-    """The dtype as numbers in native byte order; None where it holds none that can be cast."""
+    """The dtype as numbers in native byte order; None if it holds no numbers that can be cast."""
     if is_bfloat16(dtype):
         return bfloat16()
     # By type: other packages' types have kinds such as "f" too.
@@ -117,7 +117,7 @@ def _as_numbers(array: AnyArray) -> AnyArray:
     if is_bfloat16(dtype):
         return array.view(bfloat16())
     if dtype.kind == "b":
-        # A byte other than 0 and 1 is true for NumPy, and its own number for ml_dtypes.
+        # NumPy treats a byte other than 0 and 1 as true, ml_dtypes as that number.
         return array.astype(np.uint8)
     return array
 

@@ -1,4 +1,4 @@
-"""How rows of a dtype come out: native byte order, and one array for each field of a structure."""
+"""How rows of a dtype are delivered: in native byte order, and one array for each field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AnyArray = npt.NDArray[Any]
 
 
 class Column:
-    """One output array: its dtype, its shape behind the rows, and what error messages call it."""
+    """One output array: its dtype, the shape of a row, and its name in error messages."""
 
     def __init__(
         self, dtype: np.dtype[np.generic], shape: tuple[int, ...], name: str = "an array"
@@ -23,18 +23,18 @@ class Column:
         self.name = name
 
 
-# Of a dtype: structures in structures, and fields of all of them. No header has room for more.
+# Levels of nested structures in a dtype, and fields of all of them. No header has room for more.
 _MOST_LEVELS = 100
 _MOST_FIELDS = 100_000
 
 
 def check_nesting(dtype: np.dtype[Any]) -> None:
-    """Raises ValueError for a dtype of an array in memory that is nested so deep, or in which
-    structures are used so often, that going through its fields would exhaust this process."""
+    """Raises ValueError for a dtype of an array in memory that has so many levels or fields that
+    walking them would exhaust this process."""
     level = [(dtype, 1)]
     fields = 0
     for _ in range(_MOST_LEVELS):
-        # A structure that is used in many places counts as often, but is looked at once.
+        # A structure that is used several times counts each time, but is walked once.
         found: dict[int, tuple[np.dtype[Any], int]] = {}
         for outer, times in level:
             inner = [entry[0] for entry in (outer.fields or {}).values()]
@@ -57,8 +57,8 @@ def native(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
 
 
 def columns(dtype: np.dtype[Any], row_shape: tuple[int, ...], name: str = "an array") -> Nest:
-    """The columns of rows of a dtype: one, or a dict of them for a structured dtype. `name` is what
-    error messages call the rows.
+    """The columns of rows of a dtype: one, or a dict of them for a structured dtype. `name` is the
+    name of the rows in error messages.
 
     A field of a structured dtype is a dict in turn; the shape of a sub-array field is appended.
     """
@@ -73,7 +73,7 @@ def columns(dtype: np.dtype[Any], row_shape: tuple[int, ...], name: str = "an ar
 
 
 def to_native(array: AnyArray) -> AnyArray:
-    """The same items in native byte order: the array itself if it is."""
+    """The same items in native byte order; the array itself if it has that already."""
     wanted = native(array.dtype)
     if array.dtype == wanted:
         return array

@@ -1,4 +1,4 @@
-"""Files that stay open, or are opened again: where they are, and whether they are unchanged."""
+"""Files that stay open or are opened again: their location, and whether they are unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from npyfast._errors import NpyFormatError
 
 
 def absolute_path(path: str) -> str:
-    """A path that leads to the same file whatever directory this process changes to."""
+    """A path that stays valid when this process changes its working directory."""
     if os.path.isabs(path):
         return path
     try:
@@ -24,14 +24,13 @@ def absolute_path(path: str) -> str:
 
 
 class FileState(NamedTuple):
-    """What tells whether a file is still the same, and unchanged; as FileStamp of
-    csrc/core/os/file.h."""
+    """Identifies a file in one state, as FileStamp of csrc/core/os/file.h does."""
 
     device: int
     inode: int
     size: int
     modified_ns: int
-    changed_ns: int  # of anything at all: os.utime() can't put it back
+    changed_ns: int  # of content or metadata; os.utime() cannot set it
 
     @staticmethod
     def of(status: os.stat_result) -> FileState:
@@ -43,8 +42,8 @@ class FileState(NamedTuple):
 class WatchedFile:
     """A file that is open, or will be opened again, and must stay as it was.
 
-    Where it is `kept_open`, a path that leads to another file by now, or to none, is no change:
-    whoever has the old file open keeps it.
+    If it is `kept_open`, a path that now leads to another file, or to none, is not a change: the
+    old file is still open.
     """
 
     def __init__(self, path: str, state: FileState, *, kept_open: bool = True) -> None:
@@ -55,8 +54,8 @@ class WatchedFile:
         self._changed_size: int | None = None  # when it was found to be changed
 
     def check_unchanged(self) -> None:
-        """Raises if the file was changed, in whatever way: NpyFormatError if it is shorter now,
-        else OSError (ESTALE). What has raised once does so for ever."""
+        """Raises if the file was changed in any way: NpyFormatError if it is shorter now, otherwise
+        OSError (ESTALE). Once it has raised, it always raises."""
         if self._changed_size is None:
             try:
                 status = os.stat(self.place)
@@ -71,7 +70,7 @@ class WatchedFile:
                 if not self._kept_open:
                     self.check_same(status)
                 return
-            # Another file may take its place later, which is no reason to trust this one again.
+            # Another file may replace it later; this one stays untrusted all the same.
             self._changed_size = now.size
         if self._changed_size >= self.state.size:
             changed = "was changed after it was opened; make the dataset again"
@@ -82,14 +81,14 @@ class WatchedFile:
         )
 
     def check_same(self, now: os.stat_result) -> None:
-        """Raises OSError where this is the status of another file, or of this one changed."""
+        """Raises OSError if this is the status of another file, or of this one after a change."""
         if FileState.of(now) != self.state:
             changed = "was changed or replaced after it was opened; make the dataset again"
             raise OSError(errno.ESTALE, changed, self.path)
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
-        """The very file, open. Raises OSError where it is not the same any more."""
+        """The file, open. Raises OSError if it was changed or replaced."""
         now = os.stat(self.place)
         if stat.S_ISREG(now.st_mode):  # opening a pipe would wait for its writer
             with open(self.place, "rb") as file:
@@ -99,15 +98,15 @@ class WatchedFile:
             self.check_same(now)
 
 
-# From one check of all files to the next: at least so many seconds, and so many times what one
-# takes; as in csrc/core/source/array.cc.
+# The time between two checks of all files: at least this many seconds, and this many times the
+# duration of a check; as in csrc/core/source/array.cc.
 _INTERVAL = 0.1
 _INTERVALS = 100
 
 
 class RegularChecks:
-    """Checks when it is called first, and then now and then: after 0.1 s, or later where checking
-    would take more than 1 % of the time. A check that has failed is made again at once."""
+    """Checks at the first call, then at most every 0.1 s, and less often if checking would take
+    more than 1 % of the time. After a failed check the next call checks again."""
 
     def __init__(self, check: Callable[[], None]) -> None:
         self._check = check

@@ -1,4 +1,4 @@
-"""Arithmetic as a program begins with it, in threads that compute otherwise."""
+"""The default floating-point environment, for threads that changed theirs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DEFAULT = ctypes.c_void_p(-1)  # FE_DFL_ENV of glibc and musl
 
 @functools.cache
 def _library() -> Any:
-    """The C library's functions for it; None where it has none."""
+    """The C library's functions for it; None if it has none."""
     return _loaded(None) or _loaded("libm.so.6")
 
 
@@ -30,7 +30,7 @@ def _loaded(name: str | None) -> Any:
 def default_float_environment() -> Iterator[None]:
     """Inside, this thread rounds to nearest and keeps denormals.
 
-    Threads of TensorFlow flush denormals to zero, and Python code that they run does so too.
+    TensorFlow's threads flush denormals to zero, and so does Python code that runs in them.
     """
     library = _library()
     if library is None:

@@ -37,11 +37,11 @@ _DIVISOR = re.compile(rb"/\s*[+-]?(\d+)\]")
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of a ``.npy`` file says of its array.
+    """What the header of a ``.npy`` file says about its array.
 
-    ``version`` is that of the file format, ``(major, minor)``. ``shape`` and ``dtype`` are those of
-    the array, whose items lie in Fortran's order (the first axis fastest) if ``fortran_order``, and
-    in C's otherwise, from byte ``data_offset`` of the file on.
+    ``version`` is the version of the file format, ``(major, minor)``. ``shape`` and ``dtype`` are
+    those of the array. Its items start at byte ``data_offset``, in Fortran order (the first axis
+    fastest) if ``fortran_order``, in C order otherwise.
 
     >>> header = Header((1, 0), (60000, 28, 28), np.dtype("uint8"), False, 128)
     >>> header.nbytes
@@ -56,7 +56,7 @@ class Header:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the data, which is all but the header."""
+        """Bytes of the data, without the header."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
@@ -68,12 +68,12 @@ class LocatedHeader(NamedTuple):
 
 
 def header_bytes(header: Header) -> bytes:
-    """A header as a ``.npy`` file of version 3 has it; what is not in it is where its data lies.
+    """A header as the bytes of a version 3 ``.npy`` file, which do not include ``data_offset``.
 
-    Raises ValueError for what no header can say: fields that overlap.
+    Raises ValueError if no header can express the dtype, because fields overlap.
     """
     with warnings.catch_warnings():
-        # That metadata of a dtype is lost is no news either.
+        # Losing the metadata of a dtype is expected.
         warnings.simplefilter("ignore")
         descr = npy_format.dtype_to_descr(header.dtype)
     said = {"descr": descr, "fortran_order": header.fortran_order, "shape": header.shape}
@@ -91,7 +91,7 @@ def look_at_header_numpy(path: str | os.PathLike[str]) -> LocatedHeader:
 
 
 def make_dtype(given: Any) -> np.dtype[Any]:
-    """The dtype that a user names. Raises ValueError for what is none."""
+    """The dtype that a user names. Raises ValueError if it is not one."""
     try:
         if isinstance(given, (str, list, dict)) and _divides_by_zero(repr(given).encode()):
             raise ValueError("the unit of a date is divided by zero")
@@ -116,8 +116,7 @@ def parse_header_numpy(data: bytes) -> _Parsed:
         if _divides_by_zero(_text(data)):
             raise ValueError("the unit of a date is divided by zero")
         with warnings.catch_warnings():
-            # That the file was written by Python 2, or spells a dtype in an old way, is no news to
-            # who reads it.
+            # A file written by Python 2, or an old spelling of a dtype, needs no warning here.
             warnings.simplefilter("ignore")
             version = npy_format.read_magic(buffer)
             shape, fortran_order, dtype = _numpy_reader()(buffer, version)
@@ -168,7 +167,7 @@ def refuse_objects(name: str, dtype: np.dtype[Any]) -> None:
 
 
 def _text(data: bytes) -> bytes:
-    """What stands between the length of the header and the data, which may be any bytes."""
+    """The header's text, which may be any bytes: from the length field to the data."""
     start = 10 if data[6:7] == b"\x01" else 12
     return data[start : start + int.from_bytes(data[8:start], "little")]
 
@@ -183,7 +182,7 @@ def _numpy_reader() -> Any:
 
 
 def _check_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Refuse what NumPy's reader of headers lets pass and then fails on."""
+    """Refuse headers that NumPy accepts and then fails on."""
     if dtype.subdtype is not None:
         raise ValueError("'descr' is a sub-array; its dimensions belong into 'shape'")
     if any(isinstance(n, bool) for n in shape):
@@ -194,7 +193,7 @@ def _check_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise ValueError(
             f"the shape has {len(shape)} dimensions, more than the {_MAX_DIMENSIONS} that NumPy has"
         )
-    # A zero makes an array empty, but NumPy takes the other dimensions no larger for it.
+    # A zero makes the array empty, but NumPy limits the other dimensions all the same.
     elements = math.prod(n for n in shape if n)
     if max(elements, elements * dtype.itemsize, *shape, 0) >= 2**63:
         raise ValueError("the shape is larger than any array: it takes 2**63 bytes or more")
@@ -203,7 +202,7 @@ def _check_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 
 def _is_sound(dtype: np.dtype[Any]) -> bool:
-    """Whether the fields lie in the item: NumPy lets one way to make it too large pass."""
+    """Whether every field lies within its item, which NumPy does not always check."""
     return all(
         0 <= offset <= dtype.itemsize - field.itemsize and _is_sound(field.base)
         for field, offset, *_ in (dtype.fields or {}).values()

@@ -37,24 +37,23 @@ class OpenedLeaf(Protocol):
     def __len__(self) -> int: ...
 
     def parts(self) -> Sequence[tuple[str | bytes, int]]:
-        """The paths of the files, in their order, and how many rows each has; or nothing."""
+        """The path of each file and its number of rows, in order; empty without files."""
 
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         """The listed rows (negative ones from the end) as a fresh array; structures stay whole.
 
-        Raises IndexError naming the first row number that is out of range; and as check_files(), by
-        a look after the copy, where one of the files that hold them was changed.
+        Raises IndexError naming the first row number that is out of range, and as check_files() if
+        one of the files that hold the rows was changed before the copy was done.
         """
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
-        """The same into `out`, which has the right shape and dtype and is C-contiguous."""
+        """Copies the listed rows into `out`, C-contiguous and of the right shape and dtype."""
 
     def check_files(self) -> None:
-        """Raises NpyFormatError or OSError, naming a file, where one was changed after it was
-        opened."""
+        """Raises NpyFormatError or OSError naming a file that was changed since it was opened."""
 
     def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> OpenedLeaf:
-        """The same rows in another shape, of as many items, then cast."""
+        """The same rows in another shape of equal size, then cast."""
 
 
 class Stream(Iterator[Any], Protocol):
@@ -68,10 +67,10 @@ class Stream(Iterator[Any], Protocol):
 
 
 class Counters(Protocol):
-    """What streams count together; anybody may read it at any time."""
+    """Counters that streams share. They may be read at any time."""
 
     def counters(self) -> tuple[int, ...]:
-        """All of them now, in the order of csrc/core/base/stream_counters.h."""
+        """The current values, in the order of csrc/core/base/stream_counters.h."""
 
 
 class Backend(Protocol):
@@ -101,7 +100,7 @@ class Backend(Protocol):
         Raises OSError if a file is no longer in the state in which its header was read."""
 
     def open_row_files(self, files: Sequence[str]) -> OpenedLeaf:
-        """The rows of `.npy` files that hold one each; they are opened when a row is taken."""
+        """The rows of `.npy` files that hold one row each, opened when a row is taken."""
 
     def view(self, memory: AnyArray) -> OpenedLeaf:
         """The rows of an array in memory."""

@@ -1,4 +1,4 @@
-"""The native backend: npyfast._core behind the same functions as the NumPy one."""
+"""The native backend: npyfast._core with the same functions as the NumPy backend."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class NativeLeaf:
 
     @property
     def row_type(self) -> str:
-        """Dtype and shape of a row as it is stored, in words."""
+        """The stored dtype and shape of a row, as text."""
         return self._array.row_type
 
     def columns(self) -> _core.Gather:
@@ -156,7 +156,7 @@ def view(memory: AnyArray) -> NativeLeaf:
 
 
 class Iterator(BatchIterator, _core.Stream):  # type: ignore[misc]  # position is another thing
-    """A stream that tells its place as users count it. The core's own __next__ is left alone."""
+    """A stream that reports its place in epochs and batches. It keeps the core's own __next__."""
 
     def _progress(self) -> tuple[Run, int]:
         delivered: int = _core.Stream.position.fget(self)  # type: ignore[attr-defined]

@@ -15,18 +15,19 @@ _ROWS_AT_ONCE = 4096
 
 
 class NumpyCounters:
-    """What streams count together, without a call in between: nobody sees a count half done."""
+    """Counters that streams share. They are updated without a call, so no reader sees half an
+    update."""
 
     def __init__(self) -> None:
         self.batches = self.rows = self.bytes = self.waits = self.wait_ns = 0
 
     def counters(self) -> tuple[int, ...]:
-        # Nothing is made ahead, and nothing read but by the copy itself.
+        # Nothing is made or read ahead.
         return self.batches, self.rows, self.bytes, self.waits, self.wait_ns, 0, 0, 0
 
 
 class Item(NamedTuple):
-    """An element, and what there is to count of it."""
+    """An element, and what to count for it."""
 
     element: Any
     batches: int
@@ -35,7 +36,7 @@ class Item(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where an item begins, and how many batches it may have."""
+    """Where an item begins, and the most batches it may have."""
 
     epoch: int
     batch: int
@@ -45,9 +46,9 @@ class Place(NamedTuple):
 class NumpyStream:
     """The batches of a run, each made when it is asked for.
 
-    An error is raised in the place of its item; of several batches, those that can be made come one
-    by one. What is no Exception interrupts: the item has not been handed over, and comes again. As
-    in _transform.py, the last steps are without a call, and so those that take a place.
+    An error is raised in place of its item; if the item has several batches, those that can be made
+    are delivered one by one. An interrupt, which is not an Exception, delivers nothing: the item
+    comes again. For that, the last steps contain no call, nor do those that take a place.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class NumpyStream:
         self._run = run
         self._group = group
         self._statistics = statistics
-        # The first items grow up to a group.
+        # Items double in size until they are a whole group.
         self._next = self._place(run.start_epoch, run.start_batch, 1)
         self._before: list[Place] = []  # places that come before the next one
         self._known = (-1, 0, np.empty((0, 0), np.int64))  # epoch, batch; rows from there on
@@ -108,7 +109,7 @@ class NumpyStream:
         self._before = []
 
     def _place(self, epoch: int, batch: int, size: int) -> Place | None:
-        """What begins there, or in the next epoch; None at the end of the run."""
+        """The place there, or at the start of the next epoch; None at the end of the run."""
         plan, run = self._plan, self._run
         if batch >= plan.batches:
             epoch, batch, size = epoch + 1, 0, self._group
@@ -116,17 +117,17 @@ class NumpyStream:
         return None if ended or plan.batches == 0 else Place(epoch, batch, size)
 
     def _batches(self, place: Place) -> int:
-        """A short last batch is never part of a group."""
+        """The number of batches of the item: a short last batch is never part of a group."""
         return max(1, min(place.size, self._plan.full_batches - place.batch))
 
     def _take(self, taken: list[Place]) -> bool:
-        """Adds the place that comes next; False if there is none."""
+        """Appends the next place to `taken`; False if there is none."""
         while not self._before:
             place = self._next
             if place is None:
                 return False
-            behind = place.batch + self._batches(place)
-            following = self._place(place.epoch, behind, min(2 * place.size, self._group))
+            after = place.batch + self._batches(place)
+            following = self._place(place.epoch, after, min(2 * place.size, self._group))
             if self._next is place:  # and no other reader was faster
                 self._next = following
                 taken += [place]
@@ -136,7 +137,7 @@ class NumpyStream:
         return True
 
     def _alone(self, place: Place) -> list[Place]:
-        """The batches of an item of several, each by itself."""
+        """The places of the single batches of an item that has several."""
         batches = self._batches(place)
         each = [Place(place.epoch, place.batch + i, 1) for i in range(batches)]
         return each if batches > 1 else []
@@ -150,7 +151,6 @@ class NumpyStream:
         epoch, first, rows = self._known
         begin = place.batch - first
         if epoch != place.epoch or begin < 0 or begin + batches > len(rows):
-            # The order costs some 80 us whatever it is asked for: it is asked for many at once.
             some = min(_ROWS_AT_ONCE // plan.batch_size, plan.full_batches - place.batch)
             many = max(some, batches)
             rows = plan.rows(place.epoch, place.batch, many).reshape(many, -1)

@@ -18,8 +18,8 @@ _DESCRIPTION = "Packs arrays into plain .npy files, and tells what npyfast does 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command line; returns the exit status: 1 for an error, which is one line on stderr,
-    and 2, by SystemExit, for wrong usage."""
+    """Runs a command line and returns the exit status: 1 after an error, which is one line on
+    stderr. Wrong usage raises SystemExit with status 2."""
     parser = argparse.ArgumentParser(prog="npyfast", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"npyfast {__version__}")
     commands = parser.add_subparsers(required=True, metavar="pack|info")
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:  # it may be closed
             sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would complain once more at its end.
+        # The reader of the output has closed it. Keep Python from reporting that again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """The arguments with "--rows -5:" as "--rows=-5:", which argparse takes for another option."""
+    """The arguments with "--rows -5:" as "--rows=-5:"; argparse would take "-5:" for an option."""
     joined: list[str] = []
     options = True
     for argument in arguments:
@@ -59,5 +59,5 @@ def _joined(arguments: Sequence[str]) -> list[str]:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """Ends the process as a signal does, but not before what is half done is cleaned up."""
+    """Ends the process as the signal does, after cleaning up unfinished work."""
     raise SystemExit(128 + number)

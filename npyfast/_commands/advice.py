@@ -1,4 +1,4 @@
-"""What there is to fix about a file, for `npyfast info`: a code for programs, a text for people."""
+"""Advice about a file, for `npyfast info`: a code for programs, a text for people."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 from npyfast._sources.formats import NPY, UNKNOWN, has_header, pack_command
 
-# A dict of code, level ("fix" or "note"), text, and the command that mends it, or None.
+# A dict of code, level ("fix" or "note"), text, and the command that fixes it, or None.
 Advice = dict[str, str | None]
 
-# Files from which on opening them all takes longer than it should.
+# With this many files, opening them takes noticeably long.
 _MANY_FILES = 1000
 _PAGE = 4096
 
 
 def advise_files(path: str, found: str, files: Sequence[str]) -> list[Advice]:
-    """What to do about files whatever is in them."""
+    """Advice that does not depend on what the files hold."""
     if found == UNKNOWN and _is_readable(files[0]):
         return [
             _advice(
@@ -46,7 +46,7 @@ def advise_files(path: str, found: str, files: Sequence[str]) -> list[Advice]:
 def advise(
     path: str, told: dict[str, Any], dtype: np.dtype[Any], files: Sequence[str]
 ) -> list[Advice]:
-    """What to do about an array, the gravest first."""
+    """Advice about an array, the most serious first."""
     advice = []
     pack = _pack(path, told["key"])
 
@@ -91,7 +91,7 @@ def advise(
 
 
 def _is_readable(path: str) -> bool:
-    """Whether there is anything in a file, and this process may read it."""
+    """Whether a file is not empty and this process may read it."""
     return os.path.isfile(path) and os.path.getsize(path) > 0 and os.access(path, os.R_OK)
 
 

@@ -33,15 +33,16 @@ FORMATS = {NPY: "npy", NPZ: "npz", HDF5: "hdf5"}
 # What is wrong with files, and with the installation.
 ERRORS = (OSError, ValueError, TypeError, LookupError, ImportError, RuntimeError)
 
-# Files whose headers are looked at one by one; of more, the first says what all are.
+# How many headers are read one by one. Beyond that the first ones speak for all.
 _LOOKED_AT = 1000
 
-# Of the memory that can be used, which csrc/core/readahead/array_prefetcher.h calls kMostOfMemory.
+# The share of usable memory that a file read whole may take; csrc/core/readahead/array_prefetcher.h
+# calls kMostOfMemory.
 _MOST_OF_MEMORY = 0.85
 
 
 def describe(path: str) -> dict[str, Any]:
-    """What a path means: a file, the files of a pattern, or those of a directory."""
+    """Describes what a path stands for: a file, the files of a pattern, or those of a directory."""
     told: dict[str, Any] = {
         "path": path,
         "format": None,
@@ -69,7 +70,7 @@ def describe(path: str) -> dict[str, Any]:
 
 
 def is_unreadable(told: dict[str, Any]) -> bool:
-    """Whether there is anything in it that npyfast can't read."""
+    """Whether npyfast cannot read some of it."""
     return told["error"] is not None or any(array["error"] for array in told["arrays"])
 
 
@@ -135,7 +136,7 @@ def _array(
 def _headers(
     told: dict[str, Any], key: str | None, found: str, files: Sequence[str], opening: Opening
 ) -> list[Header]:
-    """The headers of these files' parts of an array; notes how it lies in the first of them."""
+    """The headers of the array in these files; records how the first of them stores it."""
     if found == HDF5:
         assert key is not None
         datasets = [hdf5.look(file, key, opening) for file in files]
@@ -174,8 +175,8 @@ def _descr(dtype: np.dtype[Any]) -> Any:
 
 
 def tensor_type(dtype: np.dtype[Any]) -> Any:
-    """The name of the TensorFlow type that holds items of a dtype, a dict for a structure; None
-    where there is none. Without TensorFlow."""
+    """The name of the TensorFlow type for a dtype, or a dict of them for a structure; None if there
+    is none. Does not import TensorFlow."""
     if dtype.subdtype is not None:
         return tensor_type(dtype.subdtype[0])
     if dtype.names is not None:

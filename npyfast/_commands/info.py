@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _lines(told: dict[str, Any]) -> Iterator[str]:
-    """A description as people read it."""
+    """A description as text."""
     yield printable(told["path"])
     if told["files"]:
         format_name = _FORMATS.get(told["format"], "none that npyfast knows")
@@ -169,7 +169,7 @@ def _tensor(types: Any) -> str:
 
 
 def _line(name: str, text: str, indent: int = 2) -> Iterator[str]:
-    """One line, and more where the text is long."""
+    """One line, or several if the text is long."""
     start = " " * indent + f"{name:<9}"
     yield textwrap.fill(
         printable(text),

@@ -127,7 +127,7 @@ def _size(text: str) -> int:
 
 
 class _Bar:
-    """A progress bar on stderr, in bytes, for each stage one."""
+    """A progress bar on stderr for each stage, in bytes."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
@@ -139,7 +139,7 @@ class _Bar:
 
             self.close()
             self._stage = progress.stage
-            # tqdm shows nothing where a terminal tells no size, as that of a container may.
+            # tqdm shows nothing if the terminal reports no size, as in some containers.
             size = shutil.get_terminal_size()
             self._bar = tqdm(
                 total=progress.total_bytes,
@@ -198,12 +198,12 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _source(options: argparse.Namespace) -> Any:
-    """The source that the options mean."""
+    """The source that the options describe."""
     names = ("per_file", "key", "dtype", "shape", "offset", "cast", "scale", "shift", "row_shape")
     chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     paths = options.source
     if len(paths) > 1 and options.per_file is None:
-        check_sets(paths, ())  # an unquoted pattern, which the shell has looked up
+        check_sets(paths, ())  # an unquoted pattern, expanded by the shell
     return source(paths[0] if len(paths) == 1 else paths, **chosen)
 
 

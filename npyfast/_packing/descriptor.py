@@ -1,5 +1,5 @@
-"""Files that are written where others may write as well: nothing of theirs is opened, followed or
-replaced by mistake, and no descriptor is forgotten."""
+"""Files in folders that others may write to: none of theirs is opened, followed or replaced by
+mistake, and no descriptor leaks."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ if TYPE_CHECKING:
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 
-# What the system says where a filesystem has no such rename, or no hard links.
+# What the system reports on a filesystem without such a rename, or without hard links.
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK)
 
 
-# What flock() says where a filesystem has no locks; nobody else is then kept away.
+# What flock() reports on a filesystem without locks. Other processes are not kept out then.
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 def held(call: Callable[..., int], *arguments: object) -> io.FileIO:
-    """What a call such as `os.open` returns, owned by an object that closes it when nobody has it
-    any more. No Python runs between the call and that, so that an interruption at any point leaves
-    nothing open."""
+    """The descriptor that a call such as `os.open` returns, owned by an object that closes it with
+    its last reference. No Python runs in between, so an interrupt never leaves it open."""
     return next(map(io.FileIO, map(call, *([argument] for argument in arguments))))
 
 
@@ -48,7 +47,7 @@ def naming(path: str) -> Iterator[None]:
 
 
 class Folder:
-    """A folder that is open, the very one that has this name. Raises OSError for a link to one."""
+    """An open folder. Raises OSError if the name is a link."""
 
     # io.FileIO takes no folders.
     def __init__(self, path: str, more: int = os.O_NOFOLLOW) -> None:
@@ -87,15 +86,14 @@ def sync_folder(path: str) -> None:
 
 
 def look_at(path: str) -> io.FileIO:
-    """Opens the file that has this very name, for reading: no link is followed, no pipe is waited
-    for."""
+    """Opens a file for reading, without following links or waiting for the writer of a pipe."""
     flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     return held(os.open, path, os.O_RDONLY | flags)
 
 
 def create(path: str, mode: int, folder: Folder | None = None) -> io.FileIO:
-    """Makes a file, for reading and writing. Raises FileExistsError where the name is taken, by a
-    link to nothing as well."""
+    """Creates a file for reading and writing. Raises FileExistsError if the name is taken, even by
+    a dangling link."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     place = None if folder is None else folder.fileno()
     try:
@@ -110,7 +108,7 @@ def is_own_file(status: os.stat_result) -> bool:
 
 
 def has_inode(path: str, status: os.stat_result) -> bool:
-    """Whether a name is that of this very file, not of a link to it."""
+    """Whether the name is this file itself, not a link to it."""
     try:
         return os.path.samestat(os.stat(path, follow_symlinks=False), status)
     except FileNotFoundError:
@@ -125,12 +123,12 @@ def is_locked(path: str) -> bool:
     except BlockingIOError:
         return True
     except OSError:
-        return False  # this filesystem has no locks, or it is gone
+        return False  # the filesystem has no locks, or the file is gone
     return False
 
 
 def lock(file: io.FileIO, path: str) -> None:
-    """Locks a file. Raises BlockingIOError where another process has."""
+    """Locks a file. Raises BlockingIOError if another process has locked it."""
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -143,8 +141,8 @@ def lock(file: io.FileIO, path: str) -> None:
 
 
 def rename_new(old: str, new: str) -> None:
-    """Renames a file. Raises FileExistsError where there is one of the new name, whenever it came;
-    where a filesystem has neither such a rename nor hard links, if it came in time."""
+    """Renames a file. Raises FileExistsError if the new name is taken, without a race unless the
+    filesystem has neither such a rename nor hard links."""
     try:
         _rename_no_replace(old, new)
         return
@@ -175,8 +173,8 @@ def _rename_no_replace(old: str, new: str) -> None:
 
 
 def inherit_permissions(file: io.FileIO, old: os.stat_result) -> None:
-    """Gives a file the permissions of another one; owner and group where that is allowed, and
-    nobody more rights where it is not."""
+    """Gives a file the permissions of another one, and its owner and group if that is allowed; if
+    not, the rights are reduced so that nobody gains any."""
     for owner in (old.st_uid, -1):
         with contextlib.suppress(OSError):
             os.fchown(file.fileno(), owner, old.st_gid)

@@ -1,4 +1,4 @@
-"""The bytes of an item that belong to no field of its dtype."""
+"""The bytes of an item that belong to no field of its dtype: padding."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from npyfast._backends.fields import AnyArray
 
 
 class Hole(NamedTuple):
-    """`size` bytes from `offset` on that no field has, at each place that `axes` lead to: how many
-    steps, and how many bytes apart.
+    """`size` bytes at `offset` that belong to no field, repeated along `axes`: pairs of a count and
+    a stride in bytes.
 
-    What repeats itself is not written out: a header of 100 bytes may ask for 2^31 bytes an item.
+    Repetitions are not written out: a header of 100 bytes may describe an item of 2^31 bytes.
     """
 
     offset: int
@@ -24,7 +24,7 @@ class Hole(NamedTuple):
 
 
 def holes(dtype: np.dtype[Any]) -> Iterator[Hole]:
-    """The holes of an item. The fields of `dtype` don't overlap."""
+    """The holes of an item. REQUIRES: the fields of `dtype` do not overlap."""
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         count = math.prod(shape)
@@ -44,7 +44,7 @@ def holes(dtype: np.dtype[Any]) -> Iterator[Hole]:
 
 
 def clear(found: list[Hole], items: AnyArray, itemsize: int) -> None:
-    """Sets the holes of all items to zero. `items` are their bytes, dense."""
+    """Sets the holes of all items to zero. `items` holds their bytes, dense."""
     for offset, axes, size in found:
         shape = (len(items) // itemsize, *(count for count, _ in axes), size)
         strides = (itemsize, *(stride for _, stride in axes), 1)

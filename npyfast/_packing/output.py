@@ -1,4 +1,4 @@
-"""Files that come into being together: written under temporary names, and renamed when all is done.
+"""Files that appear together: written under temporary names, and renamed when all are complete.
 
 An output of one file is written to its lock, NAME.partial. Each file of an output of several is
 written to a .partial of its own.
@@ -40,14 +40,14 @@ _REPLACED = "was replaced by another process while it was written"
 
 
 class Output:
-    """The output `path`, locked until the end of a `with` block; what was not committed is removed,
-    and so is what a killed process has left of it.
+    """The output `path`, locked until the end of a `with` block. Files that were not committed are
+    removed, and so are those that a killed process left.
 
-    Others may write in its folder: only files of this user, with the names that pack gives, are
+    Others may write to its folder: only files of this user, with the names that pack gives, are
     removed, and no link is followed.
 
-    Raises BlockingIOError where another process writes it, FileExistsError where something else has
-    the name of a temporary file.
+    Raises BlockingIOError if another process writes it, FileExistsError if something else has the
+    name of a temporary file.
     """
 
     def __init__(self, path: str, *, overwrite: bool, inputs: Sequence[str] = ()) -> None:
@@ -55,7 +55,7 @@ class Output:
         self.scratch = Scratch(path)  # for temporary files
         self._folder = os.path.dirname(path) or "."
         self._overwrite = overwrite
-        self._names: Sequence[str] = ()  # final ones
+        self._names: Sequence[str] = ()  # final names
         self._written: dict[str, os.stat_result] = {}  # by their final names
         self._complete: list[Identity] = []  # the files that are to have them, once all are there
         self._committed = False
@@ -81,8 +81,8 @@ class Output:
         with self._lock, contextlib.suppress(OSError):  # what remains, the next process removes
             try:
                 if self._complete and not isinstance(error, Exception):
-                    # Interrupted: all have their names, sooner than that none has, as files that
-                    # were overwritten are gone.
+                    # Interrupted: finish renaming rather than undo it, because files that were
+                    # overwritten are gone.
                     self._rename()
             finally:
                 if not self._committed:
@@ -98,7 +98,7 @@ class Output:
         return file
 
     def reopen(self, name: str) -> io.FileIO:
-        """The same file, for reading. Raises OSError where another one has its name."""
+        """The same file, for reading. Raises OSError if another file has its name."""
         with naming(partial(name)):
             file = look_at(partial(name))
             if os.path.samestat(os.fstat(file.fileno()), self._written[name]):
@@ -107,15 +107,15 @@ class Output:
             raise OSError(errno.ESTALE, _REPLACED)
 
     def _mode(self, name: str) -> int:
-        """The mode of a new file: nobody may read it yet who may not read what it replaces."""
+        """The mode of a new file: private while it may replace a file that is."""
         with contextlib.suppress(FileNotFoundError):
             if self._overwrite and stat.S_ISREG(os.lstat(name).st_mode):
                 return 0o600
         return 0o666
 
     def check(self, names: Iterable[str], inputs: Iterable[str] = ()) -> None:
-        """Raises FileExistsError where a file exists that is not to be overwritten, and ValueError
-        where it is one of the inputs."""
+        """Raises FileExistsError if a file exists and must not be overwritten, and ValueError if it
+        is one of the inputs."""
         existing: dict[tuple[int, int], str] = {}
         for name in names:
             with contextlib.suppress(FileNotFoundError):
@@ -133,7 +133,7 @@ class Output:
             )
 
     def _refuse_inputs(self, inputs: Sequence[str]) -> None:
-        """Raises ValueError where an input has the name of a temporary file, and would be lost."""
+        """Raises ValueError if an input has the name of a temporary file and would be lost."""
         temporary = [partial(self._path), *numbered_files(self._path, SUFFIX)]
         temporary += self.scratch.files()
         existing = set()
@@ -151,8 +151,7 @@ class Output:
             )
 
     def begin(self, names: Sequence[str], inputs: Iterable[str], size: int) -> None:
-        """Prepares for writing the files, of so many bytes together. Raises as `check` and
-        `require`."""
+        """Prepares to write the files, `size` bytes together. Raises as `check` and `require`."""
         self.check(names, inputs)
         if list(names) != [self._path]:
             self._refuse_other_files(names)
@@ -160,18 +159,18 @@ class Output:
         self.require(size)
 
     def require(self, size: int) -> None:
-        """Raises OSError (ENOSPC) where the filesystem has not that many bytes."""
+        """Raises OSError (ENOSPC) if the filesystem has less room than `size` bytes."""
         system = os.statvfs(self._folder)
         free = system.f_bavail * system.f_frsize
-        if system.f_blocks and size > free:  # some filesystems tell nothing
+        if system.f_blocks and size > free:  # some filesystems report nothing
             raise OSError(
                 errno.ENOSPC, f"needs {size:,} bytes, and the disk has {free:,} left", self._path
             )
 
     def commit(self) -> None:
-        """Gives all files, which are complete and on the disk, their final names."""
+        """Gives all files their final names. They are complete and on the disk."""
         if not self._overwrite:
-            self.check(self._names)  # somebody may have been quicker
+            self.check(self._names)  # another process may have been faster
         self.scratch.remove()
         complete = []
         for name in self._names:
@@ -184,18 +183,18 @@ class Output:
         self._rename()
 
     def _rename(self) -> None:
-        """Gives the complete files their names, but those that have them already."""
+        """Gives each complete file its final name, unless it has it already."""
         if self._committed:
             return
         for name, identity in zip(self._names, self._complete, strict=True):
             if not has_identity(name, identity):
                 self._rename_one(name)
             elif has_identity(partial(name), identity):
-                os.unlink(partial(name))  # interrupted where it had both
+                os.unlink(partial(name))  # interrupted while it had both
         sync_folder(self._folder)
         if list(self._names) != [self._path]:
-            # Gone for good before anybody hears that all is done: the files it lists would be
-            # removed the next time.
+            # The list must be gone from the disk before success is reported: the next pack would
+            # remove the files on it.
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(partial(self._path))
             sync_folder(self._folder)
@@ -217,8 +216,8 @@ class Output:
             os.replace(partial(name), name)
 
     def _roll_back(self) -> None:
-        """Removes what this process wrote. The lock comes last: as long as it is there, others
-        know that something may be left."""
+        """Removes what this process wrote. The lock comes last: while it exists, others know that
+        something may be left."""
         if list(self._names) != [self._path]:  # renaming one file is one step
             for name, identity in zip(self._names, self._complete, strict=False):
                 if has_identity(name, identity):
@@ -239,13 +238,13 @@ class Output:
 
 
 def _place(path: str) -> tuple[int, int]:
-    """What tells the file that a path leads to from every other."""
+    """Device and inode of the file that a path leads to."""
     found = os.stat(path)
     return found.st_dev, found.st_ino
 
 
 def _one_of(inputs: Iterable[str], existing: Container[tuple[int, int]]) -> str | None:
-    """The first of the inputs that is one of these files, of which there are usually none."""
+    """The first input that is one of these files. Usually there are no such files."""
     for path in inputs if existing else ():
         with contextlib.suppress(FileNotFoundError):
             if _place(path) in existing:

@@ -137,7 +137,7 @@ def _write(
     counts: Sequence[int],
     flusher: ThreadPoolExecutor,
 ) -> None:
-    """Writes all files, and brings them to the disk."""
+    """Writes all files, through to the disk."""
     done = 0
     work.report("writing", done)
     pieces = work.pieces(counts)
@@ -161,7 +161,7 @@ def _verify(work: PackedRows, output: Output, names: Sequence[str], counts: Sequ
     piece = next(pieces, None)
     for number, (name, count) in enumerate(zip(names, counts, strict=True)):
         with naming(name), output.reopen(name) as file:
-            # What is in memory would say nothing of the disk.
+            # Cached pages would say nothing about the disk.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             header = work.header(count)
             if _read(file, len(header)).tobytes() != header:
@@ -178,7 +178,7 @@ def _verify(work: PackedRows, output: Output, names: Sequence[str], counts: Sequ
 
 
 def _read(file: io.FileIO, size: int) -> AnyArray:
-    """The next bytes of a file, fewer at its end."""
+    """The next bytes of a file, or fewer at its end."""
     read = np.empty(size, np.uint8)
     held = 0
     while held < size:
@@ -190,7 +190,7 @@ def _read(file: io.FileIO, size: int) -> AnyArray:
 
 
 def _compare(name: str, first: int, expected: AnyArray, found: AnyArray) -> None:
-    """Raises OSError unless the bytes are those of these rows, of which `first` is the first."""
+    """Raises OSError unless the bytes equal those of the rows from row `first` on."""
     wanted = expected.reshape(-1)
     if np.array_equal(wanted, found):
         return

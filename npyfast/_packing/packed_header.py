@@ -1,4 +1,4 @@
-"""The headers of files that `npyfast.pack` writes, which everybody must be able to read."""
+"""The headers of files that `npyfast.pack` writes, which every reader must accept."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _WAY_OUT = "convert the array, for example with numpy.lib.recfunctions.repack_fi
 
 
 def descr_of(dtype: np.dtype[Any]) -> Any:
-    """What a header has for a dtype. Raises TypeError for the few that NumPy can't save."""
+    """The header's description of a dtype. Raises TypeError for the few that NumPy cannot save."""
     try:
         with warnings.catch_warnings():
-            # That metadata is not saved.
+            # Metadata is not saved.
             warnings.simplefilter("ignore", UserWarning)
             return npy_format.dtype_to_descr(dtype)
     except ValueError as error:
@@ -32,7 +32,7 @@ def header_text(descr: Any, shape: tuple[int, ...]) -> bytes:
     """The header of an array in C order, as NumPy writes it."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # That NumPy before 1.17 can't read it, where names of fields are no Latin 1.
+        # NumPy before 1.17 cannot read field names that are not Latin 1.
         warnings.simplefilter("ignore", UserWarning)
         said = {"descr": descr, "fortran_order": False, "shape": shape}
         _numpy_writer()(buffer, said)
@@ -40,15 +40,15 @@ def header_text(descr: Any, shape: tuple[int, ...]) -> bytes:
 
 
 def refuse_unreadable(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    """Raises TypeError for an array that `np.load`, as it is called by default, or npyfast could
-    not read from the file of it, or would read as another one."""
+    """Raises TypeError if `np.load` with its default options, or npyfast, could not read the array
+    back from its file, or would read another one."""
     descr = descr_of(dtype)
     try:
         header = header_text(descr, shape)
         for _, found, stored, *_ in (parse_header_numpy(header), _by_backend(header)):
             if found != shape or not _is_same(stored, dtype):
                 raise ValueError(f"it would be read as {found} {stored}")
-        # More dimensions than this NumPy has, or, before 2.0, items of no bytes.
+        # Too many dimensions for this NumPy or, before 2.0, items of no bytes.
         npy_format.read_array(io.BytesIO(header_text(descr, (0, *shape[1:]))), allow_pickle=False)
         if dtype.itemsize == 0:
             np.fromfile(os.devnull, dtype, 0)
@@ -63,7 +63,7 @@ def _by_backend(header: bytes) -> tuple[Any, ...]:
 
 
 def _is_same(stored: np.dtype[Any], dtype: np.dtype[Any]) -> bool:
-    """Whether a dtype is saved as itself, or, where it is none of NumPy's own, as its bytes."""
+    """Whether a dtype is saved as itself or, if it belongs to another package, as plain bytes."""
     if dtype.subdtype is not None and stored.subdtype is not None:
         (mine, shape), (other, others) = dtype.subdtype, stored.subdtype
         return shape == others and _is_same(other, mine)
@@ -86,7 +86,7 @@ def _unsaved(dtype: np.dtype[Any], reason: str) -> TypeError:
 
 
 def _numpy_writer() -> Any:
-    """NumPy's writer of headers that chooses the version; the public ones are told it."""
+    """NumPy's header writer that chooses the version; the public ones take it as an argument."""
     try:
         from numpy.lib import _format_impl
     except ImportError:  # before NumPy 2.3

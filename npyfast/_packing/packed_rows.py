@@ -65,17 +65,17 @@ class PackedRows:
         self.seed = self._plan.seed
 
     def rows_of_files(self, most: int) -> list[int]:
-        """The rows of each file, so that none takes more bytes than `most` if it can."""
+        """The number of rows of each file, so that no file exceeds `most` bytes if possible."""
         if not self.row_bytes:
             return [self.count]
-        # Headers are padded for any number of rows: they are no longer for fewer.
+        # Headers are padded for any number of rows, so fewer rows need no longer header.
         room = (most - len(self.header(self.count))) // self.row_bytes
         files = max(1, -(-self.count // max(1, room)))
         bounds = [i * self.count // files for i in range(files + 1)]
         return [last - first for first, last in itertools.pairwise(bounds)]
 
     def header(self, count: int) -> bytes:
-        """The header of a file of so many rows, as NumPy writes it."""
+        """The header of a file with `count` rows, as NumPy writes it."""
         return header_text(self._descr, (count, *self._rows.row_shape))
 
     def chunks(self) -> Iterator[AnyArray]:
@@ -97,14 +97,15 @@ class PackedRows:
         try:
             for chunk in stream:
                 items = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
-                # Whatever is in them says nothing, and files of the same rows are to be the same.
+                # Padding means nothing, and equal rows must give equal files.
                 clear(self._holes, items, chunk.dtype.itemsize)
                 yield items.reshape(len(chunk), self.row_bytes)
         finally:
             stream.close()
 
     def pieces(self, counts: Sequence[int]) -> Iterator[tuple[int, int, AnyArray]]:
-        """The chunks, cut where a file ends: its number, the first row in it, and the bytes."""
+        """The chunks, cut where a file ends: the file's number, the first row in it, and the
+        bytes."""
         number = first = 0
         for chunk in self.chunks():
             while len(chunk):
@@ -116,7 +117,7 @@ class PackedRows:
                 chunk = chunk[len(piece) :]
 
     def report(self, stage: str, rows: int) -> None:
-        """Tells how far a stage has come."""
+        """Reports how far a stage has come."""
         if self._progress is not None:
             size = self.row_bytes
             self._progress(

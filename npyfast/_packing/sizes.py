@@ -1,4 +1,4 @@
-"""Numbers of bytes, as people write and read them."""
+"""Sizes in bytes, as people write and read them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _UNITS.update({f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt",
 
 
 def parse_bytes(name: str, value: Any) -> int:
-    """An option's value, an int or a text such as "1GiB" or "500 MB", as a number of bytes.
+    """The value of a size option, an int or a text such as "1GiB" or "500 MB", in bytes.
 
-    Raises ValueError that says what is allowed.
+    Raises ValueError that lists what is allowed.
 
     >>> parse_bytes("max_file_size", "1.5GiB"), parse_bytes("max_file_size", "500MB")
     (1610612736, 500000000)
@@ -35,7 +35,7 @@ def parse_bytes(name: str, value: Any) -> int:
 
 
 def format_bytes(count: int) -> str:
-    """A number of bytes in the largest binary unit, in three digits or four.
+    """A number of bytes in the largest fitting binary unit, with three or four digits.
 
     >>> format_bytes(784), format_bytes(47040000), format_bytes(3 << 40)
     ('784 B', '44.9 MiB', '3.00 TiB')

@@ -19,7 +19,7 @@ from npyfast._sources.source import Source
 
 
 class Spool:
-    """Temporary files beside the output, of what can't be read in any order as it is."""
+    """Writes temporary files beside the output, for rows that cannot be read in any order."""
 
     def __init__(
         self,
@@ -40,15 +40,15 @@ class Spool:
             leaf, opening, self._output.scratch.path, self._create, self._output.require
         )
         with warnings.catch_warnings():
-            # What npyfast says of a slow source is to pack it.
+            # The warning about a slow source recommends packing it.
             warnings.filterwarnings("ignore", message=".*npyfast pack", category=RuntimeWarning)
             opened = leaf.open(opening)
         in_any_order = not shuffle or opened.storage.kind != "h5py"
         work = PackedRows(opened, rows, shuffle, seed, self._progress)
         if in_any_order:
             return work
-        # In random order each row would take a chunk. The order of an epoch knows the number of
-        # rows only, not which ones they are.
+        # In random order h5py would read a whole chunk for each row. The rows are written in file
+        # order first; the shuffled order depends on their number only.
         in_order = PackedRows(opened, rows, False, None, None)
         size = in_order.count * in_order.row_bytes
         with self._create(
@@ -61,12 +61,12 @@ class Spool:
         return PackedRows(reopened, None, shuffle, work.seed, self._progress)
 
     def report_checked(self, done: int, total: int) -> None:
-        """Tells how many bytes of archives have had their checksums compared."""
+        """Reports how many bytes of archives have had their checksums verified."""
         if self._progress is not None:
             self._progress(Progress("checking", 0, 0, done, total, None))
 
     def _create(self, path: str, size: int) -> UnpackedFile:
-        """A temporary file for so many bytes."""
+        """A temporary file for `size` bytes."""
         self._output.require(size)
         self._total += size
         file = self._output.scratch.create(path)

@@ -1,4 +1,4 @@
-"""A file as `npyfast.pack` writes it: from its beginning to its end, and through to the disk."""
+"""Files as `npyfast.pack` writes them: sequentially, and through to the disk."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from npyfast._packing.descriptor import naming
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# Data that is on its way to the disk takes twice as much at the most.
+# At most twice this many bytes are on their way to the disk.
 _FLUSH_BYTES = 128 << 20
 
 
 class WrittenFile:
-    """A file that is written once, from its beginning on, and takes little of the page cache."""
+    """A file that is written once, front to back, and uses little of the page cache."""
 
     def __init__(self, path: str, file: io.FileIO, flusher: ThreadPoolExecutor) -> None:
         self.path = path
@@ -57,14 +57,14 @@ class WrittenFile:
             flushing.result()
 
     def _flush(self) -> None:
-        """Brings what was written to the disk, and lets go of its pages."""
+        """Writes the data to the disk and drops its pages from the page cache."""
         with naming(self.path):
             os.fdatasync(self._file.fileno())
-            # Pages that were written meanwhile stay until the next time.
+            # Pages written meanwhile stay until the next flush.
             os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def sync(self) -> None:
-        """Brings all of it to the disk."""
+        """Writes all of it to the disk."""
         self._await()
         with naming(self.path):
             os.fsync(self._file.fileno())
@@ -72,7 +72,7 @@ class WrittenFile:
 
 
 class UnpackedFile(WrittenFile):
-    """A temporary file, which tells what is written to it."""
+    """A temporary file that reports what is written to it."""
 
     def __init__(
         self,

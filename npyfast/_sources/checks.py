@@ -1,4 +1,4 @@
-"""What an option of a source must fit, once its files are known."""
+"""Checks of the options of a source against its files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def only_key(path: str, keys: list[str] | None) -> str:
 
 
 def refuse_mixed(files: Sequence[str], opening: Opening) -> None:
-    """Raises ValueError where a file is readable, but of another kind than the first one."""
+    """Raises ValueError if a file is readable but of another format than the first one."""
     first = opening.format_of(files[0])
     for path in files[1:]:
         found = opening.format_of(path)
@@ -48,7 +48,7 @@ def refuse_mixed(files: Sequence[str], opening: Opening) -> None:
 
 
 def refuse_key(path: str, key: str, found: str) -> NoReturn:
-    open_file(path).close()  # that it can't be opened says more
+    open_file(path).close()  # an OSError from opening it is more useful
     if found == NPY:
         raise ValueError(
             printable(f"{path}: is a .npy file, which holds one array: leave key={key!r} out")

@@ -1,4 +1,4 @@
-"""Sets of files whose names say how many they are, as `npyfast.pack` writes them:
+"""Sets of files whose names tell their number, as `npyfast.pack` writes them:
 `OUT-00000-of-00012.npy` and so on."""
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class _Member(NamedTuple):
 
 
 def check_sets(files: Sequence[str], named: Collection[str]) -> None:
-    """Raises ValueError where a pattern or a directory has found a part of a set, two sets of one
-    name, or a set beside the single file of that name: there would be rows missing, or some twice.
+    """Raises ValueError if a pattern or a directory found part of a set, two sets of one name, or a
+    set next to the single file of that name: rows would be missing or duplicated.
 
     Files that are `named`, each by its own path, may be a part of a set, but not of two.
     """

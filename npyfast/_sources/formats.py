@@ -32,8 +32,8 @@ _LISTED_KEYS = 40
 
 
 def open_file(path: str) -> BinaryIO:
-    """Opens a file to look into it. Raises OSError for what has no size to be known, such as a
-    pipe, without waiting for its writer."""
+    """Opens a file to look into it. Raises OSError for anything without a known size, such as a
+    pipe, and never waits for the writer of one."""
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
@@ -60,7 +60,7 @@ def format_of_descriptor(descriptor: int) -> str:
         if start.startswith(signature):
             return found
     size = os.fstat(descriptor).st_size
-    offset = 0  # where it stands, behind a user block of 512 bytes or a power of two more
+    offset = 0  # after a user block, if any, of 512 bytes or a larger power of two
     while offset < size:
         if os.pread(descriptor, 8, offset) == _HDF5_SIGNATURE:
             return HDF5
@@ -69,7 +69,7 @@ def format_of_descriptor(descriptor: int) -> str:
 
 
 def has_header(dtype: np.dtype[Any]) -> bool:
-    """Whether the header of a `.npy` file can say the dtype, as it can't where fields overlap."""
+    """Whether a `.npy` header can express the dtype; it cannot if fields overlap."""
     try:
         header_bytes(Header((3, 0), (0,), dtype, False, 0))
     except ValueError:
@@ -78,7 +78,7 @@ def has_header(dtype: np.dtype[Any]) -> bool:
 
 
 def member_name(path: str, key: str) -> str:
-    """What error messages call one array of several in a file."""
+    """The name of one array of a file in error messages."""
     return f"{printable(path)}[{key!r}]"
 
 
@@ -87,7 +87,7 @@ def pack_command(path: str, key: str | None, out: str | None = None) -> str:
     if key is not None:
         out = f"{key.strip('/').replace('/', '-')}.npy"
     assert out is not None
-    # What begins with a dash would be taken for an option.
+    # A leading dash would make it an option.
     path, out = (f"./{name}" if name.startswith("-") else name for name in (path, out))
     chosen = [] if key is None else [f"--key={key}"] if key.startswith("-") else ["--key", key]
     return shlex.join(["npyfast", "pack", path, *chosen, "-o", out])
@@ -101,7 +101,7 @@ def list_keys(keys: Sequence[str]) -> str:
 
 
 def make_shape(name: str, shape: Any) -> tuple[int, ...]:
-    """An option that is a shape, or a single int, as a tuple; -1 may stand once."""
+    """A shape option, an int or a tuple of ints, as a tuple. At most one entry is -1."""
     parts = shape if isinstance(shape, (tuple, list)) else (shape,)
     try:
         if any(isinstance(n, (bool, np.bool_)) for n in parts):

@@ -98,7 +98,7 @@ def _levels_to_caller() -> int:
 
 
 def _obstacle(path: str, dataset: Any) -> str | None:
-    """Why the rows of a dataset can't be mapped from this file, if they can't."""
+    """Why the rows of a dataset cannot be mapped from this file; None if they can."""
     h5py = load_h5py()
     if not os.path.samefile(dataset.file.filename, path):
         return "lies in another file, behind an external link"

@@ -94,8 +94,8 @@ class HDF5Leaf:
         """Consecutive rows of one dataset."""
         process = self._process
         if process.number != os.getpid():
-            # The parent's lock may be locked for ever here. Its files go first: HDF5 would take a
-            # file that it has open for the one that is opened.
+            # The parent's lock may stay locked forever in this process. Drop its files first: HDF5
+            # would otherwise share an open file with the one opened next.
             process = self._process = _Process()
         with process.lock:
             dataset = self._opened(process, number)
@@ -107,7 +107,7 @@ class HDF5Leaf:
         return to_native(read)
 
     def _opened(self, process: _Process, number: int) -> Any:
-        """A dataset; its file stays open as long as it is among those last used."""
+        """A dataset. Its file stays open while it is among the most recently used."""
         opened = process.opened.pop(number, None)
         if opened is None:
             found = self._found[number]

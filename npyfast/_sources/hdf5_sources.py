@@ -1,7 +1,7 @@
-"""The files in which an HDF5 dataset has its data, if that is not its own: those of a virtual
-dataset and of external storage.
+"""The other files that hold the data of an HDF5 dataset: those of a virtual dataset and of external
+storage.
 
-Where such a file is missing or too short, HDF5 reads fill values or zeros without a word.
+If such a file is missing or too short, HDF5 silently reads fill values or zeros.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _BLOCK = re.compile("%(%|b)")
 
 
 def source_files(path: str, key: str, dataset: Any) -> list[WatchedFile]:
-    """All files beside its own that a dataset has data in, each as it is now.
+    """All other files that hold data of a dataset, each in its current state.
 
-    HDF5 opens them when it reads, so that each has to stay where it is. Raises NpyFormatError where
-    one is missing or too short, or a dataset in it is.
+    HDF5 opens them while it reads, so they must stay in place. Raises NpyFormatError if one is
+    missing or too short, or a dataset in it is.
     """
     found: dict[str, FileState] = {}
     with ExitStack() as opened:
@@ -45,7 +45,7 @@ class _Search:
         self._seen: set[tuple[str, str]] = set()
 
     def look(self, dataset: Any, depth: int) -> None:
-        """Looks at the sources of a dataset, and at theirs."""
+        """Looks at the sources of a dataset, recursively."""
         if depth > _MOST_NESTED:
             raise NpyFormatError(f"{self._name}: is virtual, of virtual datasets without an end")
         for place, bytes_needed in _external(dataset):
@@ -71,7 +71,7 @@ class _Search:
                 continue
             try:
                 file = self._opened.enter_context(open_hdf5(place))
-            except (NpyFormatError, PermissionError):  # HDF5 would look on
+            except (NpyFormatError, PermissionError):  # HDF5 would go on looking
                 continue
             self._files[place] = file
             self._found[place] = FileState.of(status_of(file, place))
@@ -117,7 +117,7 @@ def _external(dataset: Any) -> Iterator[tuple[str, int]]:
 def _sources(
     dataset: Any, refusal: Callable[[str, str], NpyFormatError]
 ) -> Iterator[tuple[str, str]]:
-    """The file and name of each dataset that a virtual one is made of."""
+    """The file and name of each dataset that a virtual dataset is made of."""
     for source in dataset.virtual_sources():
         file_name, key = source.file_name, source.dset_name
         if not any(match[1] == "b" for name in (file_name, key) for match in _BLOCK.finditer(name)):
@@ -126,7 +126,7 @@ def _sources(
         blocks = _blocks(source.vspace, dataset.shape)
         for block in range(blocks):
             yield _named(file_name, block), _named(key, block)
-        # The first block that is missing is the end of the dataset for HDF5.
+        # HDF5 takes the first missing block for the end of the dataset.
         for block in _blocks_of_files(file_name, dataset):
             if block > blocks:
                 raise refusal(
@@ -139,7 +139,7 @@ def _named(pattern: str, block: int) -> str:
 
 
 def _blocks(space: Any, shape: tuple[int, ...]) -> int:
-    """How many blocks of a selection without an end lie in a dataset of this shape."""
+    """How many blocks of an unlimited selection lie in a dataset of this shape."""
     start, stride, count, _ = space.get_regular_hyperslab()
     for axis, times in enumerate(count):
         if times >= 2**63:
@@ -148,7 +148,7 @@ def _blocks(space: Any, shape: tuple[int, ...]) -> int:
 
 
 def _blocks_of_files(pattern: str, dataset: Any) -> list[int]:
-    """The numbers of blocks for which there is a file."""
+    """The numbers of the blocks that have a file."""
     for place in _candidates(pattern, dataset):
         folder, name = os.path.split(place)
         parts = re.split("%b", name)
@@ -163,7 +163,7 @@ def _blocks_of_files(pattern: str, dataset: Any) -> list[int]:
 
 
 def _candidates(name: str, dataset: Any) -> Iterator[str]:
-    """Where HDF5 looks for the file of a source, one place after the other."""
+    """The places where HDF5 looks for the file of a source, in order."""
     if os.path.isabs(name):
         yield name
         name = os.path.basename(name)

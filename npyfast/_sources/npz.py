@@ -38,11 +38,11 @@ _METHODS = {
     zipfile.ZIP_LZMA: "LZMA",
 }
 
-# Of what stands in front of a member's data: signature, flags, method, checksum, bytes in the
-# archive and unpacked, bytes of the name and of what follows it.
+# The local header, before a member's data: signature, flags, method, checksum, packed and unpacked
+# size, length of the name and of the extra field.
 _LOCAL_HEADER = struct.Struct("<4s2xHH4xIIIHH")
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
-_SIZES_BEHIND = 0x8  # sizes and checksum follow the data, and may be 0 in front of it
+_SIZES_BEHIND = 0x8  # sizes and checksum follow the data, and may be 0 before it
 _PATCHED = 0x20
 _UTF_8 = 0x800
 _IN_EXTRA = 0xFFFFFFFF  # a size that is found in the extra field of this kind:
@@ -65,17 +65,18 @@ class Archive:
         with self._opened() as file:
             self.status = os.fstat(file.fileno())
             infos, directory = _directory(path, file)
-        self._members = {info.filename: info for info in infos}  # as np.load: the last counts
+        self._members = {info.filename: info for info in infos}  # as in np.load, the last counts
         counts = Counter(info.filename for info in infos)
         self._twice = {name for name, count in counts.items() if count > 1}
-        self._ends: dict[str, int] = {}  # where what follows a member begins
+        self._ends: dict[str, int] = {}  # the offset of what follows each member
         end = directory
         for info in sorted(infos, key=lambda info: info.header_offset, reverse=True):
             self._ends[info.filename] = end
             end = info.header_offset
 
     def keys(self) -> list[str]:
-        """The names of its arrays, in its order; members that are no `.npy` are none."""
+        """The names of its arrays, in archive order. Members that are not `.npy` files do not
+        count."""
         with self._reading() as file:
             names = [name for name, info in self._members.items() if self._is_array(file, info)]
         return list(dict.fromkeys(name.removesuffix(".npy") for name in names))
@@ -84,7 +85,7 @@ class Archive:
         """Where in the archive an array lies.
 
         Raises ValueError for a key that does not exist, and for a compressed or encrypted member;
-        NpyFormatError for what can't be read; TypeError for Python objects.
+        NpyFormatError for unreadable members; TypeError for Python objects.
         """
         name, info = member_name(self.path, key), self._member(key)
         if info.compress_type != zipfile.ZIP_STORED:
@@ -104,14 +105,14 @@ class Archive:
         return LocatedHeader(replace(header, data_offset=start + header.data_offset), self.status)
 
     def compression(self, key: str) -> str | None:
-        """The method by which an array is compressed, so that it can't be mapped, and extract()
-        makes a file of it that can."""
+        """The compression method of an array, which then cannot be mapped until extract() has
+        written it to a file; None if it is stored uncompressed."""
         info = self._member(key)
         return None if info.compress_type == zipfile.ZIP_STORED else _method(info)
 
     def look(self, key: str) -> Header:
-        """The header of an array; of a compressed one its data begins at that byte of what
-        extract() writes. Raises as extract() does."""
+        """The header of an array. Its offset is one in the archive, or in the file that extract()
+        writes if the array is compressed. Raises as extract() does."""
         if self.compression(key) is None:
             return self.locate(key).header
         info = self._member(key)
@@ -128,8 +129,8 @@ class Archive:
     def extract(self, key: str, file: IO[bytes]) -> Header:
         """Writes an array, compressed or not, to an open file as a `.npy` file; returns its header.
 
-        In bounded memory; the archive's checksum is compared. Raises what locate() raises, but
-        takes compressed members.
+        Uses bounded memory and verifies the checksum. Raises as locate(), except that compressed
+        members are allowed.
         """
         name, info = member_name(self.path, key), self._member(key)
         with self._blocks(name, info) as blocks:
@@ -142,8 +143,8 @@ class Archive:
         return header
 
     def check(self, key: str, tell: Callable[[int], object]) -> None:
-        """Compares the checksum of an array; `tell` is told bytes as they are read. Raises
-        NpyFormatError where it is another."""
+        """Verifies the checksum of an array; calls `tell` with the size of each block that was
+        read. Raises NpyFormatError if the checksum differs."""
         with self._blocks(member_name(self.path, key), self._member(key)) as blocks:
             for block in blocks:
                 tell(len(block))
@@ -165,7 +166,7 @@ class Archive:
             yield file
 
     def _is_array(self, file: BinaryIO, info: zipfile.ZipInfo) -> bool:
-        """Whether `np.load` would take a member for one: what counts is how it begins."""
+        """Whether `np.load` would load a member as an array, which depends on its first bytes."""
         if info.is_dir():
             return False
         try:
@@ -176,7 +177,7 @@ class Archive:
             with zipfile.ZipExtFile(file, "r", info) as data:
                 return data.read(len(_MAGIC)) == _MAGIC
         except Exception:
-            # Encrypted, of an unknown method or damaged: locate() says what is the matter with it.
+            # Encrypted, of an unknown method, or damaged: locate() reports which.
             return info.filename.endswith(".npy")
 
     def _member(self, key: str) -> zipfile.ZipInfo:
@@ -194,8 +195,8 @@ class Archive:
         )
 
     def _start(self, file: BinaryIO, name: str, info: zipfile.ZipInfo) -> int:
-        """The byte where the data of a member begins, all of which is there. Raises NpyFormatError
-        where what the archive says of it in several places is not the same."""
+        """The offset of a member's data, all of which lies within the file. Raises NpyFormatError
+        if the two headers of the member contradict each other."""
         if info.filename in self._twice:
             raise NpyFormatError(
                 f"{name}: is {info.filename!r} of several of that name in the archive; save it anew"
@@ -218,20 +219,20 @@ class Archive:
 
     @contextmanager
     def _blocks(self, name: str, info: zipfile.ZipInfo) -> Iterator[Iterator[bytes]]:
-        """The bytes of a member, decompressed, in blocks of which the first has any header."""
+        """The decompressed bytes of a member, in blocks. The first contains the whole header."""
         with self._reading() as file:
             file.seek(self._start(file, name, info))
             yield _decompressed(name, file, info)
 
 
 def _directory(path: str, file: BinaryIO) -> tuple[list[zipfile.ZipInfo], int]:
-    """The members of an archive, and the byte where its directory begins."""
+    """The members of an archive, and the offset of its directory."""
     try:
         with zipfile.ZipFile(file) as archive:
             infos, begin = archive.infolist(), archive.start_dir
     except MemoryError:
         raise
-    except Exception as error:  # what zipfile makes of any bytes
+    except Exception as error:  # zipfile raises anything for bad bytes
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             error.filename = path
             raise  # the disk, not the data
@@ -245,8 +246,8 @@ def _directory(path: str, file: BinaryIO) -> tuple[list[zipfile.ZipInfo], int]:
 
 
 def _difference(info: zipfile.ZipInfo, fields: tuple[int, ...], about: bytes) -> str:
-    """What a member's two headers disagree in, or what makes it unreadable; "" if nothing does.
-    `about` has the name and the extra field of the local header, which has these `fields`."""
+    """How the two headers of a member differ, or why it is unreadable; "" if it is fine. `about`
+    holds the name and the extra field of the local header, `fields` its other fields."""
     _, flags, method, checksum, packed, unpacked, name_bytes, extra_bytes = fields
     name, extra = about[:name_bytes], about[name_bytes:]
     if len(about) < name_bytes + extra_bytes:
@@ -276,7 +277,7 @@ def _difference(info: zipfile.ZipInfo, fields: tuple[int, ...], about: bytes) ->
 
 
 def _sizes(packed: int, unpacked: int, extra: bytes) -> tuple[int, int] | None:
-    """The sizes of a local header, which may be in its extra field; None where they are not."""
+    """The sizes of a local header, which may stand in its extra field; None if they are missing."""
     long = b""
     while len(extra) >= 4:
         kind, size = struct.unpack_from("<HH", extra)
@@ -304,7 +305,7 @@ def _decompressed(name: str, file: BinaryIO, info: zipfile.ZipInfo) -> Iterator[
             raise zipfile.BadZipFile(f"{left:,} of {info.file_size:,} bytes are missing")
     except NotImplementedError as error:
         raise ValueError(f"{name}: can't be decompressed: {error}") from error
-    except Exception as error:  # each method of compression has kinds of its own
+    except Exception as error:  # each compression method raises its own
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk, not the data
         reason = str(error) or "it ends too early"

@@ -84,7 +84,8 @@ class Opening:
             yield file
 
     def close_hdf5(self, path: str) -> None:
-        """Closes an HDF5 file, so that whoever opens it next gets the file of that name by then."""
+        """Closes an HDF5 file, so that opening it again opens the file that has the name by
+        then."""
         file = self._hdf5_files.pop(path, None)
         if file is not None:
             file.close()

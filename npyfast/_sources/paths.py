@@ -1,4 +1,4 @@
-"""From what a user writes for a path to the files that it means."""
+"""Expands what a user writes for a path to the files it stands for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"\d+")
 
 def natural_key(path: str) -> str:
     """A sort key under which "part-2" comes before "part-10"."""
-    # One text, because a million tuples take many times as long to make and to compare.
+    # A single string: a million tuples take many times as long to make and compare.
     return _NUMBER.sub(_number_key, path)
 
 
@@ -29,20 +29,20 @@ def _number_key(match: re.Match[str]) -> str:
 
 
 def expand(path: Path) -> list[str]:
-    """The files that a path means: itself, the `*.npy` of a directory, or what a pattern finds.
+    """The files that a path stands for: itself, the `*.npy` of a directory, or a pattern's matches.
 
-    A path that exists is itself, whatever characters it has. Files of a directory and of a pattern
-    come in natural order. Raises FileNotFoundError where there is nothing, and ValueError for a
+    A path that exists stands for itself, whatever characters it has. Files of a directory and of a
+    pattern come in natural order. Raises FileNotFoundError if there are none, and ValueError for a
     null character, as `open` does.
     """
     name = os.fsdecode(os.fspath(path))
     if "\0" in name:
-        # The system would open what stands in front of it.
+        # The system would open the part before it.
         raise ValueError(f"{name!r}: a path has no null characters")
     if os.path.isdir(name):
         with os.scandir(name) as entries:
             names = (entry.name for entry in entries if entry.name.endswith(".npy"))
-            # As a pattern does it: ".part.npy" and "._part.npy" are other programs' own.
+            # Skip hidden files, as a pattern does: ".part.npy" belongs to another program.
             found = [each for each in names if not each.startswith(".")]
         if not found:
             nothing = "the directory has no .npy files; a pattern finds others, as 'folder/*.npz'"
@@ -60,10 +60,10 @@ def expand(path: Path) -> list[str]:
 
 
 def expand_all(paths: Iterable[Path], npy_are_files: bool = False) -> list[str]:
-    """The files that the paths mean, in the order of the paths.
+    """The files that the paths stand for, in the order of the paths.
 
-    With `npy_are_files`, "*.npy" without magic characters is a file without a look at it: looking
-    at a million files takes longer than all else.
+    With `npy_are_files`, "*.npy" without magic characters is taken for a file unchecked: a stat of
+    each of a million files would take longer than everything else.
     """
     found = []
     for path in paths:

@@ -1,4 +1,4 @@
-"""Raw binary files: items one after the other, and nothing that says what they are."""
+"""Raw binary files: items one after the other, without a header."""
 
 from __future__ import annotations
 
@@ -75,11 +75,10 @@ class Layout:
 
 
 def locate(path: str, layout: Layout) -> LocatedHeader:
-    """Where the array lies that a raw file holds.
+    """Where the array of a raw file lies.
 
-    Raises ValueError where its size does not divide into rows, or where it is no raw file;
-    NpyFormatError where it is too short for a given number of rows; OSError where nobody knows its
-    size.
+    Raises ValueError if its size does not divide into rows or it is not a raw file, NpyFormatError
+    if it is too short for the given number of rows, OSError if its size is unknown.
     """
     with open_file(path) as file:
         status = os.fstat(file.fileno())
@@ -91,8 +90,8 @@ def locate(path: str, layout: Layout) -> LocatedHeader:
 
 
 def _refuse_unknown_size(path: str, descriptor: int, size: int) -> None:
-    """Raises OSError for what the kernel makes when it is read, as the files of /proc and /sys,
-    whose size says nothing."""
+    """Raises OSError for files that the kernel generates when they are read, as in /proc and /sys:
+    their size means nothing."""
     last = os.pread(descriptor, 1, size - 1) if size else b"-"
     if not last or (not size and os.pread(descriptor, 1, 0)):
         raise OSError(

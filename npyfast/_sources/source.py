@@ -228,7 +228,7 @@ def source(
 
 
 def _files(path: Any, options: FileOptions) -> tuple[str, ...]:
-    """The files that a leaf means."""
+    """The files that a leaf stands for."""
     paths = path if isinstance(path, list) else [path]
     if not paths or not all(isinstance(item, (str, os.PathLike)) for item in paths):
         if isinstance(path, list) and paths:
@@ -250,7 +250,7 @@ def _files(path: Any, options: FileOptions) -> tuple[str, ...]:
 
 
 def as_source(leaf: Any) -> Source:
-    """The Source that a leaf of a nest means."""
+    """The Source that a leaf of a nest stands for."""
     if isinstance(leaf, Source):
         return leaf
     if isinstance(leaf, np.ndarray):
