@@ -90,7 +90,7 @@ def main() -> None:
     everything: list[float] = []
 
     console.print(f"order version {_core.ORDER_VERSION}\n")
-    table = []
+    table: list[tuple[str, ...]] = []
     for rows, count in tqdm(PERMUTATIONS.items()):
         count = int(count * scale)
         found = p_values(rows, count, {"": statistics.permutations})[""]

@@ -8,6 +8,8 @@ microseconds an element. README.md in this folder explains the parts.
 
 from __future__ import annotations
 
+import argparse
+import functools
 import statistics
 import sys
 import tempfile
@@ -83,17 +85,18 @@ def _pipelines(path: Path) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = command.parser(__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.set_defaults(allow_numpy_backend=False)
     parser.add_argument("--turns", type=int, default=11, help="of each pipeline; default: 11")
     parser.add_argument("--elements", type=int, default=5000, help="of a turn; default: 5000")
     options = parser.parse_args()
-    if command.begin(options, options.data) is None:
+    if command.begin(options, Path()) is None:
         return 2
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "X.npy"
         np.save(path, np.zeros((_ROWS, *_ROW_SHAPE), np.uint8))
         runs = {
-            name: Loop(lambda made=made: iter(made), ahead=200)
+            name: Loop(functools.partial(iter, made), ahead=200)
             for name, made in _pipelines(path).items()
         }
         schedule = Schedule(options.turns, 0, options.elements)

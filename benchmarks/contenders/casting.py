@@ -55,6 +55,10 @@ def _mapped(case: Case, autotune: bool = False) -> tf.data.Dataset:
     return rows.map(_to_floats, num_parallel_calls=tf.data.AUTOTUNE if autotune else None)
 
 
+def _from_tensor_slices(case: Case) -> tf.data.Dataset:
+    return tensorflow_data.from_tensor_slices(case).map(_to_floats)
+
+
 def _mapped_ahead(case: Case) -> int:
     # Those that npyfast makes ahead, and what TensorFlow holds besides.
     return 4 * _ahead(case) + 32
@@ -151,7 +155,7 @@ FROM_TENSOR_SLICES = Contender(
     "from-tensor-slices-map",
     "from_tensor_slices, in RAM, map",
     f"from_tensor_slices(np.load(path)).shuffle(n).batch(B).repeat(){_MAP}, turns of whole epochs",
-    tensorflow_data.FROM_TENSOR_SLICES.start.map(_to_floats),
+    Pipeline(_from_tensor_slices, whole_epochs=True),
     ("tensorflow",),
 )
 NUMPY = Contender(

@@ -28,9 +28,6 @@ class Pipeline:
         epoch = case.batches_per_epoch if self.whole_epochs else None
         return Loop(lambda: iter(dataset), ahead=self.ahead(case), epoch=epoch)
 
-    def map(self, function: Callable[[Any], Any], **options: Any) -> Pipeline:
-        return dataclasses.replace(self, make=lambda case: self.make(case).map(function, **options))
-
 
 def _from_generator(case: Case) -> tf.data.Dataset:
     import tensorflow as tf
@@ -46,7 +43,7 @@ def _from_generator_prefetch(case: Case) -> tf.data.Dataset:
     return _from_generator(case).prefetch(tf.data.AUTOTUNE)
 
 
-def _from_tensor_slices(case: Case) -> tf.data.Dataset:
+def from_tensor_slices(case: Case) -> tf.data.Dataset:
     import tensorflow as tf
 
     rows = tf.data.Dataset.from_tensor_slices(load(case, mapped=False))
@@ -163,7 +160,7 @@ FROM_TENSOR_SLICES = Contender(
     "from_tensor_slices, in RAM",
     "tf.data.Dataset.from_tensor_slices(np.load(path)).shuffle(n).batch(B).repeat(), turns of "
     "whole epochs, since shuffle() fills its buffer at the start of each",
-    Pipeline(_from_tensor_slices, whole_epochs=True),
+    Pipeline(from_tensor_slices, whole_epochs=True),
     ("tensorflow",),
 )
 RANGE = Contender(

@@ -58,14 +58,8 @@ def run(
             results += measure(case, contenders, schedule, progress)
     medians = {(each.contender, each.case): each.median for each in results if each.median}
     wanted = [target for rule in rules for target in rule.targets(cases, medians)]
-    console = report.console()
-    if options.scale < 1:
-        console.print("Shortened files (--scale): a trial of the benchmark, nothing to quote.")
-    console.print(_time_table(results, contenders, cases))
-    for baseline in contenders:
-        if baseline.key in baselines:
-            console.print(_ratio_table(baseline, medians, contenders, cases))
-    console.print(targets.table(wanted))
+    _print(options, results, medians, contenders, cases, baselines)
+    report.console().print(targets.table(wanted))
     content = {
         "benchmark": name,
         "unit": "microseconds a batch, the mean of each turn",
@@ -89,11 +83,28 @@ def run(
         "targets": [each.as_json() for each in wanted],
     }
     report.write_json(content, options.json)
-    console.print(f"Written: {options.json}")
-    failures = [each for each in results if each.failed]
-    for failure in failures:
-        print(f"{failure.case}, {failure.contender}: {failure.problem}", file=sys.stderr)
-    return 1 if failures else 0, content
+    print(f"Written: {options.json}")
+    return int(any(each.failed for each in results)), content
+
+
+def _print(
+    options: argparse.Namespace,
+    results: Sequence[Result],
+    medians: Medians,
+    contenders: Sequence[Contender],
+    cases: Sequence[Case],
+    baselines: Sequence[str],
+) -> None:
+    console = report.console()
+    if options.scale < 1:
+        console.print("Shortened files (--scale): a trial of the benchmark, nothing to quote.")
+    console.print(_time_table(results, contenders, cases))
+    for baseline in contenders:
+        if baseline.key in baselines:
+            console.print(_ratio_table(baseline, medians, contenders, cases))
+    for each in results:
+        if each.failed:
+            print(f"{each.case}, {each.contender}: {each.problem}", file=sys.stderr)
 
 
 def _time_table(

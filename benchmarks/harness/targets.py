@@ -52,11 +52,12 @@ class Rule:
         for case in cases:
             limit = self.limit(case)
             if limit is not None:
-                slow, *fast = (medians.get((key, case.name)) for key in (self.slow, *self.fast))
+                keys = [(key, case.name) for key in (self.slow, *self.fast)]
+                ratio = None
                 # Only where all were measured: the fastest of some may not be the fastest of all.
-                known = [each for each in fast if each is not None]
-                complete = slow is not None and len(known) == len(fast)
-                ratio = slow / self.of(known) if complete else None
+                if all(key in medians for key in keys):
+                    slow, *fast = (medians[key] for key in keys)
+                    ratio = slow / self.of(fast)
                 found.append(Target(self.name, case.name, limit, self.at_least, ratio))
         return found
 
