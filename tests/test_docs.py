@@ -111,3 +111,36 @@ def test_the_tests_that_reliability_names_exist() -> None:
         assert found, file
         source = found[0].read_text()
         assert not test or f"def {test}(" in source, f"{file}::{test}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.split()) < 1300
+
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(ROOT.glob("docs/*.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lines_are_short(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert [line for line in text.splitlines() if len(line) > 140] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)", page.read_text()):
+        assert link in ("", "changelog.md") or (page.parent / link).exists(), link
+    for link, anchor in re.findall(r"\]\(([^):]*)#([^)]+)\)", page.read_text()):
+        headings = re.findall(
+            r"^#+ (.*)$", ((page.parent / link) if link else page).read_text(), re.M
+        )
+        assert anchor in [_anchor(heading) for heading in headings], (link, anchor)
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
