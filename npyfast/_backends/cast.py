@@ -47,7 +47,7 @@ class Cast:
         source = _number_type(from_dtype)
         if source is None:
             raise TypeError(
-                f"numbers can be cast, scaled and shifted, {from_dtype} can't{_TRANSFORM}"
+                f"only numbers can be cast, scaled and shifted, not {from_dtype}{_TRANSFORM}"
             )
         dtype = source if cast is None else _target(cast)
         if cast is None and not _is_float(source):

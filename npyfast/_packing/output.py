@@ -145,8 +145,7 @@ class Output:
             raise ValueError(
                 printable(
                     f"{path}: has the name of a temporary file of the output {self._path}: rename "
-                    "it, "
-                    "or choose another output"
+                    "it, or choose another output"
                 )
             )
 
@@ -231,7 +230,7 @@ class Output:
         if others:
             raise FileExistsError(
                 errno.EEXIST,
-                f"is left of an output of another number of files than {len(names)}, which "
+                f"is left from an output of another number of files than {len(names)}, and "
                 "would be mixed up with this one; remove it first",
                 others[0],
             )

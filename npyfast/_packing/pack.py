@@ -41,30 +41,29 @@ def pack(
     """Writes one array, wherever it comes from, into one or several plain `.npy` files.
 
     A million small files, a compressed member of an `.npz`, a chunked HDF5 dataset, a cast, a
-    subset or a shuffled order become what npyfast reads fastest: rows that lie one after the other,
-    in C order and this machine's byte order. Memory stays small whatever the number of rows.
+    subset or a shuffled order become what npyfast reads fastest: contiguous rows in C order and
+    this machine's byte order. Memory use stays small however many rows there are.
 
     All or nothing: the files are written under temporary names (`NAME.partial`, in the same
-    folder), brought to the disk, and renamed once all of them are complete. After an error nothing
-    is left; a killed process leaves `.partial` files, which the next pack of the same output
-    removes.
+    folder), flushed to the disk, and renamed once all are complete. After an error nothing is left;
+    a killed process leaves `.partial` files, which the next pack of the same output removes.
 
     Args:
         source: a leaf as `npyfast.batches` takes it: a path, a glob pattern, a directory, a list of
             paths, an array in memory, or what `npyfast.source` returns, with a `cast` and so on.
-        out: the file to write, which ends in `.npy`. With `max_file_size`, `OUT.npy` stands for
+        out: the file to write, ending in `.npy`. With `max_file_size`, `OUT.npy` stands for
             `OUT-00000-of-00012.npy` and so on.
         rows: which rows are written: a slice, an integer array of row numbers, a boolean mask, or
             what `npyfast.split` returns. None: all.
         shuffle: writes them in random order: that of the first epoch of
             `npyfast.batches(source, shuffle=True, seed=seed, rows=rows)`.
         seed: makes that order the same on every run and machine, an int in [0, 2**64). None draws
-            one, which `progress` is told.
-        max_file_size: bytes of a file at the most, header included, as an int or a text such as
+            one and reports it to `progress`.
+        max_file_size: the most bytes of a file, header included, as an int or a text such as
             "500MB" or "1GiB"; each file holds whole rows, and at least one. The rows are spread
             evenly. None: one file.
-        verify: reads the files again, from the disk as far as the system lets go of what it holds
-            in memory, and compares them bit for bit with the source (of a compressed archive, and
+        verify: reads the files again, from the disk if the system drops their cached pages, and
+            compares them bit for bit with the source (of a compressed archive, and
             of chunked HDF5 that is shuffled: with what was unpacked) before they are renamed.
         overwrite: replaces files that exist.
         progress: a function that is called with a `Progress` (stage, rows, total_rows, bytes,
@@ -74,8 +73,8 @@ def pack(
         The paths of the files, in the order of their rows.
 
     Raises:
-        TypeError: the source is a nest (pack each array by itself) or none at all; its dtype or
-            shape can't be saved so that `np.load` reads it as it is by default.
+        TypeError: not a source, or a nest of several (pack each array separately); a dtype or shape
+            that `np.load` could not read back with its default options.
         ValueError: an option's value; the output is one of the inputs; the checksum of an `.npz`
             archive's array, all rows of which are packed, is another; and as `npyfast.batches`.
         FileExistsError: a file exists, and `overwrite` is False.
@@ -125,7 +124,7 @@ def _one_array(source: Any) -> Source:
     if isinstance(source, (tuple, dict)):
         raise TypeError(
             f"npyfast.pack writes one array, and a {type(source).__name__} stands for several: "
-            "pack each array by itself"
+            "pack each array separately"
         )
     return as_source(source)
 

@@ -82,7 +82,7 @@ def _is_same(stored: np.dtype[Any], dtype: np.dtype[Any]) -> bool:
 def _unsaved(dtype: np.dtype[Any], reason: str) -> TypeError:
     text = str(dtype)
     text = text if len(text) < 200 else f"{text[:200]}..."
-    return TypeError(f"a .npy file can't hold the dtype {text} ({reason}); {_WAY_OUT}")
+    return TypeError(f"a .npy file cannot hold the dtype {text} ({reason}); {_WAY_OUT}")
 
 
 def _numpy_writer() -> Any:

@@ -25,8 +25,7 @@ def only_key(path: str, keys: list[str] | None) -> str:
     raise ValueError(
         printable(
             f"{path}: holds {len(keys or [])} arrays: choose one by npyfast.source(path, "
-            "key=...), of "
-            f"{list_keys(keys or [])}"
+            f"key=...), of {list_keys(keys or [])}"
             if keys
             else f"{path}: holds no arrays"
         )
@@ -51,7 +50,7 @@ def refuse_key(path: str, key: str, found: str) -> NoReturn:
     open_file(path).close()  # an OSError from opening it is more useful
     if found == NPY:
         raise ValueError(
-            printable(f"{path}: is a .npy file, which holds one array: leave key={key!r} out")
+            printable(f"{path}: is a .npy file, which holds one array: omit key={key!r}")
         )
     raise NpyFormatError(
         f"{path}: is neither a .npz archive nor an HDF5 file, which key={key!r} is for"
@@ -65,6 +64,6 @@ def new_shape(name: str, old: tuple[int, ...], new: tuple[int, ...]) -> tuple[in
         return tuple(items // known if n < 0 else n for n in new)
     if -1 in new or items != known:
         raise ValueError(
-            f"{name}: rows of shape {old}, {items:,} items, can't be reshaped to row_shape={new}"
+            f"{name}: rows of shape {old}, {items:,} items, cannot be reshaped to row_shape={new}"
         )
     return new

@@ -75,8 +75,7 @@ def _check_complete(stem: str, members: Sequence[_Member]) -> None:
         raise ValueError(
             printable(
                 f"{numbers[max(numbers)]}: has a number beyond those of its set of {count:,}: "
-                "remove "
-                f"it, or {_WAY_OUT}"
+                f"remove it, or {_WAY_OUT}"
             )
         )
     if len(numbers) == count:
@@ -87,7 +86,6 @@ def _check_complete(stem: str, members: Sequence[_Member]) -> None:
     raise ValueError(
         printable(
             f"{name}: is missing, and with it some rows: {len(numbers):,} of {count:,} files of "
-            "its "
-            f"set are there; copy the rest, or {_WAY_OUT}"
+            f"its set are there; copy the rest, or {_WAY_OUT}"
         )
     )

@@ -39,9 +39,7 @@ def open_file(path: str) -> BinaryIO:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(mode):
         kind = next((name for is_kind, name in _IRREGULAR if is_kind(mode)), "no file")
-        raise OSError(
-            errno.EINVAL, f"is {kind}, of which nobody knows the size: write it into a file", path
-        )
+        raise OSError(errno.EINVAL, f"is {kind}, whose size is unknown: copy it into a file", path)
     return open(path, "rb")
 
 

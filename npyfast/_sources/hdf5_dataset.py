@@ -31,12 +31,12 @@ class HDF5Dataset:
             dtype = dataset.dtype
         except TypeError as error:
             raise TypeError(
-                f"{self.name}: has an HDF5 type that NumPy has not ({error}): save it with another"
+                f"{self.name}: has an HDF5 type that NumPy lacks ({error}): save it with another"
             ) from error
         if dtype.hasobject:
             raise TypeError(
                 f"{self.name}: holds items of variable length, or references (HDF5 type "
-                f"{_kind(dtype)}), which are no array of fixed size: save it with a "
+                f"{_kind(dtype)}), which have no fixed size: save it with a "
                 "numeric or fixed-length string dtype"
             )
         # Items that are arrays are dimensions more, as they are for NumPy.
@@ -77,7 +77,7 @@ class HDF5Dataset:
         if has_header(self.dtype):
             advice = f"write it into a plain file once, by `{pack_command(self.path, self.key)}`"
         warnings.warn(
-            f"{self.name}: {self.obstacle}, so that h5py reads it, at its own speed: {advice}",
+            f"{self.name}: {self.obstacle}, so h5py reads it, at its own speed: {advice}",
             RuntimeWarning,
             stacklevel=_levels_to_caller(),
         )
@@ -101,19 +101,19 @@ def _obstacle(path: str, dataset: Any) -> str | None:
     """Why the rows of a dataset cannot be mapped from this file; None if they can."""
     h5py = load_h5py()
     if not os.path.samefile(dataset.file.filename, path):
-        return "lies in another file, behind an external link"
+        return "is stored in another file, through an external link"
     layout = dataset.id.get_create_plist()
     compression = f" and compressed ({dataset.compression})" if dataset.compression else ""
     if dataset.chunks is not None:
         return f"is chunked{compression}"
     if dataset.is_virtual:
-        return "is virtual: its data lies in other datasets"
+        return "is virtual: its data is stored in other datasets"
     if layout.get_external_count():
-        return "is external: its data lies in another file"
+        return "is external: its data is stored in another file"
     if dataset.size == 0:
         return None
     if layout.get_layout() != h5py.h5d.CONTIGUOUS:
-        return "is compact: its data lies in the file's metadata"
+        return "is compact: its data is stored in the file's metadata"
     if dataset.id.get_offset() is None:
         return "was never written, and has no place in its file"
     if not dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype, logical=True)):
@@ -131,7 +131,7 @@ def _kind(dtype: np.dtype[Any]) -> str:
         return "sequence of variable length"
     if h5py.check_ref_dtype(dtype) is not None:
         return "reference"
-    return "compound of such"
+    return "compound of these"
 
 
 def plain_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -47,7 +47,7 @@ class _Search:
     def look(self, dataset: Any, depth: int) -> None:
         """Looks at the sources of a dataset, recursively."""
         if depth > _MOST_NESTED:
-            raise NpyFormatError(f"{self._name}: is virtual, of virtual datasets without an end")
+            raise NpyFormatError(f"{self._name}: nests virtual datasets too deep, or in a circle")
         for place, bytes_needed in _external(dataset):
             self._look_at_raw(place, bytes_needed)
         if not dataset.is_virtual:
@@ -59,7 +59,7 @@ class _Search:
             self._seen.add((file.filename, key))
             source = dataset_or_none(file, key)
             if source is None:
-                raise self._refusal(member_name(file.filename, key), "is no dataset")
+                raise self._refusal(member_name(file.filename, key), "is not a dataset")
             self.look(source, depth + 1)
 
     def _file(self, name: str, dataset: Any) -> Any:
@@ -76,13 +76,13 @@ class _Search:
             self._files[place] = file
             self._found[place] = FileState.of(status_of(file, place))
             return file
-        raise self._refusal(name, "is missing, or can't be read")
+        raise self._refusal(name, "is missing or cannot be read")
 
     def _look_at_raw(self, place: str, bytes_needed: int) -> None:
         try:
             status = os.stat(place)
         except OSError as error:
-            raise self._refusal(place, f"can't be read ({error.strerror})") from error
+            raise self._refusal(place, f"cannot be read ({error.strerror})") from error
         if status.st_size < bytes_needed:
             raise self._refusal(
                 place, f"has {status.st_size:,} bytes of the {bytes_needed:,} it should"
@@ -91,8 +91,8 @@ class _Search:
 
     def _refusal(self, source: str, problem: str) -> NpyFormatError:
         return NpyFormatError(
-            f"{self._name}: has data in other files, of which {source} {problem}: HDF5 would give "
-            "fill values in its place"
+            f"{self._name}: has data in other files, and {source} {problem}: HDF5 would return "
+            "fill values instead"
         )
 
 

@@ -91,8 +91,7 @@ class Archive:
         if info.compress_type != zipfile.ZIP_STORED:
             raise ValueError(
                 printable(
-                    f"{name}: is compressed ({_method(info)}), so that its rows can't be mapped: "
-                    "write "
+                    f"{name}: is compressed ({_method(info)}), so its rows cannot be mapped: write "
                     f"it into a plain file once, by `{pack_command(self.path, key)}`, or save the "
                     "archive by np.savez, not np.savez_compressed"
                 )
@@ -199,7 +198,8 @@ class Archive:
         if the two headers of the member contradict each other."""
         if info.filename in self._twice:
             raise NpyFormatError(
-                f"{name}: is {info.filename!r} of several of that name in the archive; save it anew"
+                f"{name}: is one of several members named {info.filename!r} in the archive; "
+                "save it again"
             )
         end = self._ends[info.filename]
         start = info.header_offset + _LOCAL_HEADER.size
@@ -304,7 +304,7 @@ def _decompressed(name: str, file: BinaryIO, info: zipfile.ZipInfo) -> Iterator[
         if left:
             raise zipfile.BadZipFile(f"{left:,} of {info.file_size:,} bytes are missing")
     except NotImplementedError as error:
-        raise ValueError(f"{name}: can't be decompressed: {error}") from error
+        raise ValueError(f"{name}: cannot be decompressed: {error}") from error
     except Exception as error:  # each compression method raises its own
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk, not the data

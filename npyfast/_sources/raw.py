@@ -85,7 +85,7 @@ def locate(path: str, layout: Layout) -> LocatedHeader:
         found = format_of_descriptor(file.fileno())
         _refuse_unknown_size(path, file.fileno(), status.st_size)
     if found != UNKNOWN:
-        raise ValueError(printable(f"{path}: is {found}: leave dtype, shape and offset out"))
+        raise ValueError(printable(f"{path}: is {found}: omit dtype, shape and offset"))
     return LocatedHeader(_header(path, layout, status.st_size), status)
 
 
@@ -96,7 +96,7 @@ def _refuse_unknown_size(path: str, descriptor: int, size: int) -> None:
     if not last or (not size and os.pread(descriptor, 1, 0)):
         raise OSError(
             errno.EINVAL,
-            f"does not hold the {size:,} bytes that the system tells: write it into a file",
+            f"does not hold the {size:,} bytes that the system reports: copy it into a file",
             path,
         )
 

@@ -138,34 +138,34 @@ def source(
             (its `*.npy` in natural order: `part-2` before `part-10`); a list of them; or an array
             in memory. Several files are one array, concatenated along axis 0.
         per_file: "row": each `.npy` file is one row, and all have the same dtype and shape. They
-            are opened when their row is needed, so that a million of them can be used.
-        key: which array of `.npz` or HDF5 files (a dataset's path, as "train/images"). Needed where
-            they hold several.
-        dtype: makes the files raw binary data of this dtype: items in C order, and no header.
-        shape: of the array in each raw file, rows first; -1 rows are as many as the file holds. By
-            default (-1,).
+            are opened when their row is needed, so there can be a million of them.
+        key: which array of `.npz` or HDF5 files (a dataset's path, such as "train/images").
+            Required if they hold several.
+        dtype: the dtype of raw binary files: items in C order, without a header.
+        shape: the shape of the array in each raw file, rows first; -1 stands for as many rows as
+            the file holds. Default: (-1,).
         offset: the byte where the data of each raw file begins.
-        cast: the dtype of the rows that come out: float16, bfloat16, float32 or float64 from any
-            bool, integer or float; an integer type from bools and integers, where a value that does
-            not fit wraps around, as by NumPy's `astype`.
+        cast: the dtype to convert rows to: float16, bfloat16, float32 or float64 from any bool,
+            integer or float; an integer type from bools and integers, where values that do not fit
+            wrap around, as in NumPy's `astype`.
         scale, shift: rows are multiplied by `scale`, then `shift` is added, in the dtype of the
-            result, which must be a float type. Numbers, or arrays that broadcast over a row (such
-            as one number for each channel).
-        row_shape: the shape of each row that comes out, before `cast`, `scale` and `shift`. An int
-            or a tuple; one -1 in it is worked out.
+            result, which must be a float type. Each is a number, or an array that broadcasts over a
+            row (such as one number for each channel).
+        row_shape: the shape to give each row, before `cast`, `scale` and `shift`: an int or a
+            tuple; one entry may be -1.
 
     Returns:
-        A `Source`. The files are looked up now, and opened when it is used.
+        A `Source`. Patterns and directories are expanded now; files are opened when it is used.
 
     Raises:
         FileNotFoundError: a pattern or directory without files.
         ValueError: a pattern or directory in which a file of a set is missing
-            (`part-00001-of-00003.npy`), or files of two are; an option's value; options that don't
-            go together. When it is used: an option that doesn't fit the files; a key that does not
-            exist; a compressed member of an `.npz`; a raw file whose size does not divide; a
-            `row_shape` of another size.
+            (`part-00001-of-00003.npy`), or files of two are; an option's value; options that
+            cannot be combined. When it is used: an option that does not fit the files; a key that
+            does not exist; a compressed member of an `.npz`; a raw file whose size does not divide;
+            a `row_shape` of another size.
         TypeError: not a path, a list of paths or an array. When it is used: Python objects, or a
-            dtype that can't be cast.
+            dtype that cannot be cast.
         ImportError: when it is used: an HDF5 file without h5py (`pip install 'npyfast[hdf5]'`).
 
     Example:
@@ -208,8 +208,8 @@ def source(
     chosen = ["per_file"] * (per_file is not None) + ["key"] * (key is not None) + raw[:1]
     if len(chosen) > 1:
         raise ValueError(
-            f"{chosen[0]} and {chosen[1]} don't go together: per_file is for .npy files of one row "
-            "each, key for .npz and HDF5 files, dtype (with shape and offset) for raw binary data"
+            f"{chosen[0]} and {chosen[1]} cannot be combined: per_file is for .npy files of one "
+            "row each, key for .npz and HDF5 files, dtype (with shape and offset) for raw binary data"
         )
     layout = None if dtype is None else Layout.make(dtype, shape, offset)
     file_options = FileOptions(per_file, key, layout)
@@ -220,8 +220,8 @@ def source(
             raise ValueError(f"{chosen[0]} is for files, not for an array in memory")
         if np.ma.is_masked(path):
             raise TypeError(
-                f"an array in memory of shape {path.shape} has masked items, for which there is no "
-                "value: give array.filled(...)"
+                f"an array in memory of shape {path.shape} has masked items, which have no value: "
+                "pass array.filled(...)"
             )
         return Source((), path, file_options, row_options)
     return Source(_files(path, file_options), None, file_options, row_options)
@@ -239,8 +239,8 @@ def _files(path: Any, options: FileOptions) -> tuple[str, ...]:
             if os.path.isdir(item):
                 raise ValueError(
                     printable(
-                        f"{os.fspath(item)}: is a directory, of which any file could be raw data: "
-                        f"write a pattern, such as '{os.path.join(os.fspath(item), '*.bin')}'"
+                        f"{os.fspath(item)}: is a directory, and any file in it could be raw "
+                        f"data: pass a pattern, such as '{os.path.join(os.fspath(item), '*.bin')}'"
                     )
                 )
     found = expand_all(paths, npy_are_files=options.per_file is not None)

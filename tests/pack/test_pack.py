@@ -336,7 +336,7 @@ def test_files_that_end_within_a_chunk_and_beyond(save: Save, tmp_path: Path) ->
 
 def test_a_nest(save: Save, tmp_path: Path) -> None:
     for nest in ((save(X), save(X)), {"x": save(X)}):
-        with pytest.raises(TypeError, match="pack each array by itself"):
+        with pytest.raises(TypeError, match="pack each array separately"):
             npyfast.pack(nest, tmp_path / "out.npy")
 
 
@@ -719,7 +719,7 @@ def test_a_header_that_numpy_finds_too_long(tmp_path: Path) -> None:
     array = np.zeros(3, fields)
     np.savez_compressed(tmp_path / "in.npz", X)
     for options in ({}, {"verify": True}, {"max_file_size": "8kB"}, {"shuffle": True}):
-        with pytest.raises(TypeError, match="can't hold the dtype .*is large and may not be safe"):
+        with pytest.raises(TypeError, match="cannot hold the dtype .*is large and may not be safe"):
             npyfast.pack(array, tmp_path / "out.npy", **options)
         assert left_in(tmp_path) == ["in.npz"]
 

@@ -185,7 +185,7 @@ def test_other_layouts(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)  # where external data is looked for
     with h5py.File("a.h5", "w") as file:
         unusual(file, kind)
-    with pytest.warns(RuntimeWarning, match=f"is {kind}: its data lies in"):
+    with pytest.warns(RuntimeWarning, match=f"is {kind}: its data is stored in"):
         rows = npyfast.open(npyfast.source("a.h5", key="x"))
     assert_same(rows[[7, -1, 0, 6, 5]], X[[7, -1, 0, 6, 5]])
 
@@ -375,7 +375,7 @@ def test_what_is_no_array_of_fixed_size(tmp_path: Path) -> None:
         ("text", TypeError, "string of variable length"),
         ("lists", TypeError, "sequence of variable length"),
         ("references", TypeError, "reference"),
-        ("fields", TypeError, "compound of such"),
+        ("fields", TypeError, "compound of these"),
         ("scalar", ValueError, "holds a 0-dimensional array, which has no rows"),
         ("nothing", ValueError, "without a dataspace"),
     ):
@@ -455,7 +455,7 @@ def test_what_lies_behind_an_external_link(tmp_path: Path, quiet: None) -> None:
     assert mapped({"path": tmp_path / "index.h5", "key": "soft"})
     with Opening() as opening:
         found = hdf5.look(str(tmp_path / "index.h5"), "x", opening)
-    assert found.obstacle == "lies in another file, behind an external link"
+    assert found.obstacle == "is stored in another file, through an external link"
 
 
 @pytest.mark.parametrize("options", [{}, {"chunks": (5,)}], ids=["contiguous", "chunked"])
@@ -474,7 +474,7 @@ def test_a_type_that_numpy_has_not(tmp_path: Path) -> None:
         three_bytes.set_size(3)
         space = h5py.h5s.create_simple((14,))
         h5py.h5d.create(file.id, b"x", three_bytes, space)
-    text = r"a\.h5\['x'\]: has an HDF5 type that NumPy has not \(data type '<i3' not understood\)"
+    text = r"a\.h5\['x'\]: has an HDF5 type that NumPy lacks \(data type '<i3' not understood\)"
     for reader in (npyfast.open, npyfast.batches):
         with pytest.raises(TypeError, match=text):
             reader(npyfast.source(tmp_path / "a.h5", key="x"))

@@ -137,7 +137,7 @@ def test_files_that_are_no_raw_data(save: Save, tmp_path: Path, data: str) -> No
     (tmp_path / "a.h5").write_bytes(bytes(512) + b"\x89HDF\r\n\x1a\n" + bytes(500))
     for path, what in ((npy, ".npy"), (tmp_path / "a.npz", ".npz"), (tmp_path / "a.h5", "HDF5")):
         for paths in (path, [data, path]):
-            with pytest.raises(ValueError, match=f"is an? {what} .*: leave dtype, shape and off"):
+            with pytest.raises(ValueError, match=f"is an? {what} .*: omit dtype, shape and off"):
                 read(paths, dtype="float32")
 
 
@@ -145,7 +145,7 @@ def test_a_directory_needs_a_pattern(data: str, tmp_path: Path) -> None:
     for path in (tmp_path, [data, tmp_path]):
         with pytest.raises(ValueError) as caught:
             npyfast.source(path, dtype="f4")
-        assert f"write a pattern, such as '{tmp_path}/*.bin'" in str(caught.value)
+        assert f"pass a pattern, such as '{tmp_path}/*.bin'" in str(caught.value)
 
 
 def test_no_file(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_what_is_no_file(kind: str, tmp_path: Path) -> None:
         sources = [npyfast.source(path, dtype="u1", shape=shape) for shape in [(-1,), (0,), (4,)]]
         for source in sources:
             for read in FRONT_ENDS:
-                with pytest.raises(OSError, match="of which nobody knows the size") as caught:
+                with pytest.raises(OSError, match="whose size is unknown") as caught:
                     read(source, tmp_path)
                 assert caught.value.filename == path
         # Of files that say what they are: nobody waits for a writer.

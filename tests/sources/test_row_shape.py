@@ -59,7 +59,7 @@ def test_rows_of_nothing(save: Save) -> None:
     for shape in ((0, -1), (-1, 0)):
         with pytest.raises(ValueError), np.errstate(all="ignore"):
             np.zeros((0, 2)).reshape(shape)
-        with pytest.raises(ValueError, match=re.escape("can't be reshaped to row_shape=")):
+        with pytest.raises(ValueError, match=re.escape("cannot be reshaped to row_shape=")):
             npyfast.open(npyfast.source(path, row_shape=shape))
 
 
@@ -95,7 +95,7 @@ def test_a_shape_of_another_size(save: Save, shape: Any) -> None:
     with pytest.raises(ValueError) as caught:
         npyfast.batches(npyfast.source(path, row_shape=shape))
     assert str(caught.value) == (
-        f"{path}: rows of shape (4, 6), 24 items, can't be reshaped to row_shape={made}"
+        f"{path}: rows of shape (4, 6), 24 items, cannot be reshaped to row_shape={made}"
     )
 
 

@@ -413,9 +413,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "per_file True": ({"per_file": True}, "per_file must be None or 'row', got True"),
     "key of bytes": ({"key": b"x"}, "key must be None or a str, got b'x'"),
     "key 0": ({"key": 0}, "key must be None or a str, got 0"),
-    "per_file and key": ({"per_file": "row", "key": "x"}, "per_file and key don't go together"),
-    "per_file and dtype": ({"per_file": "row", "dtype": "f4"}, "per_file and dtype don't go"),
-    "key and dtype": ({"key": "x", "dtype": "f4"}, "key and dtype don't go together: per_file is"),
+    "per_file and key": ({"per_file": "row", "key": "x"}, "per_file and key cannot be combined"),
+    "per_file and dtype": (
+        {"per_file": "row", "dtype": "f4"},
+        "per_file and dtype cannot be combined",
+    ),
+    "key and dtype": ({"key": "x", "dtype": "f4"}, "key and dtype cannot be combined: per_file is"),
     "shape alone": ({"shape": (-1, 2)}, "shape is for raw binary data: give its dtype as well"),
     "offset alone": ({"offset": 8}, "offset is for raw binary data: give its dtype as well"),
     "key and shape": ({"key": "x", "shape": 3}, "shape is for raw binary data: give its dtype"),
@@ -449,9 +452,7 @@ def test_a_key_for_what_holds_one_array(save: Save, tmp_path: Path) -> None:
     path = save(X)
     with pytest.raises(ValueError) as caught:
         npyfast.batches(npyfast.source(path, key="x"))
-    assert str(caught.value) == (
-        f"{path}: is a .npy file, which holds one array: leave key='x' out"
-    )
+    assert str(caught.value) == (f"{path}: is a .npy file, which holds one array: omit key='x'")
     (tmp_path / "notes").write_text("no array")
     with pytest.raises(npyfast.NpyFormatError, match="is neither a .npz archive nor an HDF5 file"):
         npyfast.batches(npyfast.source(tmp_path / "notes", key="x"))
