@@ -209,7 +209,8 @@ def source(
     if len(chosen) > 1:
         raise ValueError(
             f"{chosen[0]} and {chosen[1]} cannot be combined: per_file is for .npy files of one "
-            "row each, key for .npz and HDF5 files, dtype (with shape and offset) for raw binary data"
+            "row each, key for .npz and HDF5 files, dtype (with shape and offset) for raw binary "
+            "data"
         )
     layout = None if dtype is None else Layout.make(dtype, shape, offset)
     file_options = FileOptions(per_file, key, layout)
