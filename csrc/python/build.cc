@@ -1,8 +1,5 @@
 #include <pybind11/pybind11.h>
 
-#include "core/os/buffer_pool.h"
-#include "core/os/cpus.h"
-#include "core/os/memory.h"
 #include "python/register.h"
 
 #ifndef NPYFAST_FLAGS
@@ -35,15 +32,6 @@ void RegisterBuild(py::module_& m) {
   m.attr("COMPILER") = kCompiler;
   m.attr("FLAGS") = NPYFAST_FLAGS;
   m.attr("BUILD_TYPE") = NPYFAST_BUILD_TYPE;
-  m.def("usable_cpus", &UsableCpus, "CPUs this process may use: affinity and cgroup quota.");
-  m.def("usable_memory", &UsableMemory, "Bytes of memory this process may fill.");
-  m.def(
-      "pool_bytes",
-      [] {
-        const BufferPool& pool = BufferPool::Shared();
-        return py::make_tuple(pool.used_bytes(), pool.free_bytes());
-      },
-      "Bytes of batch memory in use, and bytes kept for the next batches.");
 }
 
 }  // namespace npyfast::python

@@ -7,10 +7,15 @@
 namespace npyfast::python {
 
 void RegisterArray(pybind11::module_& m);
+void RegisterBufferPool(pybind11::module_& m);
 void RegisterBuild(pybind11::module_& m);
+void RegisterCast(pybind11::module_& m);
 void RegisterErrors(pybind11::module_& m);
+void RegisterGather(pybind11::module_& m);
 void RegisterHeader(pybind11::module_& m);
 void RegisterOrder(pybind11::module_& m);
+void RegisterPlan(pybind11::module_& m);
+void RegisterResourceLimits(pybind11::module_& m);
 void RegisterStatistics(pybind11::module_& m);
 void RegisterStream(pybind11::module_& m);
 

@@ -1,4 +1,3 @@
-#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -6,16 +5,16 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/base/stream_counters.h"
 #include "core/stream/batch_stream.h"
-#include "python/array.h"
 #include "python/errors.h"
+#include "python/gather.h"
 #include "python/gil.h"
+#include "python/owned.h"
 #include "python/register.h"
 #include "python/to_numpy.h"
 
@@ -24,63 +23,27 @@ namespace {
 
 namespace py = pybind11;
 
-using RowNumbers = py::array_t<int64_t, py::array::c_style>;
-
 // How long Ctrl-C may have to wait while no batch comes.
 constexpr std::chrono::milliseconds kSignalCheck(50);
 
-// npyfast._core.Plan: the core's plan, and the row numbers it reads.
-struct PyPlan {
-  Plan plan;
-  py::object list;
-};
-
-std::unique_ptr<PyPlan> MakePlan(int64_t start, int64_t step, int64_t size,
-                                 const std::optional<RowNumbers>& list,
-                                 const std::optional<std::pair<uint64_t, uint64_t>>& order,
-                                 int64_t batch_size, std::optional<uint64_t> seed,
-                                 const std::optional<std::pair<int64_t, int64_t>>& blocks,
-                                 int64_t shard_index, int64_t shard_count, bool drop_remainder) {
-  Selection selection{start, step, size, list ? list->data() : nullptr};
-  if (order) selection.order.emplace(order->first, order->second, kSplitEpoch);
-  const Plan::Options options{
-      .batch_size = batch_size,
-      .shuffle = seed.has_value(),
-      .seed = seed.value_or(0),
-      .blocks = blocks ? BlockSizes{blocks->first, blocks->second} : BlockSizes{},
-      .shard_index = shard_index,
-      .shard_count = shard_count,
-      .drop_remainder = drop_remainder};
-  return std::make_unique<PyPlan>(
-      PyPlan{Plan(selection, options), list ? py::object(*list) : py::none()});
-}
-
 // npyfast._core.Stream: an iterator of batches.
-//
-// Its memory is read by threads that know nothing of Python: they are gone before what they read
-// is.
 class PyStream {
  public:
-  PyStream(const std::vector<const PyGather*>& leaves, const PyPlan& plan, const Run& run,
+  PyStream(const std::vector<const PyGather*>& leaves, const Plan& plan, const Run& run,
            const BatchStream::Options& options, py::object pack)
-      : pack_(std::move(pack)), list_(plan.list), grouped_(run.group > 1), options_(options) {
+      : pack_(std::move(pack)), grouped_(run.group > 1), options_(options) {
     std::vector<std::shared_ptr<const Gather>> gathers;
     for (const PyGather* leaf : leaves) {
       gathers.push_back(leaf->gather);
       columns_.insert(columns_.end(), leaf->columns.begin(), leaf->columns.end());
-      owners_.push_back(leaf->owner);
     }
     const GilReleased released;  // making a stream looks at files, which may take long to answer
     if (options_.threads == 0) options_.threads = UsualThreads(gathers);
-    auto maker = std::make_shared<BatchBuilder>(std::move(gathers), plan.plan, run);
+    auto maker = std::make_shared<BatchBuilder>(std::move(gathers), plan, run);
     stream_ = std::make_shared<BatchStream>(std::move(maker), options_);
   }
 
-  ~PyStream() {
-    // The threads that it waits for need no GIL; everybody else may.
-    const GilReleased released;
-    stream_ = nullptr;
-  }
+  ~PyStream() { Drop(std::move(stream_)); }
 
   PyStream(const PyStream&) = delete;
   PyStream& operator=(const PyStream&) = delete;
@@ -122,11 +85,20 @@ class PyStream {
     }
     stream_.swap(stream);
     interrupted_ = py::object();
-    const GilReleased released;  // as in the destructor
-    stream = before = nullptr;
+    before = nullptr;
+    Drop(std::move(stream));
   }
 
  private:
+  // Without the GIL: a stream waits for its threads.
+  static void Drop(std::shared_ptr<BatchStream> stream) {
+    {
+      const GilReleased released;
+      stream = nullptr;
+    }
+    DropOrphans();
+  }
+
   // The batch in the nest that the user gave: the only array itself, a flat tuple, or what pack()
   // makes of the arrays.
   py::object Pack(Batch& batch) {
@@ -164,8 +136,6 @@ class PyStream {
 
   py::object pack_;
   py::object interrupted_;  // arrays that pack_ was called with, or null
-  py::object list_;
-  std::vector<py::object> owners_;
   std::vector<ColumnSpec> columns_;
   const bool grouped_;
   BatchStream::Options options_;
@@ -194,21 +164,9 @@ void SetIteratorSlots(PyHeapTypeObject* type) {
 }  // namespace
 
 void RegisterStream(py::module_& m) {
-  py::class_<PyPlan>(m, "Plan", "Which rows make up each batch of each epoch.")
-      .def(py::init(&MakePlan), py::kw_only(), py::arg("start"), py::arg("step"), py::arg("size"),
-           py::arg("list").noconvert(), py::arg("order") = py::none(), py::arg("batch_size"),
-           py::arg("seed"), py::arg("blocks"), py::arg("shard_index"), py::arg("shard_count"),
-           py::arg("drop_remainder"))
-      .def_property_readonly("batches", [](const PyPlan& self) { return self.plan.batches(); })
-      .def("rows", [](const PyPlan& self, uint64_t epoch, int64_t batch) {
-        RowNumbers rows(self.plan.BatchRows(batch));
-        self.plan.Fill(epoch, batch, {rows.mutable_data(), static_cast<size_t>(rows.size())});
-        return rows;
-      });
-
   py::class_<PyStream>(m, "Stream", py::custom_type_setup(SetIteratorSlots),
                        "Batches, made by threads ahead of their reader.")
-      .def(py::init([](const std::vector<const PyGather*>& leaves, const PyPlan& plan,
+      .def(py::init([](const std::vector<const PyGather*>& leaves, const Plan& plan,
                        uint64_t start_epoch, int64_t start_batch, int64_t epochs, int64_t group,
                        int threads, const std::string& readahead,
                        std::shared_ptr<Statistics> statistics, py::object pack) {

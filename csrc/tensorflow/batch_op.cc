@@ -106,7 +106,7 @@ Spec::Spec(const Attributes& attributes)
   if (statistics == nullptr) statistics = std::make_shared<Statistics>();
   const std::vector<int64_t> selected = attributes.Ints("selection");
   if (selected.size() != 3) Malformed("selection");
-  selection = {selected[0], selected[1], selected[2], nullptr};
+  selection = {selected[0], selected[1], selected[2]};
   const std::vector<int64_t> order = attributes.Ints("selection_order");
   if (!order.empty()) {
     // The most that an order can have; CheckRows() wants what the files hold.
@@ -152,7 +152,7 @@ void CheckRows(const Selection& selection, int64_t rows) {
     check(selection.start + static_cast<__int128>(selection.size - 1) * selection.step);
     return;
   }
-  for (int64_t i = 0; i < selection.size; ++i) check(selection.list[i]);
+  for (int64_t i = 0; i < selection.size; ++i) check(selection.list.get()[i]);
 }
 
 // NpyfastBatch: batch `index` / stride of the run that the attributes describe.
@@ -167,8 +167,8 @@ class BatchKernel {
     const int64_t place = *static_cast<const int64_t*>(Api().TF_TensorData(index.get()));
     if (place < spec_.first || (place - spec_.first) % spec_.stride != 0)
       throw ForeignCheckpoint(spec_.leaves[0].name());
-    const std::shared_ptr<Run> run = RunOf(context);
-    Batch batch = run->batches->Get((place - spec_.first) / spec_.stride);
+    const std::shared_ptr<Opened> opened = OpenedFor(context);
+    Batch batch = opened->batches->Get((place - spec_.first) / spec_.stride);
     std::vector<int64_t> shape;
     const Status status;
     for (size_t i = 0; i < spec_.outputs.size(); ++i) {
@@ -177,7 +177,7 @@ class BatchKernel {
       shape.insert(shape.end(), output.row_shape.begin(), output.row_shape.end());
       const Tensor tensor = output.text == Text::kNone
                                 ? AdoptBuffer(output.type, shape, std::move(batch.columns[i]))
-                                : Strings(*run, i, shape, batch.columns[i].get());
+                                : Strings(*opened, i, shape, batch.columns[i].get());
       Api().TF_SetOutput(context, static_cast<int>(i), tensor.get(), status.get());
       status.Check();
     }
@@ -185,68 +185,68 @@ class BatchKernel {
 
  private:
   // The opened files. Replaced as a whole where another list of rows comes in.
-  struct Run {
-    Tensor list;                     // what batches reads its rows from
+  struct Opened {
+    const void* list = nullptr;      // the numbers of the input `rows`, which the plan owns
     std::vector<int64_t> widths;     // of an item of each output, in bytes
     std::vector<std::string> names;  // a file of each output
     std::unique_ptr<IndexedBatches> batches;
   };
 
   // An output of text.
-  Tensor Strings(const Run& run, size_t output, std::span<const int64_t> shape,
+  Tensor Strings(const Opened& opened, size_t output, std::span<const int64_t> shape,
                  const std::byte* items) const {
     try {
-      return MakeStrings(spec_.outputs[output].text, run.widths[output], shape, items);
+      return MakeStrings(spec_.outputs[output].text, opened.widths[output], shape, items);
     } catch (const StatusError& e) {
-      throw StatusError(e.code(), run.names[output] + ": " + e.what());
+      throw StatusError(e.code(), opened.names[output] + ": " + e.what());
     }
   }
 
-  std::shared_ptr<Run> RunOf(TF_OpKernelContext* context) {
+  std::shared_ptr<Opened> OpenedFor(TF_OpKernelContext* context) {
     Tensor list;
     if (spec_.listed) list = GetInput(context, 1);
-    std::shared_ptr<Run> replaced;  // let go of behind the lock: it waits for its threads
+    std::shared_ptr<Opened> replaced;  // destroyed after the lock: it waits for its threads
     const std::lock_guard lock(mutex_);
-    const bool same = run_ != nullptr &&
-                      (list == nullptr ||
-                       Api().TF_TensorData(list.get()) == Api().TF_TensorData(run_->list.get()));
+    const bool same =
+        opened_ != nullptr && (list == nullptr || Api().TF_TensorData(list.get()) == opened_->list);
     if (!same) {
-      replaced = std::move(run_);
-      run_ = Open(std::move(list));
+      replaced = std::move(opened_);
+      opened_ = Open(std::move(list));
     }
-    return run_;
+    return opened_;
   }
 
-  std::shared_ptr<Run> Open(Tensor list) const {
-    auto run = std::make_shared<Run>();
+  std::shared_ptr<Opened> Open(Tensor list) const {
+    auto opened = std::make_shared<Opened>();
     Selection selection = spec_.selection;
     if (list != nullptr) {
       if (Api().TF_TensorElementCount(list.get()) != selection.size) Malformed("rows");
-      selection.list = static_cast<const int64_t*>(Api().TF_TensorData(list.get()));
+      const auto* numbers = static_cast<const int64_t*>(Api().TF_TensorData(list.get()));
+      opened->list = numbers;
+      selection.list = {std::shared_ptr<TF_Tensor>(std::move(list)), numbers};
     }
     const bool same_machine = !spec_.machine.empty() && spec_.machine == MachineId();
     std::vector<std::shared_ptr<const Gather>> gathers;
     for (const LeafSpec& leaf : spec_.leaves) {
       std::shared_ptr<const Array> array = OpenShared(leaf.files, same_machine);
-      const size_t output = run->widths.size();
+      const size_t output = opened->widths.size();
       if (output >= spec_.outputs.size()) Malformed("columns");
       gathers.push_back(leaf.MakeGather(std::move(array), spec_.outputs[output].row_shape));
       for (size_t c = 0; c < gathers.back()->columns(); ++c) {
-        run->widths.push_back(ItemBytes(run->widths.size(), gathers.back()->row_bytes(c)));
-        run->names.push_back(leaf.name());
+        opened->widths.push_back(ItemBytes(opened->widths.size(), gathers.back()->row_bytes(c)));
+        opened->names.push_back(leaf.name());
       }
     }
     CheckRows(selection, gathers[0]->array()->rows());
-    if (run->widths.size() != spec_.outputs.size()) Malformed("columns");
+    if (opened->widths.size() != spec_.outputs.size()) Malformed("columns");
     const Plan plan(selection, spec_.plan);
     if (spec_.run.start_batch > plan.batches()) Malformed("start_batch");
     const int threads = spec_.threads > 0 ? static_cast<int>(spec_.threads) : UsualThreads(gathers);
-    run->batches = std::make_unique<IndexedBatches>(
+    opened->batches = std::make_unique<IndexedBatches>(
         std::move(gathers), plan, spec_.run,
         BatchStream::Options{
             .threads = threads, .readahead = spec_.readahead, .statistics = spec_.statistics});
-    run->list = std::move(list);
-    return run;
+    return opened;
   }
 
   // Bytes of an item of an output whose rows have so many bytes.
@@ -266,7 +266,7 @@ class BatchKernel {
 
   const Spec spec_;
   std::mutex mutex_;
-  std::shared_ptr<Run> run_;
+  std::shared_ptr<Opened> opened_;
 };
 
 }  // namespace

@@ -17,7 +17,7 @@ int64_t Share(int64_t r, int64_t i, int64_t n) {
 
 void Selection::Map(std::span<int64_t> positions) const {
   if (list != nullptr) {
-    for (int64_t& row : positions) row = list[row];
+    for (int64_t& row : positions) row = list.get()[row];
     return;
   }
   if (start != 0 || step != 1) {

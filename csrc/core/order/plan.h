@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -20,15 +21,15 @@ struct Selection {
   int64_t start = 0;
   int64_t step = 1;
   int64_t size = 0;
-  // Where not null: row numbers, `size` of them; whoever makes the plan keeps them alive.
-  const int64_t* list = nullptr;
-  // Where there is one: start, start + step, ... are not rows but positions of this order of all
-  // rows. Never together with a list.
+  // If not null: the row numbers, `size` of them. Its deleter may run on any thread.
+  std::shared_ptr<const int64_t[]> list = nullptr;
+  // If any: start, start + step, ... are not rows but positions of this order of all rows. Never
+  // together with a list.
   std::optional<Order> order = std::nullopt;
 
   // Replaces positions of the selection by their rows. REQUIRES: each is in [0, size).
   void Map(std::span<int64_t> positions) const;
-  // Whether rows at later positions lie further behind in the array.
+  // Whether rows at later positions lie later in the array.
   bool ascending() const { return list == nullptr && !order && step > 0; }
 };
 

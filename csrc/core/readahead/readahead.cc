@@ -74,7 +74,8 @@ struct Span {
 Span SpanOf(const Selection& selection) {
   if (selection.order) return {0, static_cast<int64_t>(selection.order->rows())};
   if (selection.list != nullptr) {
-    const auto [least, most] = std::minmax_element(selection.list, selection.list + selection.size);
+    const int64_t* list = selection.list.get();
+    const auto [least, most] = std::minmax_element(list, list + selection.size);
     return {*least, *most + 1};
   }
   const int64_t last = selection.start + (selection.size - 1) * selection.step;

@@ -187,7 +187,7 @@ void Array::ThrowUnreadable(const void* address) const {
 
 std::string Array::row_type() const { return DtypeName(dtype_) + " " + ShapeText(row_shape_); }
 
-std::shared_ptr<const Array> Array::View(const std::byte* data, const Dtype& dtype,
+std::shared_ptr<const Array> Array::View(std::shared_ptr<const std::byte> data, const Dtype& dtype,
                                          std::span<const int64_t> shape,
                                          std::span<const int64_t> strides) {
   RefuseObjects("an array in memory", dtype);
@@ -196,7 +196,7 @@ std::shared_ptr<const Array> Array::View(const std::byte* data, const Dtype& dty
   array->row_shape_.assign(shape.begin() + 1, shape.end());
   array->rows_ = shape[0];
   if (shape[0] > 0) {
-    array->memory_ = data;
+    array->memory_ = std::move(data);
     Shard shard;
     shard.rows = shard.tail_row = shape[0];
     shard.row_stride = strides[0];

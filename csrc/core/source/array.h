@@ -41,7 +41,7 @@ struct Extent {
 //
 // Or of many files that hold one row each, which have neither shards nor mappings (row_files.h).
 //
-// Immutable and thread-safe. Keeps its mappings; memory that it only views must outlive it.
+// Immutable and thread-safe. Owns its mappings, and its share of memory.
 class Array {
  public:
   // Reads the headers of .npy files, many of them at once. The files of an array of few are mapped
@@ -56,11 +56,18 @@ class Array {
   // Opens .npy files that hold one row each. Throws what RowFiles() throws.
   static std::shared_ptr<const Array> OpenRowFiles(std::span<const std::string> paths);
 
-  // Views memory: dimension i has shape[i] items, strides[i] bytes apart. REQUIRES: shape.size()
-  // >= 1. Throws ObjectDtypeError.
+  // Shares memory: dimension i has shape[i] items, strides[i] bytes apart. The deleter of `data`
+  // may run on any thread. REQUIRES: shape.size() >= 1. Throws ObjectDtypeError.
+  static std::shared_ptr<const Array> View(std::shared_ptr<const std::byte> data,
+                                           const Dtype& dtype, std::span<const int64_t> shape,
+                                           std::span<const int64_t> strides);
+  // The same of memory that outlives the array.
   static std::shared_ptr<const Array> View(const std::byte* data, const Dtype& dtype,
                                            std::span<const int64_t> shape,
-                                           std::span<const int64_t> strides);
+                                           std::span<const int64_t> strides) {
+    return View(std::shared_ptr<const std::byte>(std::shared_ptr<void>(), data), dtype, shape,
+                strides);
+  }
 
   int64_t rows() const { return rows_; }
   const Dtype& dtype() const { return dtype_; }
@@ -88,7 +95,7 @@ class Array {
 
   // Row 0 of a shard. Throws what MappedFile::data() throws. REQUIRES: shard < shards().size().
   const std::byte* data(size_t shard) const {
-    return files_.empty() ? memory_ : files_[shard].data() + shards_[shard].data_offset;
+    return files_.empty() ? memory_.get() : files_[shard].data() + shards_[shard].data_offset;
   }
 
   // The last byte of the file of a shard. To read it gives a fault as soon as the file was
@@ -139,7 +146,7 @@ class Array {
   std::vector<MappedFile> files_;    // of shards_; none for memory
   std::vector<MappedFile> empty_;    // the other files, which have no rows
   mutable std::atomic<int64_t> check_due_{INT64_MAX};  // by CheckClock(); never for memory
-  const std::byte* memory_ = nullptr;
+  std::shared_ptr<const std::byte> memory_;
   std::vector<FileStamp> stamps_;
   int64_t file_bytes_ = 0;
   bool dense_rows_ = false;

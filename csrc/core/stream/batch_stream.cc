@@ -71,13 +71,13 @@ int64_t AheadItems(const BatchBuilder& maker, const BatchStream::Options& option
   return std::clamp(by_memory, least, std::max(options.ahead_items, least));
 }
 
-// Whether a stream reads memory that somebody keeps alive for it no longer than it lives.
+// Whether a stream reads memory, which answers at once, and which its owner may change or unmap as
+// soon as the stream has ended.
 bool ReadsMemory(const BatchBuilder& maker) {
   const auto is_memory = [](const std::shared_ptr<const Gather>& leaf) {
     return leaf->array()->file_bytes() == 0 && leaf->array()->row_files() == nullptr;
   };
-  return maker.plan().selection().list != nullptr ||
-         std::any_of(maker.leaves().begin(), maker.leaves().end(), is_memory);
+  return std::any_of(maker.leaves().begin(), maker.leaves().end(), is_memory);
 }
 
 }  // namespace

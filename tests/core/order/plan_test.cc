@@ -8,6 +8,7 @@
 
 #include "core/order/order.h"
 #include "tests/core/support/check.h"
+#include "tests/core/support/row_list.h"
 
 namespace npyfast {
 namespace {
@@ -120,9 +121,10 @@ TEST(Plan, TakesASlice) {
 
 TEST(Plan, TakesAList) {
   const std::vector<int64_t> list = {9, 9, 0, 4, 2};
-  const Plan plain({.size = 5, .list = list.data()}, {.batch_size = 5});
+  const Plan plain({.size = 5, .list = testing::RowList(list)}, {.batch_size = 5});
   CHECK_EQ(Rows(plain, 0, 0), list);
-  const Plan shuffled({.size = 5, .list = list.data()}, {.batch_size = 5, .shuffle = true});
+  const Plan shuffled({.size = 5, .list = testing::RowList(list)},
+                      {.batch_size = 5, .shuffle = true});
   std::vector<int64_t> rows = Rows(shuffled, 0, 0);
   std::vector<int64_t> wanted(5);
   Order(5, 0, 0).Fill(0, wanted);

@@ -11,6 +11,7 @@
 
 #include "tests/core/support/check.h"
 #include "tests/core/support/npy_file.h"
+#include "tests/core/support/row_list.h"
 
 namespace npyfast {
 namespace {
@@ -115,7 +116,7 @@ TEST(ReadSchedule, WhatIsReadInFileOrder) {
   CHECK(ReadSchedule(Items({.size = 4}, {}), 0).in_file_order());
   CHECK(ReadSchedule(Items({.start = 1, .step = 3, .size = 4}, {}), 0).in_file_order());
   CHECK(!ReadSchedule(Items({.start = 9, .step = -3, .size = 4}, {}), 0).in_file_order());
-  CHECK(!ReadSchedule(Items({.size = 4, .list = list.data()}, {}), 0).in_file_order());
+  CHECK(!ReadSchedule(Items({.size = 4, .list = testing::RowList(list)}, {}), 0).in_file_order());
   CHECK(!ReadSchedule(Items({.size = 4, .order = Order(4, 0, 0)}, {}), 0).in_file_order());
   CHECK(!ReadSchedule(Items({.size = 4}, {.shuffle = true}), 0).in_file_order());
   const Plan::Options blocks{.shuffle = true, .blocks = {2, 2}};
@@ -175,7 +176,7 @@ TEST(ReadSchedule, AllRowsOfAnItemAreInItsUnits) {
         break;
       default:
         for (int64_t i = 0; i < size; ++i) list.push_back(below(1000));
-        selection.list = list.data();
+        selection.list = testing::RowList(list);
     }
     Plan::Options options{.batch_size = 1 + below(below(2) == 0 ? 12 : 400),
                           .shuffle = below(3) > 0,

@@ -20,6 +20,7 @@
 #include "tests/core/support/cached.h"
 #include "tests/core/support/check.h"
 #include "tests/core/support/npy_file.h"
+#include "tests/core/support/row_list.h"
 
 namespace npyfast {
 namespace {
@@ -119,7 +120,7 @@ TEST(Readahead, NeverChangesWhatComes) {
     Rows list;
     if (random.Below(3) == 0) {
       for (int64_t i = 1 + random.Below(rows); i > 0; --i) list.push_back(random.Below(rows));
-      selection = {.size = std::ssize(list), .list = list.data()};
+      selection = {.size = std::ssize(list), .list = testing::RowList(list)};
     } else if (random.Below(3) == 0) {
       selection = {.start = rows - 1, .step = -1, .size = rows};
     } else if (random.Below(3) == 0) {
