@@ -18,15 +18,11 @@ import npyfast
 
 PACKAGE = Path(npyfast.__file__).parent
 
-BATCH = """
-import npyfast, numpy as np
-print(npyfast.backend, npyfast.build_info()["backend"], npyfast.build_info()["backend_reason"])
-print([batch.tolist() for batch in npyfast.batches(np.arange(5), 2, True, seed=1)])
-"""
+PROGRAM = processes.PROGRAMS / "backend_in_use.py"
 
 
-def run(script: str, *, path: Path | None = None, **variables: str) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of a script that imports npyfast from `path`."""
+def run(*, path: Path | None = None, **variables: str) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of a program that imports npyfast from `path`."""
     environment = {**os.environ, **variables}
     if "NPYFAST_BACKEND" not in variables:
         environment.pop("NPYFAST_BACKEND", None)
@@ -34,7 +30,7 @@ def run(script: str, *, path: Path | None = None, **variables: str) -> tuple[int
         [str(path or PACKAGE.parent), *filter(None, sys.path)]
     )
     done = subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, PROGRAM],
         env=environment,
         cwd="/",
         capture_output=True,
@@ -77,92 +73,75 @@ def test_this_process_tests_the_native_backend(native: None) -> None:
 
 @pytest.mark.parametrize("value", BACKENDS)
 def test_the_backend_asked_for(value: str) -> None:
-    status, out, err = run(BATCH, NPYFAST_BACKEND=value)
+    status, out, err = run(NPYFAST_BACKEND=value)
     assert (status, err) == (0, "")
     assert out.startswith(f"{value} {value} NPYFAST_BACKEND={value} asks for it\n")
 
 
 @pytest.mark.parametrize("variables", [{}, {"NPYFAST_BACKEND": "auto"}, {"NPYFAST_BACKEND": ""}])
 def test_auto_takes_the_extension(native: None, variables: Any) -> None:
-    status, out, err = run(BATCH, **variables)
+    status, out, err = run(**variables)
     assert (status, err) == (0, "")
     assert out.startswith("native native it is installed\n")
 
 
 def test_an_unknown_backend() -> None:
-    status, _, err = run(BATCH, NPYFAST_BACKEND="cuda")
+    status, _, err = run(NPYFAST_BACKEND="cuda")
     assert status == 1
     assert "ValueError: NPYFAST_BACKEND must be auto, native or numpy, got 'cuda'" in err
 
 
 def test_auto_falls_back_with_one_warning(without_core: Path) -> None:
-    status, out, err = run(BATCH, path=without_core)
+    status, out, err = run(path=without_core)
     assert status == 0
     assert out.startswith("numpy numpy the extension npyfast._core cannot be imported")
     assert err.count("RuntimeWarning") == 1
     assert "npyfast copies with NumPy, several times slower, because the extension" in err
     assert "installing npyfast where a C++ compiler works builds it" in err
-    assert err.startswith("<string>:2: RuntimeWarning")  # the line that imports npyfast
+    line = PROGRAM.read_text().splitlines().index("import npyfast") + 1
+    assert err.startswith(f"{PROGRAM}:{line}: RuntimeWarning")
 
 
 def test_the_warning_says_what_is_wrong_with_the_extension(with_broken_core: Path) -> None:
-    status, out, err = run(BATCH, path=with_broken_core)
+    status, out, err = run(path=with_broken_core)
     assert status == 0
     assert out.startswith("numpy ")
     assert "cannot be imported (made for another Python)" in err
 
 
 def test_the_fallback_gives_the_same_batches(native: None, without_core: Path) -> None:
-    assert run(BATCH, path=without_core)[1].splitlines()[1] == run(BATCH)[1].splitlines()[1]
+    assert run(path=without_core)[1].splitlines()[1] == run()[1].splitlines()[1]
 
 
 def test_numpy_asked_for_needs_no_extension_and_no_warning(without_core: Path) -> None:
-    status, out, err = run(BATCH, path=without_core, NPYFAST_BACKEND="numpy")
+    status, out, err = run(path=without_core, NPYFAST_BACKEND="numpy")
     assert (status, err) == (0, "")
     assert out.startswith("numpy numpy NPYFAST_BACKEND=numpy asks for it")
 
 
 def test_native_asked_for_raises_without_the_extension(without_core: Path) -> None:
-    status, _, err = run(BATCH, path=without_core, NPYFAST_BACKEND="native")
+    status, _, err = run(path=without_core, NPYFAST_BACKEND="native")
     assert status == 1
     assert "ImportError: NPYFAST_BACKEND=native, but the extension npyfast._core cannot" in err
 
 
 def test_a_source_tree_is_recognised(without_core: Path) -> None:
     (without_core / "CMakeLists.txt").touch()
-    _, _, err = run(BATCH, path=without_core)
+    _, _, err = run(path=without_core)
     assert f"npyfast was imported from its source tree {without_core}, which holds no built" in err
     assert "start Python elsewhere to get the installed package" in err
 
 
 def test_importing_npyfast_imports_no_tensorflow(backend: str) -> None:
     processes.run(
-        """
-        import sys
-        import numpy as np, npyfast
-        list(npyfast.batches(np.arange(10), 3, True, shard=(0, 2), transform=lambda x: x))
-        npyfast.open(np.arange(10))[3]
-        npyfast.build_info()
-        assert not [name for name in sys.modules if name.split(".")[0] in ("tensorflow", "keras")]
-        """,
+        "imports_no_tensorflow.py",
         backend=backend,
     )
 
 
 def test_dataset_without_tensorflow_says_what_to_install(backend: str) -> None:
     processes.run(
-        """
-        import sys
-        sys.modules["tensorflow"] = None  # as if it were not installed
-        import numpy as np, npyfast
-        try:
-            npyfast.dataset(np.arange(3))
-        except ImportError as error:
-            assert "pip install 'npyfast[tensorflow]'" in str(error), error
-            assert "npyfast.batches does without" in str(error), error
-        else:
-            raise AssertionError("no error")
-        """,
+        "dataset_without_tensorflow.py",
         backend=backend,
     )
 
@@ -190,12 +169,7 @@ def test_build_info_of_the_extension(native: None) -> None:
 def test_usable_cpus_are_those_of_the_affinity(native: None) -> None:
     assert (
         processes.run(
-            """
-            import os
-            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-            import npyfast
-            print(npyfast.build_info()["usable_cpus"])
-            """,
+            "cpus_of_an_affinity.py",
             backend="native",
         )
         == "1"

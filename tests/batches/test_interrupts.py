@@ -158,66 +158,18 @@ def test_no_file_stays_open(
         assert _files_held(tmp_path) == [], injector.place
 
 
-READING = """\
-import random, signal, sys, threading
-import numpy as np, npyfast
-
-may_interrupt = False
-
-def interrupt(*_):
-    if may_interrupt:
-        raise KeyboardInterrupt
-
-# A shell may have started this with signals ignored.
-signal.signal(signal.SIGALRM, interrupt)
-path, threads, count = sys.argv[1], int(sys.argv[2]), 0
-options = {"transform": lambda y: y + 0, "transform_threads": threads} if threads else {}
-made = npyfast.batches(path, 5, True, seed=1, epochs=1, **options)
-wanted = [batch.tolist() for batch in made]
-wait = random.Random(1).uniform
-while count < 100:
-    stream, got = iter(made), []
-    while True:
-        signal.setitimer(signal.ITIMER_REAL, wait(1e-6, 0.01))
-        try:
-            may_interrupt = True
-            for batch in stream:
-                got.append(batch)
-            may_interrupt = False
-            break
-        except KeyboardInterrupt:
-            may_interrupt = False
-            count += 1
-    assert [batch.tolist() for batch in got] == wanted
-    assert stream.position == (1, 0)
-signal.setitimer(signal.ITIMER_REAL, 0)
-del stream
-for thread in threading.enumerate():
-    if thread.daemon:
-        thread.join(60)
-assert threading.active_count() == 1
-"""
-
-
 @pytest.mark.parametrize("threads", [0, 1, 4])
 def test_by_a_hundred_signals(save: Save, backend: str, threads: int) -> None:
-    assert processes.run(READING, save(np.arange(5000)), threads, backend=backend) == ""
+    assert (
+        processes.run(
+            "read_with_a_hundred_signals.py", save(np.arange(5000)), threads, backend=backend
+        )
+        == ""
+    )
 
 
-ENDLESS = """\
-import sys, time
-import numpy as np, npyfast
-stream = iter(npyfast.batches(
-    np.arange(1000), 5, epochs=-1, transform=lambda y: {}, transform_threads=4))
-next(stream)
-print("reading", flush=True)
-for _ in stream:
-    pass
-"""
-
-
-def _interrupted(script: str, backend: str, after: float) -> None:
-    process = processes.start(script, backend=backend)
+def _interrupted(backend: str, after: float, *arguments: str) -> None:
+    process = processes.start("endless_transform.py", *arguments, backend=backend)
     assert process.stdout is not None
     assert process.stdout.readline() == "reading\n"
     time.sleep(after)
@@ -229,12 +181,10 @@ def _interrupted(script: str, backend: str, after: float) -> None:
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("after", [0, 0.003, 0.01])
 def test_one_signal_ends_the_process(backend: str, after: float) -> None:
-    _interrupted(ENDLESS.format("y + 1"), backend, after)
+    _interrupted(backend, after)
 
 
 @pytest.mark.usefixtures("interruptible")
 def test_calls_that_hang_do_not_keep_the_process(backend: str) -> None:
-    script = ENDLESS.format("y if y[0] == 0 or time.sleep(10**6) else y")
-    _interrupted(script, backend, 0.1)
-    read_no_more, _ = script.split("for _ in stream")
-    assert processes.run(read_no_more, backend=backend) == "reading"
+    _interrupted(backend, 0.1, "hangs")
+    assert processes.run("endless_transform.py", "hangs", "once", backend=backend) == "reading"

@@ -126,15 +126,7 @@ def test_in_a_new_process_and_another_folder(save: Save, tmp_path: Path, backend
     iterator = after(npyfast.batches(paths, **BASE), 4)
     out, _ = processes.finish(
         processes.start(
-            """
-            import json, sys
-            import npyfast
-            paths, state = map(json.loads, sys.argv[1:])
-            made = npyfast.batches(paths, 10, True, seed=1)
-            iterator = iter(made)
-            iterator.set_state(state)
-            print(json.dumps([[b.tolist() for b in iterator], [b.tolist() for b in made]]))
-            """,
+            "batches_from_a_state.py",
             json.dumps(copies),
             json.dumps(iterator.get_state()),
             backend=backend,

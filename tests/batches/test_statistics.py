@@ -260,41 +260,12 @@ def test_numpy_makes_each_batch_when_it_is_asked_for(pair: Any) -> None:
     assert made.statistics.hit_share is None
 
 
-FORK = """\
-import os, sys, time, warnings
-import npyfast
-
-warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads
-made = npyfast.batches(sys.argv[1], 10, True)
-stream = iter(made)
-for _ in range(4):
-    next(stream)
-while npyfast.backend == "native" and made.statistics.batches_ahead < 7:
-    time.sleep(0.001)
-pid = os.fork()
-rest = len(list(stream))
-del stream
-statistics = made.statistics
-right = (rest, statistics.batches, statistics.rows, statistics.batches_ahead) == (7, 11, 103, 0)
-if pid == 0:
-    os._exit(0 if right else 1)
-assert os.waitpid(pid, 0)[1] == 0
-assert right
-"""
-
-
 def test_both_sides_of_a_fork_count_on(save: Save, backend: str) -> None:
-    processes.run(FORK, save(X), backend=backend)
+    processes.run("statistics_after_a_fork.py", save(X), backend=backend)
 
 
 def test_no_tensorflow_is_imported(save: Save, backend: str) -> None:
-    script = """
-        import sys, npyfast
-        made = npyfast.batches(sys.argv[1], 10)
-        list(made)
-        print(npyfast.statistics(made).batches, "tensorflow" in sys.modules)
-        """
-    assert processes.run(script, save(X), backend=backend) == "11 False"
+    assert processes.run("statistics_without_tensorflow.py", save(X), backend=backend) == "11 False"
 
 
 class TestStatistics:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib
 import signal
-import textwrap
 import threading
 import time
 import weakref
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import expected
-import forks
 import numpy as np
 import processes
 import pytest
@@ -264,31 +262,11 @@ def test_nothing_leaks(save: Save) -> None:
     assert resident_bytes() - resident < 4 << 20
 
 
-ENDLESS = """\
-import sys, time
-import numpy as np, npyfast
-X = np.load(sys.argv[1])
-stream = iter(npyfast.batches({"a": {"b": sys.argv[1]}, "c": X}, 10, True, epochs=-1))
-next(stream)
-print("reading", flush=True)
-"""
-
-
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("batch_rows", [10, 4000])
 def test_control_c(save: Save, backend: str, batch_rows: int) -> None:
     process = processes.start(
-        """
-        import sys
-        import npyfast
-        made = npyfast.batches(sys.argv[1], int(sys.argv[2]), True, epochs=-1)
-        try:
-            for i, batch in enumerate(made):
-                if i == 10:
-                    print("reading", flush=True)
-        except KeyboardInterrupt:
-            print("interrupted", flush=True)
-        """,
+        "read_until_interrupted.py",
         save(X),
         batch_rows,
         backend=backend,
@@ -309,17 +287,7 @@ def test_control_c_while_waiting_for_a_batch(native: None, tmp_path: Path) -> No
         )
         file.truncate(file.tell() + 2**31)
     process = processes.start(
-        """
-        import sys
-        import npyfast
-        stream = iter(npyfast.batches(sys.argv[1], 1000, True, epochs=-1, threads=2))
-        try:
-            print("reading", flush=True)
-            for batch in stream:
-                pass
-        except KeyboardInterrupt:
-            print("interrupted", flush=True)
-        """,
+        "wait_until_interrupted.py",
         path,
         backend="native",
     )
@@ -332,87 +300,29 @@ def test_control_c_while_waiting_for_a_batch(native: None, tmp_path: Path) -> No
     assert time.monotonic() - begin < 20
 
 
-THREAD = "import threading; threading.Thread(target={}, daemon={}).start()"
-
-ENDS = {
-    "returns": "",
-    "sys.exit": "sys.exit()",
-    "os._exit": "import os; os._exit(0)",
-    "kept by a module": "sys.modules['kept'] = stream, next(stream)",
-    "read at the exit": "import atexit; atexit.register(next, stream)",
-    "in a cycle": "cycle = [stream]; cycle.append(cycle); del stream",
-    "read by a thread": THREAD.format("lambda: [next(stream) for _ in range(1000)]", False),
-    "read by daemons": THREAD.format("lambda: [None for _ in stream]", True)
-    + ";"
-    + THREAD.format("lambda: [None for _ in stream]", True)
-    + "; time.sleep(0.05)",
-    "rows read by a daemon": "rows = npyfast.open(X);"
-    + THREAD.format("lambda: [rows[:] for _ in iter(int, 1)]", True)
-    + "; time.sleep(0.05)",
-}
+ENDS = [
+    *("returns", "sys.exit", "os._exit", "kept by a module", "read at the exit", "in a cycle"),
+    *("read by a thread", "read by daemons", "rows read by a daemon"),
+]
 
 
-@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("end", ENDS)
 def test_the_interpreter_ends_with_a_live_stream(save: Save, backend: str, end: str) -> None:
     for _ in range(5 if "daemon" in end else 1):  # some ends are a matter of luck
-        assert processes.run(ENDLESS + end, save(X), backend=backend) == "reading"
+        out = processes.run("end_while_reading.py", save(X), end, "plain", backend=backend)
+        assert out == "reading"
 
 
-FORKS = {
-    **forks.BODIES,
-    "rows": """
-        rows = npyfast.open(path)
-        large = np.arange(len(rows)).repeat(40)
-        rows.gather(large, threads=3)
-        child(lambda: rows.gather(large, threads=3))
-        rows.gather(large, threads=3)
-        """,
-    "at any moment of the threads' work": """
-        for k in range(100):
-            stream = iter(made)
-            for _ in range(k):
-                next(stream)
-            child(lambda: check(stream, k))
-        """,
-    "while another thread reads": """
-        import threading
-        stream = iter(npyfast.batches(path, 9, True, seed=1, epochs=300))
-        reader = threading.Thread(target=lambda: [None for _ in stream])
-        reader.start()
-        for _ in range(20):
-            child(lambda: check(iter(made), 0))
-        reader.join()
-        """,
-}
-
-
-@pytest.mark.parametrize("body", FORKS.values(), ids=FORKS)
-def test_fork(save: Save, backend: str, body: str) -> None:
-    processes.run(forks.PRELUDE + textwrap.dedent(body), save(X), backend=backend)
+@pytest.mark.parametrize(
+    "way", [*processes.FORKS, "rows", "at_any_moment", "while_another_thread_reads"]
+)
+def test_fork(save: Save, backend: str, way: str) -> None:
+    processes.run("fork_while_reading.py", save(X), way, "plain", backend=backend)
 
 
 def test_multiprocessing_fork(save: Save, backend: str) -> None:
     processes.run(
-        """
-        import multiprocessing, sys, warnings
-        import npyfast
-        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads
-
-        path = sys.argv[1]
-        made = npyfast.batches(path, 9, True, seed=1, epochs=-1)
-        stream = iter(made)
-        next(stream)
-
-        def total(i):
-            own = npyfast.batches(path, 9, True, seed=1, shard=(i, 4))
-            return sum(float(batch.sum()) for batch in own) + float(next(stream).sum()) * 0
-
-        with multiprocessing.get_context("fork").Pool(4) as pool:
-            totals = pool.map(total, range(4))
-        whole = sum(float(batch.sum()) for batch in npyfast.batches(path, 100))
-        assert abs(sum(totals) - whole) < 1e-3 * whole, (totals, whole)
-        next(stream)
-        """,
+        "multiprocessing_fork.py",
         save(X),
         backend=backend,
     )

@@ -6,7 +6,6 @@ import gc
 import itertools
 import os
 import signal
-import textwrap
 import threading
 import traceback
 import weakref
@@ -15,7 +14,6 @@ from contextlib import suppress
 from typing import Any
 
 import expected
-import forks
 import numpy as np
 import processes
 import pytest
@@ -604,84 +602,28 @@ def test_threads_without_a_transform(threads: int) -> None:
     assert len(list(npyfast.batches(Y, transform_threads=1))) == 4
 
 
-FORKS = {
-    **forks.BODIES,
-    "at any moment of the threads' work": """
-        for k in range(len(wanted)):
-            stream = iter(made)
-            for _ in range(k):
-                next(stream)
-            child(lambda: check(stream, k))
-        """,
-    "what has been counted": """
-        stream = iter(made)
-        next(stream)
-        before = made.statistics.batches
-        def work():
-            check(stream, 1)
-            assert made.statistics.batches - before == len(wanted) - 1
-            assert stream.position == (2, 0)
-        child(work)
-        """,
-    "the child ends as usual": """
-        stream = iter(made)
-        next(stream)
-        pid = os.fork()
-        if not pid:
-            sys.exit(next(stream).tolist() != wanted[1])
-        assert os.waitpid(pid, 0)[1] == 0
-        """,
-    "while another thread reads": """
-        import threading
-        stream = iter(npyfast.batches(
-            path, 9, epochs=-1, transform=lambda x: x, transform_threads=3))
-        reader = threading.Thread(target=lambda: [None for _ in stream])
-        reader.start()
-        for _ in range(20):
-            child(lambda: (next(stream), check(iter(made), 0)))
-        stream.close()
-        reader.join()
-        """,
-}
+@pytest.mark.parametrize(
+    "way",
+    [
+        *(*processes.FORKS, "at_any_moment", "what_has_been_counted", "the_child_ends_as_usual"),
+        "while_another_thread_reads_what_is_transformed",
+    ],
+)
+def test_fork(save: Save, backend: str, way: str) -> None:
+    processes.run("fork_while_reading.py", save(X), way, "transform", backend=backend)
 
 
-@pytest.mark.parametrize("body", FORKS.values(), ids=FORKS)
-def test_fork(save: Save, backend: str, body: str) -> None:
-    options = "epochs=2, transform=lambda x: -x, transform_threads=3)"
-    script = forks.PRELUDE.replace("epochs=2)", options)
-    assert script != forks.PRELUDE
-    processes.run(script + textwrap.dedent(body), save(X), backend=backend)
+ENDS = [
+    *("returns", "sys.exit", "kept by a module", "read at the exit", "in a cycle"),
+    *("read by a thread", "read by daemons"),
+]
 
 
-ENDLESS = """\
-import sys, time
-import numpy as np, npyfast
-stream = iter(npyfast.batches(
-    sys.argv[1], 10, True, epochs=-1, transform=lambda x: x + 1, transform_threads=3))
-next(stream)
-print("reading", flush=True)
-"""
-
-THREAD = "import threading; threading.Thread(target={}, daemon={}).start()"
-
-ENDS = {
-    "returns": "",
-    "sys.exit": "sys.exit()",
-    "kept by a module": "sys.modules['kept'] = stream, next(stream)",
-    "read at the exit": "import atexit; atexit.register(lambda: [next(stream) for _ in range(99)])",
-    "in a cycle": "cycle = [stream]; cycle.append(cycle); del stream",
-    "read by a thread": THREAD.format("lambda: [next(stream) for _ in range(1000)]", False),
-    "read by daemons": THREAD.format("lambda: [None for _ in stream]", True)
-    + ";"
-    + THREAD.format("lambda: [None for _ in stream]", True)
-    + "; time.sleep(0.05)",
-}
-
-
-@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("end", ENDS)
 def test_the_interpreter_ends_with_a_live_stream(save: Save, backend: str, end: str) -> None:
     for _ in range(3 if "daemon" in end else 1):  # some ends are a matter of luck
-        assert processes.run(ENDLESS + end, save(X), backend=backend) == "reading"
+        out = processes.run("end_while_reading.py", save(X), end, "transform", backend=backend)
+        assert out == "reading"
 
 
 @every_backend

@@ -262,27 +262,8 @@ def test_as_a_module(save: Save, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    # Endless, as far as a test is concerned; told apart from a start that takes long by its file.
-    script = """
-    import os, sys
-    import numpy as np
-    import npyfast._commands.pack as command
-
-    def endless(options):
-        return np.broadcast_to(np.uint8(0), (1 << 40, 1 << 10))
-
-    command._source = endless
-    class Endless:
-        f_blocks = f_bavail = f_frsize = 0  # as where a filesystem tells nothing
-
-    os.statvfs = lambda path: Endless
-    os.posix_fadvise = lambda *arguments: None
-    os.write = lambda descriptor, data, write=os.write: write(descriptor, data[:1]) and len(data)
-    from npyfast._commands import main
-    sys.exit(main(["pack", "any", "-o", sys.argv[1]]))
-    """
     out = tmp_path / "out.npy"
-    process = processes.start(script, out, backend="numpy")
+    process = processes.start("pack_without_an_end.py", out, backend="numpy")
     partial = tmp_path / "out.npy.partial"
     try:
         wait_until(lambda: partial.exists() and partial.stat().st_size > 2)

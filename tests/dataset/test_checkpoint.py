@@ -211,21 +211,7 @@ def test_in_a_new_process(save: Save, tmp_path: Path, epochs: int | None) -> Non
     prefix = write(tmp_path, iterator=iterator)
     out, _ = processes.finish(
         processes.start(
-            """
-            import json, sys, warnings
-            warnings.simplefilter("ignore")
-            import tensorflow as tf
-            import npyfast
-            path, prefix, epochs = sys.argv[1:]
-            # Another program may have another seed of its own.
-            tf.random.set_seed(99)
-            options = {"seed": 1, "epochs": json.loads(epochs), "engine": "graph"}
-            made = npyfast.dataset(path, 10, True, **options)
-            iterator = iter(made)
-            tf.train.Checkpoint(iterator=iterator).read(prefix).assert_consumed()
-            rest = [next(iterator).numpy().tolist() for _ in range(7)]
-            print(json.dumps([rest, next(iter(made)).numpy().tolist()]))
-            """,
+            "dataset_from_a_checkpoint.py",
             path,
             prefix,
             json.dumps(epochs),
@@ -239,39 +225,10 @@ def test_in_a_new_process(save: Save, tmp_path: Path, epochs: int | None) -> Non
     assert first == (following if epochs is None else epoch)[0]
 
 
-# Trains without an end in sight, and says which rows it has read. Each line is one batch, or the
-# number of the batches that the checkpoint just written has behind it.
-TRAINING = """
-    import itertools, json, sys, warnings
-    warnings.simplefilter("ignore")
-    import tensorflow as tf
-    import npyfast
-    path, folder, epochs = sys.argv[1:]
-    made = npyfast.dataset(path, 10, True, seed=1, epochs=json.loads(epochs), engine="graph")
-    iterator = iter(made)
-    steps = tf.Variable(0, dtype=tf.int64)
-    epoch = tf.Variable(0, dtype=tf.int64)
-    checkpoint = tf.train.Checkpoint(iterator=iterator, steps=steps, epoch=epoch)
-    manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
-    manager.restore_or_initialize()
-    print(json.dumps({"from": int(steps)}), flush=True)
-    while epoch < 4:
-        for batch in iterator:
-            print(json.dumps(batch.numpy().tolist()), flush=True)
-            steps.assign_add(1)
-            if steps % 4 == 0:
-                manager.save()
-                print(json.dumps({"saved": int(steps)}), flush=True)
-        epoch.assign_add(1)
-        # With epochs=None a new iterator is the next epoch, of which the checkpoint is to know.
-        checkpoint.iterator = iterator = iter(made)
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("epochs", [None, 1])
 def test_killed_and_started_again(save: Save, tmp_path: Path, epochs: int | None) -> None:
-    arguments = (TRAINING, save(Y), tmp_path / "checkpoints", json.dumps(epochs))
+    arguments = ("train_with_checkpoints.py", save(Y), tmp_path / "checkpoints", json.dumps(epochs))
     uninterrupted = [
         batch
         for k in range(4)

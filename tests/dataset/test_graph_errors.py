@@ -61,25 +61,7 @@ class TestFilesThatChange:
     def test_a_file_that_may_not_be_read(self, save: Save) -> None:
         path = save(Y)
         kind, message = run(
-            """
-            import json, os, sys, warnings
-            warnings.simplefilter("ignore")
-            import tensorflow as tf
-            import npyfast
-            path = sys.argv[1]
-            made = npyfast.dataset(path, 10, engine="graph")
-            folder = os.path.dirname(path)
-            root = os.geteuid() == 0
-            os.chmod(folder, 0o700 if root else 0)
-            if root:  # which may read everything
-                os.seteuid(65534)
-            try:
-                next(iter(made))
-            except tf.errors.OpError as e:
-                print(json.dumps([type(e).__name__, str(e)]))
-            if not root:
-                os.chmod(folder, 0o700)
-            """,
+            "unreadable_file.py",
             path,
         )
         assert kind == "PermissionDeniedError"
@@ -456,24 +438,6 @@ class TestWhatItCannotDeliver:
         assert "loaded" in info["engine_reason"]
 
 
-WITHOUT_LIBRARY = """
-    import json, sys, warnings
-    warnings.simplefilter("ignore")
-    import tensorflow as tf
-    import npyfast
-    from npyfast._engines import graph
-    path, graph.LIBRARY = sys.argv[1:]
-    rows = [batch.numpy().tolist() for batch in npyfast.dataset(path, 60)]
-    try:
-        npyfast.dataset(path, engine="graph")
-        error = None
-    except ImportError as e:
-        error = str(e)
-    info = npyfast.build_info()
-    print(json.dumps([rows, error, info["engine"], info["engine_reason"]]))
-"""
-
-
 @pytest.mark.parametrize("library", ["missing", "text", "empty", "another"])
 def test_a_library_that_cannot_be_loaded(save: Save, tmp_path: Path, library: str) -> None:
     place = tmp_path / "library.so"
@@ -484,7 +448,7 @@ def test_a_library_that_cannot_be_loaded(save: Save, tmp_path: Path, library: st
     elif library == "another":
         # Some library that knows nothing of ours.
         place = Path(importlib.import_module("npyfast._core").__file__ or "")
-    rows, error, name, reason = run(WITHOUT_LIBRARY, save(Y), place)
+    rows, error, name, reason = run("dataset_with_library.py", save(Y), place)
     assert rows == [Y[:60].tolist(), Y[60:].tolist()]
     assert error == f"engine='graph' can't be had, because {reason}"
     assert name == "generator"
@@ -496,18 +460,7 @@ def test_a_library_that_cannot_be_loaded(save: Save, tmp_path: Path, library: st
 
 def test_the_numpy_backend_takes_the_generator(save: Save) -> None:
     rows, name, reason, error = run(
-        """
-        import json, sys, warnings
-        warnings.simplefilter("ignore")
-        import npyfast
-        path = sys.argv[1]
-        rows = [batch.numpy().tolist() for batch in npyfast.dataset(path, 60)]
-        info = npyfast.build_info()
-        try:
-            npyfast.dataset(path, engine="graph")
-        except ValueError as e:
-            print(json.dumps([rows, info["engine"], info["engine_reason"], str(e)]))
-        """,
+        "dataset_by_numpy.py",
         save(Y),
         backend="numpy",
     )
@@ -521,13 +474,7 @@ def test_the_numpy_backend_takes_the_generator(save: Save) -> None:
 @pytest.mark.parametrize("backend", ["native", "numpy"])
 def test_build_info_does_not_import_tensorflow(backend: str) -> None:
     name, reason, imported = run(
-        """
-        import json, sys
-        import npyfast
-        info = npyfast.build_info()
-        imported = any(name.split(".")[0] in ("tensorflow", "keras") for name in sys.modules)
-        print(json.dumps([info["engine"], info["engine_reason"], imported]))
-        """,
+        "build_info_without_tensorflow.py",
         backend=backend,
     )
     assert not imported

@@ -238,17 +238,7 @@ def test_the_interpreter_ends_with_a_live_iterator(
 ) -> None:
     out, _ = processes.finish(
         processes.start(
-            """
-            import sys, warnings
-            warnings.simplefilter("ignore")
-            import npyfast
-            path, batch_size, engine = sys.argv[1:]
-            made = npyfast.dataset(path, int(batch_size), True, epochs=-1, engine=engine)
-            iterator = iter(made)
-            next(iterator)
-            kept = list(made.take(3))
-            print("reading", flush=True)
-            """,
+            "live_iterator.py",
             save(LARGE),
             batch_size,
             engine,

@@ -297,22 +297,12 @@ def test_a_dispatcher_with_a_journal_is_started_again(cluster: Service, save: Sa
     assert counted(got) == counted(expected.iteration(30_000, batch_size=10, seed=1))
 
 
-OWN_WORKER = """
-import sys, time
-import tensorflow as tf
-if sys.argv[2] == "ops":
-    import npyfast.service
-service = tf.data.experimental.service
-worker = service.WorkerServer(service.WorkerConfig(dispatcher_address=sys.argv[1]))
-print("ready", flush=True)
-worker.join()
-"""
-
-
 @pytest.mark.parametrize("ops", [False, True])
 def test_a_worker_of_ones_own(cluster: Service, save: Save, ops: bool) -> None:
     cluster.start_dispatcher()
-    worker = cluster.start("-c", OWN_WORKER, cluster.address, "ops" if ops else "none")
+    worker = cluster.start(
+        processes.PROGRAMS / "worker_server.py", cluster.address, "ops" if ops else "none"
+    )
     cluster.ready(worker)
     made = cluster.distribute(graph(save(Y), 10, True, seed=1, epochs=1), "distributed_epoch")
     if ops:

@@ -258,36 +258,6 @@ def test_more_files_than_are_open(tmp_path: Path) -> None:
     assert_same_batches(npyfast.batches(leaf, 16, True, seed=1), whole, wanted)
 
 
-FORK = """
-    import os, sys, threading, warnings
-    import numpy as np, npyfast
-    warnings.simplefilter("ignore")
-    x = np.arange(96, dtype="f4").reshape(12, 4, 2)
-    leaf = npyfast.source(sys.argv[1], key="x")
-    rows = npyfast.open(leaf)
-    batches = iter(npyfast.batches(leaf, 5))
-    next(batches)
-    reading = threading.Event()
-
-    def read():
-        while not reading.is_set():
-            assert np.array_equal(rows[:], x)
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    for _ in range(10):
-        child = os.fork()
-        if child == 0:
-            same = np.array_equal(rows[[7, 2]], x[[7, 2]])
-            same &= np.array_equal(next(batches), x[5:10])
-            os._exit(0 if same else 1)
-        assert os.waitpid(child, 0)[1] == 0
-    reading.set()
-    thread.join()
-    assert np.array_equal(next(batches), x[5:10])
-"""
-
-
 @pytest.mark.usefixtures("quiet")
 class TestReadByH5py:
     @pytest.fixture
@@ -315,7 +285,7 @@ class TestReadByH5py:
         assert not failed
 
     def test_by_a_forked_process(self, chunked: Any, backend: str) -> None:
-        run(FORK, chunked.files[0], backend=backend)
+        run("hdf5_after_a_fork.py", chunked.files[0], backend=backend)
 
     def test_a_file_that_is_removed(self, chunked: Any) -> None:
         rows = npyfast.open(chunked)
@@ -422,21 +392,12 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
 
 
 def test_without_h5py(path: str, backend: str) -> None:
-    script = """
-        import sys
-        sys.modules["h5py"] = None
-        import npyfast
-        try:
-            npyfast.batches(sys.argv[1])
-        except ImportError as error:
-            print(error)
-    """
     wanted = "HDF5 files need h5py: pip install 'npyfast[hdf5]'"
-    assert run(script, path, backend=backend) == wanted
+    assert run("without_h5py.py", path, backend=backend) == wanted
 
 
 def test_h5py_is_imported_late(backend: str) -> None:
-    run("import sys, npyfast; npyfast.batches; assert 'h5py' not in sys.modules", backend=backend)
+    run("imports_no_h5py.py", backend=backend)
 
 
 def test_what_lies_behind_an_external_link(tmp_path: Path, quiet: None) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from processes import PROGRAMS
 
 import npyfast
 
@@ -20,27 +21,6 @@ DTYPES = {
     "strings": "[('a', [('x', '>U2'), ('y', 'S1')], (100000000,))]",
 }
 
-# A limit on all that the process may hold beyond what it has begun with.
-PROGRAM = """\
-import contextlib, io, resource, sys
-import npyfast, numpy as np
-from npyfast._commands import main
-path, backend = sys.argv[1:]
-assert npyfast.backend == backend
-pages = int(open("/proc/self/statm").read().split()[5])
-limit = pages * resource.getpagesize() + (300 << 20)
-resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-rows = npyfast.open(path)
-assert rows[[]].shape[0] == 0 and len(rows) == 0
-assert list(npyfast.batches(path, batch_size=2, seed=1)) == []
-str(rows), repr(npyfast.read_header(path))
-with contextlib.redirect_stdout(io.StringIO()):
-    main(["info", path])
-out = path + ".out.npy"
-npyfast.pack(path, out)
-assert np.load(out, allow_pickle=False).dtype == npyfast.read_header(path).dtype.newbyteorder("=")
-"""
-
 
 def write_header(path, descr, shape="(0,)"):
     text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}\n".encode()
@@ -51,7 +31,7 @@ def write_header(path, descr, shape="(0,)"):
 def test_what_a_header_promises_takes_no_memory(backend, tmp_path, name):
     path = tmp_path / "x.npy"
     write_header(path, DTYPES[name])
-    program = [sys.executable, "-c", PROGRAM, str(path), backend]
+    program = [sys.executable, PROGRAMS / "read_in_little_memory.py", path, backend]
     environment = os.environ | {"NPYFAST_BACKEND": backend}
     done = subprocess.run(
         program,

@@ -17,8 +17,8 @@ ROWS = 3  # of each
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shards whose rows count on from one file to the next."""
-    made = tmp_path_factory.mktemp("shards")
+    """Files whose rows count on from one file to the next."""
+    made = tmp_path_factory.mktemp("files")
     np.save(made / "part-0.npy", np.zeros((ROWS, 2), "i8"))
     start = (made / "part-0.npy").read_bytes()
     header = start[: -ROWS * 16]
@@ -29,40 +29,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_batches_with_few_descriptors(folder: Path, backend: str) -> None:
-    script = """
-    import resource, sys
-    import numpy as np
-    import npyfast
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-    source, count = npyfast.source(sys.argv[1]), int(sys.argv[2])
-    assert len(source.files) == 10_000
-    x = np.repeat(np.arange(count)[:, None], 2, axis=1)
-    assert np.array_equal(npyfast.open(source)[:], x)
-    in_order = npyfast.batches(source, 1000)
-    assert np.array_equal(np.concatenate(list(in_order)), x)
-    memory = npyfast.batches(x, 1000, True, seed=7)
-    for batch, expected in zip(npyfast.batches(source, 1000, True, seed=7), memory, strict=True):
-        assert np.array_equal(batch, expected)
-    """
-    assert processes.run(script, folder, FILES * ROWS, backend=backend) == ""
+    assert processes.run("many_files.py", folder, FILES * ROWS, backend=backend) == ""
 
 
 def test_files_of_one_row_with_few_descriptors(folder: Path, backend: str) -> None:
-    script = """
-    import os, resource, sys
-    import numpy as np
-    import npyfast
-    source = npyfast.source(sys.argv[1], per_file="row")
-    batches = npyfast.batches(source, 100, True, seed=7)
-    before = len(os.listdir("/proc/self/fd"))
-    # Sixteen threads open one each.
-    resource.setrlimit(resource.RLIMIT_NOFILE, (before + 20, before + 20))
-    x = np.repeat(np.arange(int(sys.argv[2])), 2).reshape(len(batches) * 100, -1, 2)
-    for batch, expected in zip(batches, npyfast.batches(x, 100, True, seed=7), strict=True):
-        assert np.array_equal(batch, expected)
-    assert len(os.listdir("/proc/self/fd")) == before
-    """
-    assert processes.run(script, folder, FILES * ROWS, backend=backend) == ""
+    assert processes.run("many_files_of_one_row.py", folder, FILES * ROWS, backend=backend) == ""
 
 
 @pytest.mark.usefixtures("backend")

@@ -170,39 +170,9 @@ def test_an_archive_that_is_replaced_while_it_is_opened(tmp_path: Path) -> None:
             look("x")
 
 
-COUNTED = """
-import contextlib, io, os, sys, zipfile
-import numpy as np
-import npyfast
-from npyfast._commands import main
-
-made = zipfile.ZipFile.__init__
-read = []
-def counting(archive, file, *arguments, **options):
-    read.append(file.name if hasattr(file, "name") else file)
-    made(archive, file, *arguments, **options)
-zipfile.ZipFile.__init__ = counting
-
-def times(function):
-    read.clear()
-    function()
-    return len(read)
-
-a, b, compressed = (os.path.join(sys.argv[1], name) for name in ("a.npz", "b.npz", "c.npz"))
-assert times(lambda: npyfast.batches(a)) == 1
-leaves = {str(i): npyfast.source(a, key=f"x{i}") for i in range(50)}
-assert times(lambda: npyfast.batches(leaves)) == 1
-assert times(lambda: npyfast.batches([a, b])) == 2
-with contextlib.redirect_stdout(io.StringIO()):
-    assert times(lambda: main(["info", a, compressed])) == 2
-assert times(lambda: npyfast.pack(npyfast.source([a, b], key="x7"), a + ".npy")) == 2
-assert times(lambda: npyfast.pack(npyfast.source([a, compressed], key="x7"), b + ".npy")) == 2
-"""
-
-
 def test_each_directory_is_read_once(tmp_path: Path, backend: str) -> None:
     arrays = {f"x{i}": np.arange(6) + i for i in range(50)}
     np.savez(tmp_path / "a.npz", **arrays)
     np.savez(tmp_path / "b.npz", **arrays)
     np.savez_compressed(tmp_path / "c.npz", **arrays)
-    processes.run(COUNTED, tmp_path, backend=backend)
+    processes.run("archive_reads.py", tmp_path, backend=backend)

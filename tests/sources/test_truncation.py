@@ -209,25 +209,8 @@ def test_output_that_is_a_file(save: Save) -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_with_faulthandler(save: Save, when: str) -> None:
     """Whoever enabled it, and when: what is an error is not reported as a crash."""
-    script = """
-    import faulthandler, os, sys
-    path, when = sys.argv[1:]
-    faulthandler.disable()
-    if when == "before":
-        faulthandler.enable()
-    import npyfast
-    rows = npyfast.open(path)
-    if when == "after":
-        faulthandler.enable()
-    os.truncate(path, 4096)
-    for _ in range(3):
-        try:
-            rows[-1]
-        except npyfast.NpyFormatError as error:
-            print(error)
-    """
     path = save(X)
-    process = processes.start(script, path, when, backend="native")
+    process = processes.start("truncation_with_faulthandler.py", path, when, backend="native")
     out, err = processes.finish(process)
     assert out.count("was truncated while it was read") == 3
     # Whoever took the signal after us gives it back before rows are read.
@@ -237,47 +220,16 @@ def test_with_faulthandler(save: Save, when: str) -> None:
 @native
 def test_with_faulthandler_disabled_in_the_middle(save: Save) -> None:
     """It gives the signal back to whoever had it before it was enabled: not to us."""
-    script = """
-    import faulthandler, itertools, os, sys
-    import npyfast
-    faulthandler.enable()
-    for path in sys.argv[1:]:
-        iterator = iter(npyfast.batches(path, 2, shuffle=True, epochs=-1))
-        next(iterator)
-        faulthandler.disable()
-        os.truncate(path, 4096)
-        try:
-            for _ in itertools.islice(iterator, 5000):
-                pass
-        except npyfast.NpyFormatError as error:
-            print(error)
-        # Its report walks through frames of Python that run meanwhile: no thread may fault now.
-        iterator.close()
-        del iterator
-        faulthandler.enable()
-    """
-    process = processes.start(script, *(save(X) for _ in range(10)), backend="native")
+    process = processes.start(
+        "truncation_without_faulthandler.py", *(save(X) for _ in range(10)), backend="native"
+    )
     out, _ = processes.finish(process)
     assert out.count("was truncated while it was read") == 10
 
 
 @native
 def test_a_bus_error_of_somebody_else_ends_the_process(save: Save) -> None:
-    script = """
-    import faulthandler, os, sys
-    import numpy as np
-    import npyfast
-    rows = npyfast.open(sys.argv[1])
-    memory = np.load(sys.argv[1], mmap_mode="r")
-    rows[0]
-    os.truncate(sys.argv[1], 4096)
-    try:
-        rows[-1]
-    except npyfast.NpyFormatError:
-        print("caught", flush=True)
-    memory[-1].copy()
-    """
-    process = processes.start(script, save(X), backend="native")
+    process = processes.start("bus_error.py", save(X), backend="native")
     out, err = process.communicate(timeout=processes.TIMEOUT)
     assert process.returncode == -signal.SIGBUS
     assert out.strip() == "caught"

@@ -1,20 +1,28 @@
-"""Scripts that run in a Python of their own, because they fork, are interrupted, or end it."""
+"""Programs that run in a Python of their own, because they fork, are interrupted, or end it."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import textwrap
+from pathlib import Path
 from typing import IO, Any
 
-# Of a script that hangs, and so fails.
+PROGRAMS = Path(__file__).parent / "programs"
+
+# Ways of fork_while_reading.py, with a transform or without.
+FORKS = [
+    *("both_go_on", "the_child_begins_anew", "the_child_drops_what_it_inherited"),
+    *("a_child_of_a_child", "a_state", "a_closed_stream_stays_closed"),
+]
+
+# Of a program that hangs, and so fails.
 TIMEOUT = 120
 
 
-def start(script: str, *arguments: Any, backend: str, **variables: str) -> subprocess.Popen[str]:
-    """Starts a script. It finds what this process finds, with this backend; warnings are errors."""
-    command = ["-X", "faulthandler", "-W", "error", "-c", textwrap.dedent(script), *arguments]
+def start(program: str, *arguments: Any, backend: str, **variables: str) -> subprocess.Popen[str]:
+    """Starts one of the programs, with this backend. Warnings are errors."""
+    command = ["-X", "faulthandler", "-W", "error", PROGRAMS / program, *arguments]
     return start_python(*command, NPYFAST_BACKEND=backend, **variables)
 
 
@@ -43,13 +51,13 @@ def finish(process: subprocess.Popen[str], status: int = 0) -> tuple[str, str]:
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
-        raise AssertionError(f"the script hangs, after it wrote:\n{out}\n{err}") from None
+        raise AssertionError(f"the program hangs, after it wrote:\n{out}\n{err}") from None
     assert process.returncode == status, f"status {process.returncode}:\n{out}\n{err}"
     return out.strip(), err.strip()
 
 
-def run(script: str, *arguments: Any, backend: str, **variables: str) -> str:
-    """Runs a script that ends well and writes nothing to stderr; returns what it wrote."""
-    out, err = finish(start(script, *arguments, backend=backend, **variables))
+def run(program: str, *arguments: Any, backend: str, **variables: str) -> str:
+    """Runs a program that ends well and writes nothing to stderr; returns what it wrote."""
+    out, err = finish(start(program, *arguments, backend=backend, **variables))
     assert err == ""
     return out
