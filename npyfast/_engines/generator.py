@@ -14,6 +14,7 @@ import numpy as np
 from npyfast._backends.fields import AnyArray
 from npyfast._batches.batches import Batching
 from npyfast._batches.transform import apply
+from npyfast._engines.interpreter_exit import UntilExit
 from npyfast._engines.tensors import (
     cardinality,
     counted,
@@ -127,7 +128,7 @@ def _generator(
             )
         dtypes = [column.dtype for column in leaves(batching.structure)]
         viewed = any(dtype.kind in "mM" or is_bfloat16(dtype) for dtype in dtypes)
-        stream = batching.stream(batching.run_of(next(iterations)), group=group)
+        stream = UntilExit(batching.stream(batching.run_of(next(iterations)), group=group))
         if batching.transform is not None:
             return map(functools.partial(_checked, signature), stream)
         return map(_tensor_arrays, stream) if viewed else stream

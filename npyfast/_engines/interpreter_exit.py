@@ -1,0 +1,64 @@
+"""Ending the reads of TensorFlow's threads before the interpreter is finalized.
+
+TensorFlow destroys an iterator that is still alive late in Python's finalization, and waits there
+for its threads. A thread that enters Python by then never returns, so the process would hang.
+"""
+
+from __future__ import annotations
+
+import atexit
+import time
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+# The longest wait for calls in progress, and how long none may have been in progress: after a call,
+# TensorFlow spends some more microseconds in Python.
+_SECONDS = 2.0
+_QUIET_SECONDS = 0.03
+
+_alive: weakref.WeakSet[UntilExit] = weakref.WeakSet()
+_ending = False
+
+
+class UntilExit:
+    """An iterator over the same elements, which stops when the interpreter begins to exit.
+
+    The first read after that raises RuntimeError, because a silent stop would look like the end of
+    the data. Later reads raise StopIteration.
+    """
+
+    def __init__(self, stream: Iterator[Any]) -> None:
+        self._stream = stream
+        self._told = False
+        self.running = False
+        _alive.add(self)
+
+    def __iter__(self) -> UntilExit:
+        return self
+
+    def __next__(self) -> Any:
+        if _ending:
+            if self._told:
+                raise StopIteration
+            self._told = True
+            raise RuntimeError("the interpreter is shutting down")
+        self.running = True
+        try:
+            return next(self._stream)
+        finally:
+            self.running = False
+
+
+def _end() -> None:
+    global _ending
+    _ending = True
+    end = time.monotonic() + _SECONDS
+    quiet_since = time.monotonic()
+    while len(_alive) and quiet_since + _QUIET_SECONDS > time.monotonic() < end:
+        time.sleep(0.001)
+        if any(each.running for each in list(_alive)):
+            quiet_since = time.monotonic()
+
+
+atexit.register(_end)
