@@ -1,7 +1,8 @@
 #include "python/to_numpy.h"
 
-#include <algorithm>
 #include <array>
+
+#include "core/npy/shape.h"
 
 namespace npyfast::python {
 namespace {
@@ -10,9 +11,6 @@ namespace py = pybind11;
 
 constexpr const char* kCapsuleName = "npyfast.Buffer";
 
-// NumPy's limit, and room for the group that a batch may be part of.
-constexpr size_t kMaxDimensions = 64;
-
 void ReleaseCapsule(PyObject* capsule) {
   auto* block = static_cast<std::byte*>(PyCapsule_GetPointer(capsule, kCapsuleName));
   if (block != nullptr) BufferPool::Shared().Release(block);
@@ -20,14 +18,7 @@ void ReleaseCapsule(PyObject* capsule) {
 
 }  // namespace
 
-int64_t ColumnSpec::row_bytes() const {
-  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
-  int64_t bytes = dtype.itemsize();
-  for (const int64_t count : shape) {
-    if (__builtin_mul_overflow(bytes, count, &bytes)) return -1;
-  }
-  return bytes;
-}
+int64_t ColumnSpec::row_bytes() const { return ElementCount(shape, dtype.itemsize()).value_or(-1); }
 
 py::object ToNumpyArray(Buffer buffer, const ColumnSpec& spec, std::span<const int64_t> leading) {
   // The C API rather than py::array: this is called for every batch, and the strides, vectors and

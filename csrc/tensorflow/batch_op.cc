@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -8,6 +9,7 @@
 
 #include "core/base/stream_counters.h"
 #include "core/gather/gather.h"
+#include "core/npy/shape.h"
 #include "core/order/plan.h"
 #include "core/readahead/readahead.h"
 #include "core/source/array.h"
@@ -48,11 +50,8 @@ struct Spec {
 // TensorFlow aborts over shapes that it can't have.
 void CheckShape(const std::vector<int64_t>& row_shape) {
   constexpr size_t kMostDims = 254;  // the batch's is one of them
-  int64_t items = 1;
-  bool fine = row_shape.size() < kMostDims;
-  for (const int64_t count : row_shape)
-    fine = fine && count >= 0 && !__builtin_mul_overflow(items, count, &items);
-  if (!fine) Malformed("dims");
+  const bool counts = std::ranges::all_of(row_shape, [](int64_t count) { return count >= 0; });
+  if (row_shape.size() >= kMostDims || !counts || !CheckedProduct(row_shape)) Malformed("dims");
 }
 
 std::vector<Output> ReadOutputs(const Attributes& attributes) {

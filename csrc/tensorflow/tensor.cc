@@ -4,10 +4,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "core/base/utf8.h"
+#include "core/npy/shape.h"
 #include "tensorflow/status.h"
 
 namespace npyfast::tf {
@@ -15,12 +17,9 @@ namespace {
 
 // Bytes of items of `size` bytes each, as TensorFlow counts them: it aborts where they overflow.
 size_t Bytes(std::span<const int64_t> shape, size_t size) {
-  int64_t bytes = 1;
-  for (const int64_t count : shape) {
-    if (__builtin_mul_overflow(bytes, count, &bytes)) throw std::bad_alloc();
-  }
-  if (__builtin_mul_overflow(bytes, size, &bytes)) throw std::bad_alloc();
-  return static_cast<size_t>(bytes);
+  const std::optional<int64_t> bytes = CheckedProduct(shape, static_cast<int64_t>(size));
+  if (!bytes) throw std::bad_alloc();
+  return static_cast<size_t>(*bytes);
 }
 
 Tensor NewTensor(TF_DataType type, std::span<const int64_t> shape, void* data, size_t bytes,

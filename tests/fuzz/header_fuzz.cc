@@ -7,8 +7,8 @@
 #include "core/base/errors.h"
 #include "core/gather/column_layout.h"
 #include "core/gather/gather.h"
-#include "core/npy/dtype_name.h"
 #include "core/npy/header.h"
+#include "core/npy/shape.h"
 #include "core/source/array.h"
 
 // A libFuzzer target: whatever the bytes, the parser returns a Header that keeps its promises, or

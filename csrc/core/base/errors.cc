@@ -17,10 +17,4 @@ OsError::OsError(int code, std::string path, std::string reason)
       path_(std::move(path)),
       reason_(std::move(reason)) {}
 
-std::string Grouped(int64_t number) {
-  std::string text = std::to_string(number);
-  for (size_t i = text.size(); i > 3;) text.insert(i -= 3, ",");
-  return text;
-}
-
 }  // namespace npyfast

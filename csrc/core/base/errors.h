@@ -1,7 +1,6 @@
 #ifndef NPYFAST_CORE_BASE_ERRORS_H_
 #define NPYFAST_CORE_BASE_ERRORS_H_
 
-#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -51,9 +50,6 @@ class OsError : public Error {
   std::string path_;
   std::string reason_;
 };
-
-// 1204224000 as 1,204,224,000.
-std::string Grouped(int64_t number);
 
 }  // namespace npyfast
 

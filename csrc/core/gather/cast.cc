@@ -6,7 +6,7 @@
 
 #include "core/base/errors.h"
 #include "core/gather/cpu_prefetch.h"
-#include "core/npy/dtype_name.h"
+#include "core/npy/shape.h"
 #include "core/os/float_environment.h"
 
 namespace npyfast {
@@ -24,12 +24,6 @@ constexpr int64_t kAlikeFrom = 64;
 // not mix with storing the results, which takes twice as long as one after the other.
 constexpr int64_t kTogetherBelow = 1024;
 constexpr int64_t kTogether = 8192;
-
-int64_t Product(std::span<const int64_t> shape) {
-  int64_t product = 1;
-  for (const int64_t n : shape) product *= n;
-  return product;
-}
 
 // The position, in an operand that has 1 for some of a row's axes, of the number for an item.
 int64_t PositionOf(int64_t item, std::span<const int64_t> row_shape,
@@ -59,7 +53,7 @@ struct Cast::Scratch {
 
 Cast::Cast(const Dtype& from, const Dtype& to, std::span<const int64_t> row_shape,
            const std::optional<Operand>& scale, const std::optional<Operand>& shift)
-    : from_bytes_(from.itemsize), to_bytes_(to.itemsize), row_items_(Product(row_shape)) {
+    : from_bytes_(from.itemsize), to_bytes_(to.itemsize), row_items_(*ElementCount(row_shape)) {
   const std::optional<Number> from_number = NumberOf(from);
   const std::optional<Number> to_number = NumberOf(to);
   if (from_number && to_number) kernel_ = FindCastKernel(*from_number, *to_number);
@@ -91,7 +85,7 @@ Cast::Broadcast Cast::MakeBroadcast(const char* name, const Operand& operand,
     throw Error(std::string(name) + " of shape " + ShapeText(operand.shape) +
                 " does not broadcast over a row of shape " + ShapeText(row_shape));
   }
-  if (std::ssize(operand.items) != Product(operand.shape) * to_bytes_) {
+  if (std::ssize(operand.items) != *ElementCount(operand.shape) * to_bytes_) {
     throw Error(std::string(name) + " has " + std::to_string(operand.items.size()) +
                 " bytes, and the shape " + ShapeText(operand.shape));
   }
@@ -108,15 +102,15 @@ Cast::Broadcast Cast::MakeBroadcast(const char* name, const Operand& operand,
   while (inner > first && differs(inner - 1)) --inner;
   size_t gap = inner;
   while (gap > first && !differs(gap - 1)) --gap;
-  made.period = Product(row_shape.subspan(first));
-  made.alike = Product(row_shape.subspan(last));
+  made.period = *ElementCount(row_shape.subspan(first));
+  made.alike = *ElementCount(row_shape.subspan(last));
   if (first == last) made.period = made.alike = 1;  // one number for all items
   const bool many_alike = made.alike >= kAlikeFrom;
   if (!many_alike) made.alike = 1;
   made.pattern = made.block = made.period;
   // Repeating a pattern takes memory for a run of it, too.
-  const int64_t pattern = Product(row_shape.subspan(inner));
-  const int64_t block = Product(row_shape.subspan(gap));
+  const int64_t pattern = *ElementCount(row_shape.subspan(inner));
+  const int64_t block = *ElementCount(row_shape.subspan(gap));
   if (gap > first && pattern + (many_alike ? 0 : kRun) < block) {
     made.pattern = pattern;
     made.block = block;

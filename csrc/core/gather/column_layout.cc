@@ -1,9 +1,11 @@
 #include "core/gather/column_layout.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "core/base/errors.h"
+#include "core/npy/shape.h"
 
 namespace npyfast {
 namespace {
@@ -111,13 +113,11 @@ void Coalesce(Column& column) {
 
 // Bytes of the items of a dtype that `axes` count. Throws Error where they can't be counted.
 int64_t BytesOf(int64_t itemsize, const std::vector<Axis>& axes) {
-  if (std::ranges::any_of(axes, [](const Axis& axis) { return axis.count == 0; })) return 0;
-  int64_t bytes = itemsize;
-  for (const Axis& axis : axes) {
-    if (__builtin_mul_overflow(bytes, axis.count, &bytes))
-      throw Error("a row of the array takes 2**63 bytes or more");
-  }
-  return bytes;
+  std::vector<int64_t> shape;
+  for (const Axis& axis : axes) shape.push_back(axis.count);
+  const std::optional<int64_t> bytes = ElementCount(shape, itemsize);
+  if (!bytes) throw Error("a row of the array takes 2**63 bytes or more");
+  return *bytes;
 }
 
 Column MakeColumn(const Dtype& dtype, int64_t offset, const std::vector<Axis>& axes) {
@@ -141,14 +141,9 @@ class Maker {
   void Visit(const Dtype& dtype, int64_t offset, const std::vector<Axis>& axes) {
     if (dtype.is_subarray()) {
       std::vector<Axis> inner = axes;
-      const size_t first = inner.size();
-      for (const int64_t count : dtype.subarray_shape) inner.push_back({count, 0});
-      int64_t stride = dtype.base->itemsize;
-      for (size_t i = inner.size(); i-- > first;) {
-        inner[i].stride = stride;
-        // Beyond what can be counted only where a dimension is zero, and there is nothing to read.
-        if (__builtin_mul_overflow(stride, inner[i].count, &stride)) stride = 0;
-      }
+      const std::vector<int64_t>& shape = dtype.subarray_shape;
+      const std::vector<int64_t> strides = DenseStrides(shape, dtype.base->itemsize, false);
+      for (size_t i = 0; i < shape.size(); ++i) inner.push_back({shape[i], strides[i]});
       Visit(*dtype.base, offset, inner);
     } else if (dtype.is_structured() && fields_ == Fields::kApart) {
       for (const Field& field : dtype.fields) Visit(field.dtype, offset + field.offset, axes);
@@ -163,18 +158,6 @@ class Maker {
 };
 
 }  // namespace
-
-std::vector<int64_t> DenseStrides(std::span<const int64_t> shape, int64_t itemsize,
-                                  bool fortran_order) {
-  std::vector<int64_t> strides(shape.size());
-  int64_t stride = itemsize;
-  for (size_t i = 0; i < shape.size(); ++i) {
-    const size_t axis = fortran_order ? i : shape.size() - 1 - i;
-    strides[axis] = stride;
-    stride *= std::max<int64_t>(shape[axis], 1);
-  }
-  return strides;
-}
 
 std::vector<Column> MakeColumns(const Dtype& dtype, std::span<const int64_t> shape,
                                 std::span<const int64_t> strides, Fields fields) {

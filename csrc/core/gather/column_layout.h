@@ -41,11 +41,6 @@ struct Column {
 // (fields of fields in turn, in order, depth first).
 enum class Fields { kTogether, kApart };
 
-// Bytes from one item to the next along each axis of a dense array. REQUIRES: its bytes fit
-// int64_t.
-std::vector<int64_t> DenseStrides(std::span<const int64_t> shape, int64_t itemsize,
-                                  bool fortran_order);
-
 // The columns of rows of `shape` items, `strides[i]` bytes apart along axis i. Fields that overlap
 // come out as NumPy assigns them: one after the other, each from the source.
 //

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/base/errors.h"
+#include "core/npy/shape.h"
 #include "core/os/cpus.h"
 #include "core/os/per_thread.h"
 #include "core/os/sigbus_guard.h"

@@ -53,6 +53,13 @@ Dtype SubarrayOf(Dtype base, std::vector<int64_t> shape);
 // a C int can tell.
 Dtype StructOf(std::vector<Field> fields, int64_t itemsize);
 
+// A dtype as messages show it: "uint8", ">f4", "[('x', 'float32'), ('n', 'int64')]".
+std::string DtypeName(const Dtype& dtype);
+
+// Whether items of two dtypes have the same bytes: kinds, sizes, byte orders, units, and fields of
+// the same names at the same offsets. Titles do not count.
+bool SameDtype(const Dtype& a, const Dtype& b);
+
 }  // namespace npyfast
 
 #endif  // NPYFAST_CORE_NPY_DTYPE_H_

@@ -1,5 +1,6 @@
 #include "core/npy/header.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "core/base/utf8.h"
 #include "core/npy/dtype_parser.h"
 #include "core/npy/literal.h"
+#include "core/npy/shape.h"
 
 // Where this differs from numpy.lib.format (NumPy 2.4), always in headers that no NumPy has
 // written:
@@ -56,12 +58,6 @@ std::string_view Guess(std::string_view prefix) {
   return "it does not begin with \\x93NUMPY";
 }
 
-int64_t ShapeElements(const std::vector<int64_t>& shape) {
-  int64_t elements = 1;
-  for (const int64_t n : shape) elements *= n;
-  return elements;
-}
-
 std::vector<int64_t> ParseShape(const Literal& literal) {
   if (!literal.is(Kind::kTuple)) throw FormatError("'shape' is no tuple");
   if (literal.items.size() > kMaxDimensions) {
@@ -80,16 +76,10 @@ std::vector<int64_t> ParseShape(const Literal& literal) {
 
 // NumPy's rule: a zero makes an array empty, but doesn't excuse dimensions which without it would
 // be too many bytes.
-void CheckSize(const std::vector<int64_t>& shape, int64_t itemsize) {
-  int64_t elements = 1;
-  int64_t bytes = itemsize;
-  for (const int64_t n : shape) {
-    if (n == 0) continue;
-    if (__builtin_mul_overflow(elements, n, &elements) ||
-        __builtin_mul_overflow(bytes, n, &bytes)) {
-      throw FormatError("the shape is larger than any array: it takes more than 2**63 bytes");
-    }
-  }
+void CheckSize(std::vector<int64_t> shape, int64_t itemsize) {
+  std::ranges::replace(shape, 0, 1);
+  if (ElementCount(shape) && ElementCount(shape, itemsize)) return;
+  throw FormatError("the shape is larger than any array: it takes more than 2**63 bytes");
 }
 
 // UTF-8 of what versions 1.0 and 2.0 hold.
@@ -102,7 +92,7 @@ std::string DecodeLatin1(std::string_view bytes) {
 
 }  // namespace
 
-int64_t Header::elements() const { return ShapeElements(shape); }
+int64_t Header::elements() const { return *ElementCount(shape); }
 
 int64_t HeaderBytes(std::string_view prefix) {
   if (!prefix.starts_with(kMagic)) throw FormatError(std::string(Guess(prefix)));

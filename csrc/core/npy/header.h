@@ -21,9 +21,6 @@ inline constexpr int64_t kPrefixBytes = 12;
 inline constexpr int64_t kMaxHeaderCharacters = 10000;
 inline constexpr int64_t kMaxHeaderBytes = kPrefixBytes + 4 * kMaxHeaderCharacters;
 
-// NumPy 2's limit on the number of dimensions: no array could have the shape.
-inline constexpr int kMaxDimensions = 64;
-
 struct Header {
   int major = 1;
   int minor = 0;

@@ -5,7 +5,8 @@
 #include <utility>
 
 #include "core/base/errors.h"
-#include "core/npy/dtype_name.h"
+#include "core/base/text.h"
+#include "core/npy/shape.h"
 
 namespace npyfast {
 namespace {

@@ -10,13 +10,14 @@
 #include <iterator>
 #include <new>
 
+#include "core/os/page_size.h"
+
 namespace npyfast {
 namespace {
 
 // Made when the library is loaded: no fork can come in between.
 [[maybe_unused]] const BufferPool& made_at_load = BufferPool::Shared();
 
-constexpr size_t kPage = 4096;
 constexpr size_t kHugePage = size_t{2} << 20;
 
 // The head of every block, in front of the bytes that are handed out.
@@ -50,7 +51,8 @@ void* Map(size_t bytes) {
   const size_t before = -reinterpret_cast<uintptr_t>(first) % kHugePage;
   if (before > 0) ::munmap(first, before);
   // munmap wants whole pages: of what is behind the block, only those.
-  const size_t end = (bytes + kPage - 1) / kPage * kPage;
+  const auto page = static_cast<size_t>(PageBytes());
+  const size_t end = (bytes + page - 1) / page * page;
   if (before + end < bytes + slack) ::munmap(first + before + end, bytes + slack - before - end);
   // Huge pages cut the faults of a fresh block, and the TLB misses of every later use, by 512.
   // Advice: where it is refused nothing is lost.

@@ -17,6 +17,8 @@
 #include <utility>
 
 #include "core/base/errors.h"
+#include "core/base/text.h"
+#include "core/os/page_size.h"
 #include "core/os/thread_pool.h"
 
 namespace npyfast {
@@ -263,7 +265,7 @@ void MappedFile::ThrowChanged(int64_t size_now) const {
 bool MappedFile::Advise(int64_t offset, int64_t bytes, int advice) const {
   const std::byte* data = this->data();
   if (data == nullptr) return false;
-  static const int64_t page = ::sysconf(_SC_PAGESIZE);
+  const int64_t page = PageBytes();
   const int64_t first = offset / page * page;
   return ::madvise(const_cast<std::byte*>(data) + first,
                    static_cast<size_t>(offset + bytes - first), advice) == 0;

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "core/base/errors.h"
-#include "core/readahead/file_ranges.h"
+#include "core/os/page_size.h"
 
 namespace npyfast {
 namespace {

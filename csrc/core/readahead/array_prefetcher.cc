@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/os/memory.h"
+#include "core/os/page_size.h"
 #include "core/source/residency.h"
 
 #ifndef MADV_POPULATE_READ

@@ -1,16 +1,11 @@
 #include "core/readahead/file_ranges.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <tuple>
 
-namespace npyfast {
+#include "core/os/page_size.h"
 
-int64_t PageBytes() {
-  static const int64_t bytes = ::sysconf(_SC_PAGESIZE);
-  return bytes;
-}
+namespace npyfast {
 
 void AddPages(const Array& array, size_t leaf, const std::vector<RowStretch>& stretches,
               std::vector<FileRange>* ranges) {

@@ -23,8 +23,6 @@ struct FileRange {
   int64_t bytes = 0;
 };
 
-int64_t PageBytes();
-
 // Adds the pages of the stretches' rows, each stretch by itself. REQUIRES: the array was opened
 // from files and has dense rows; the stretches are within it.
 void AddPages(const Array& array, size_t leaf, const std::vector<RowStretch>& stretches,

@@ -1,7 +1,6 @@
 #include "core/source/array.h"
 
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,9 +9,9 @@
 #include <utility>
 
 #include "core/base/errors.h"
-#include "core/gather/column_layout.h"
-#include "core/npy/dtype_name.h"
 #include "core/npy/header_io.h"
+#include "core/npy/shape.h"
+#include "core/os/page_size.h"
 
 namespace npyfast {
 namespace {
@@ -35,7 +34,7 @@ std::vector<int64_t> RowShape(const Header& header) {
 
 // The first row that has bytes on the last page of the file's data. REQUIRES: there are rows.
 int64_t TailRow(const Header& header, int64_t row_stride) {
-  static const int64_t page = ::sysconf(_SC_PAGESIZE);
+  const int64_t page = PageBytes();
   const int64_t rows = header.shape[0];
   if (header.data_bytes() == 0) return rows;
   const int64_t last_page = (header.data_offset + header.data_bytes() - 1) / page * page;

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "core/readahead/file_ranges.h"
+#include "core/os/page_size.h"
 #include "tests/core/support/cached.h"
 #include "tests/core/support/check.h"
 #include "tests/core/support/npy_file.h"

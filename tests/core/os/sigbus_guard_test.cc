@@ -17,6 +17,7 @@
 
 #include "core/os/file.h"
 #include "core/os/float_environment.h"
+#include "core/os/page_size.h"
 #include "tests/core/support/check.h"
 #include "tests/core/support/npy_file.h"
 
@@ -43,7 +44,7 @@ void RunCopy(const void* context) noexcept {
 
 bool Guarded(const Copy& copy, const void** fault) { return RunGuarded(RunCopy, &copy, fault); }
 
-size_t PageBytes() { return static_cast<size_t>(::sysconf(_SC_PAGESIZE)); }
+const auto kPage = static_cast<size_t>(PageBytes());
 
 // A file of kBytes 'x', of which only the first `left` bytes are left since it was mapped.
 class TruncatedFile {
@@ -378,24 +379,24 @@ TEST(Guard, ACopyThatWorks) {
 
 TEST(Guard, NamesTheFirstPageThatIsGone) {
   InstallGuard();
-  for (const size_t left : {size_t{0}, PageBytes(), 3 * PageBytes() - 1, kBytes - PageBytes()}) {
+  for (const size_t left : {size_t{0}, kPage, 3 * kPage - 1, kBytes - kPage}) {
     const TruncatedFile file(left);
     std::vector<std::byte> out(kBytes);
-    const size_t pages = (left + PageBytes() - 1) / PageBytes();
+    const size_t pages = (left + kPage - 1) / kPage;
     for (int again = 0; again < 3; ++again) {
       const void* fault = nullptr;
       CHECK(!Guarded({file.data(), out.data(), kBytes}, &fault));
-      CHECK(fault == file.data() + pages * PageBytes());
+      CHECK(fault == file.data() + pages * kPage);
     }
     // What is left can be read.
     const void* fault = nullptr;
-    CHECK(Guarded({file.data(), out.data(), pages * PageBytes()}, &fault));
+    CHECK(Guarded({file.data(), out.data(), pages * kPage}, &fault));
   }
 }
 
 TEST(Guard, FromManyThreadsAtOnce) {
   InstallGuard();
-  const TruncatedFile bad(PageBytes());
+  const TruncatedFile bad(kPage);
   const TruncatedFile good(kBytes);
   std::atomic<int> wrong{0};
   std::vector<std::thread> threads;
@@ -407,7 +408,7 @@ TEST(Guard, FromManyThreadsAtOnce) {
         const bool fine = (t + i) % 2 == 0;
         const std::byte* source = fine ? good.data() : bad.data();
         if (Guarded({source, out.data(), kBytes}, &fault) != fine) ++wrong;
-        if (fault != (fine ? nullptr : bad.data() + PageBytes())) ++wrong;
+        if (fault != (fine ? nullptr : bad.data() + kPage)) ++wrong;
       }
     });
   }
@@ -431,7 +432,7 @@ void RunNested(const void* context) noexcept {
 
 TEST(Guard, MayBeNested) {
   InstallGuard();
-  const TruncatedFile bad(PageBytes());
+  const TruncatedFile bad(kPage);
   const TruncatedFile good(kBytes);
   std::vector<std::byte> out(kBytes);
   for (const bool inner_bad : {false, true}) {

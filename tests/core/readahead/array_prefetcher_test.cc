@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/os/memory.h"
+#include "core/os/page_size.h"
 #include "core/source/residency.h"
 #include "tests/core/support/cached.h"
 #include "tests/core/support/check.h"

@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "core/os/page_size.h"
 #include "tests/core/support/check.h"
 #include "tests/core/support/npy_file.h"
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/base/errors.h"
+#include "core/os/page_size.h"
 #include "core/source/residency.h"
 #include "core/stream/batch_stream.h"
 #include "core/stream/indexed_batches.h"
