@@ -20,11 +20,11 @@ from npyfast._engines.dataset import dataset
 from npyfast._errors import NpyFormatError
 from npyfast._order.selection import RowSelection
 from npyfast._order.shuffle import BlockShuffle
-from npyfast._order.split import split
 from npyfast._packing.pack import pack
 from npyfast._rows import Rows
 from npyfast._rows import open_rows as open
 from npyfast._sources.source import Source, source
+from npyfast._sources.split import split
 
 __version__ = "0.1.0"
 

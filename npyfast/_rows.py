@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from npyfast._backends.fields import AnyArray
 from npyfast._backends.interface import OpenedLeaf
-from npyfast._order.plan import RowNumbers, make_threads
+from npyfast._options import make_threads
+from npyfast._order.selection import RowNumbers
 from npyfast._sources.source import as_source
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from npyfast._backends.cast import Cast
 from npyfast._backends.fields import AnyArray
 from npyfast._backends.interface import OpenedLeaf
-from npyfast._order.plan import RowNumbers
+from npyfast._order.selection import RowNumbers
 
 
 class Converted:

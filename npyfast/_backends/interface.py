@@ -11,7 +11,8 @@ import numpy as np
 from npyfast._backends.cast import Cast
 from npyfast._backends.fields import AnyArray
 from npyfast._backends.header import Header, LocatedHeader
-from npyfast._order.plan import Plan, RowNumbers, Run
+from npyfast._order.plan import Plan, Run
+from npyfast._order.selection import RowNumbers
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from npyfast._backends.header import Header, LocatedHeader, header_bytes, look_a
 from npyfast._backends.interface import Storage
 from npyfast._batches.iterator import BatchIterator
 from npyfast._nest import leaves
-from npyfast._order.plan import Plan, RowNumbers, Run
+from npyfast._order.plan import Plan, Run
+from npyfast._order.selection import RowNumbers
 
 NAME = "native"
 READS_AHEAD = True

@@ -21,7 +21,8 @@ from npyfast._backends.numpy_leaf import File, NumpyLeaf, RowFiles, check_file
 from npyfast._backends.numpy_stream import Item, NumpyCounters, NumpyStream
 from npyfast._memory import memory_limit
 from npyfast._nest import leaves
-from npyfast._order.plan import Plan, RowNumbers, Run
+from npyfast._order.plan import Plan, Run
+from npyfast._order.selection import RowNumbers
 
 NAME = "numpy"
 ITERATOR = None

@@ -20,7 +20,7 @@ from npyfast._backends.file_status import FileState, WatchedFile, absolute_path
 from npyfast._backends.header import Header, look_at_header_numpy, refuse_objects
 from npyfast._backends.interface import Storage
 from npyfast._errors import printable
-from npyfast._order.plan import RowNumbers, resolve_rows
+from npyfast._order.selection import RowNumbers, resolve_rows
 
 
 class File(WatchedFile):

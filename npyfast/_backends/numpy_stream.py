@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npyfast._order.plan import Plan, RowNumbers, Run
+from npyfast._order.plan import Plan, Run
+from npyfast._order.selection import RowNumbers
 
 # Row numbers to compute in one call: the order costs some 80 us however few are asked for.
 _ROWS_AT_ONCE = 4096

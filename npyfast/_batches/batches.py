@@ -23,8 +23,8 @@ from npyfast._batches.transform import (
 )
 from npyfast._memory import memory_limit
 from npyfast._nest import Nest, map_nest, packer
-from npyfast._order import plan as _plan
-from npyfast._order.plan import Plan, Run
+from npyfast._options import Readahead, integer, make_readahead, make_threads
+from npyfast._order.plan import Plan, Run, make_plan, make_run
 from npyfast._order.shuffle import (
     BlockShuffle,
     Shuffle,
@@ -46,7 +46,7 @@ class Batching:
     run: Run  # of the first iteration
     endless_epochs: bool  # whether each iteration is the next epoch (epochs=None)
     threads: int | None
-    readahead: str
+    readahead: Readahead
     transform: Transform | None
     transform_threads: int
     statistics: Counters  # of all streams
@@ -124,11 +124,11 @@ def make_batching(
     transform_threads: Any = 1,
 ) -> Batching:
     """Checks every option, opens every leaf."""
-    workers = _plan.make_threads(threads)
-    _plan.check_readahead(readahead)
+    workers = make_threads(threads)
+    ahead = make_readahead(readahead)
     if transform is not None and not callable(transform):
         raise ValueError(f"transform must be None or a function, got {transform!r}")
-    transformers = _plan.integer("transform_threads", transform_threads, 1, 2**15)
+    transformers = integer("transform_threads", transform_threads, 1, 2**15)
     if transformers > 1 and transform is None:
         raise ValueError(
             f"transform_threads={transform_threads} needs a transform; npyfast's own threads are "
@@ -143,7 +143,7 @@ def make_batching(
         blocks = block_sizes(shuffle, row_bytes, memory_limit())
         if shard is not None or start_epoch or start_batch:
             check_not_reduced(shuffle, row_bytes, blocks)
-    plan = _plan.make_plan(
+    plan = make_plan(
         len(flat[0]),
         batch_size=batch_size,
         shuffle=bool(shuffle),
@@ -160,10 +160,10 @@ def make_batching(
         backend=made_by,
         structure=map_nest(lambda leaf: columns(leaf.dtype, leaf.row_shape, next(naming)), opened),
         plan=plan,
-        run=_plan.make_run(plan, epochs=epochs, start_epoch=start_epoch, start_batch=start_batch),
+        run=make_run(plan, epochs=epochs, start_epoch=start_epoch, start_batch=start_batch),
         endless_epochs=epochs is None,
         threads=workers,
-        readahead=readahead,
+        readahead=ahead,
         transform=transform,
         transform_threads=transformers,
         statistics=counters if transformers == 1 else DeliveredCounters(counters),

@@ -21,7 +21,8 @@ from npyfast._backends.interface import OpenedLeaf
 from npyfast._nest import leaves
 from npyfast._order import blocks as _block_order
 from npyfast._order import full as _order
-from npyfast._order.plan import Plan, Selection
+from npyfast._order.plan import Plan
+from npyfast._order.selection import Selection
 
 # Of the dict that `get_state` gives: another number for any other keys or meanings.
 FORMAT = 1

@@ -9,7 +9,7 @@ from npyfast._batches.transform import Transform
 from npyfast._engines import check_engine, choose
 from npyfast._engines.tensors import import_tensorflow
 from npyfast._nest import Nest, leaves
-from npyfast._order.plan import integer
+from npyfast._options import integer
 from npyfast._order.shuffle import Shuffle
 
 if TYPE_CHECKING:

@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 import secrets
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from npyfast._options import boolean, integer
 from npyfast._order.blocks import BlockSizes, block_order
 from npyfast._order.full import order
-from npyfast._order.selection import RowSelection, SplitOrder
-
-RowNumbers = npt.NDArray[np.int64]
-
-MAX_ROWS = 2**62
-
-# csrc/core/readahead/readahead.h says what they mean.
-READAHEAD = ("auto", "off", "whole", "rows")
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which rows take part: `start`, `start + step`, ... (`size` of them), or a list of numbers.
-    Where there is an `order`, it is the positions of the rows in it that are `start` and so on."""
-
-    start: int
-    step: int
-    size: int
-    list: RowNumbers | None = None
-    order: SplitOrder | None = None
-
-    def rows(self, positions: RowNumbers) -> RowNumbers:
-        """The rows at positions of the selection."""
-        if self.list is not None:
-            return self.list[positions]
-        rows = self.start + positions * self.step
-        return rows if self.order is None else self.order.at(rows)
+from npyfast._order.selection import RowNumbers, Selection, make_selection
 
 
 @dataclass(frozen=True)
@@ -132,82 +105,6 @@ class Run:
         return Run(epoch, batch, left)
 
 
-def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
-    """An option's value as an int in [low, high), or a ValueError that says what is allowed."""
-    allowed = f"an int of at least {low}" if high is None else f"an int in [{low}, {high})"
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise ValueError(f"{name} must be {allowed}, got {value!r}") from None
-    if isinstance(value, (bool, np.bool_)) or number < low or (high is not None and number >= high):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
-    return number
-
-
-def boolean(name: str, value: Any) -> bool:
-    """An option's value as a bool, or a ValueError that says what is allowed."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
-
-
-_ROWS = (
-    "rows must be None, a slice, an integer array of row numbers, a boolean mask or a part that "
-    "npyfast.split makes"
-)
-
-
-def make_selection(rows: Any, count: int) -> Selection:
-    """The selection that the option `rows` makes of an array of `count` rows."""
-    if rows is None:
-        return Selection(0, 1, count)
-    if isinstance(rows, RowSelection):
-        if rows.order.rows != count:
-            raise ValueError(
-                f"rows={rows!r} is of a source of {rows.order.rows:,} rows, and this one has "
-                f"{count:,}: split it again"
-            )
-        places = rows.positions
-        return Selection(places.start, places.step, len(places), order=rows.order)
-    if isinstance(rows, (slice, range)):
-        try:
-            picked = range(count)[rows] if isinstance(rows, slice) else rows
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{_ROWS}, got {rows!r}: {error}") from None
-        if picked and (min(picked[0], picked[-1]) < 0 or max(picked[0], picked[-1]) >= count):
-            raise IndexError(f"rows={rows!r} is out of range for {count:,} rows")
-        return Selection(picked.start if picked else 0, picked.step, len(picked))
-    if isinstance(rows, (tuple, list)) and any(isinstance(part, RowSelection) for part in rows):
-        raise ValueError(f"{_ROWS}, got several parts, {rows!r}: pass one of them")
-    listed = np.asarray(rows)
-    if listed.size == 0 and listed.ndim == 1 and listed.dtype != np.bool_:
-        return Selection(0, 1, 0)
-    if listed.ndim != 1 or listed.dtype.kind not in "iub":
-        raise ValueError(
-            f"{_ROWS}, got {type(rows).__name__} of shape {listed.shape} and dtype {listed.dtype}"
-        )
-    if listed.dtype == np.bool_:
-        if len(listed) != count:
-            raise ValueError(f"the mask rows has {len(listed):,} entries for {count:,} rows")
-        return Selection(0, 1, int(np.count_nonzero(listed)), np.flatnonzero(listed))
-    return Selection(0, 1, len(listed), resolve_rows(listed, count))
-
-
-def resolve_rows(rows: npt.NDArray[np.integer[Any]], count: int) -> RowNumbers:
-    """Row numbers with negative ones counted from the end, as NumPy has it; always a copy.
-
-    Raises IndexError naming the first that is out of range.
-    """
-    # A uint64 beyond int64 would come out negative: look before the cast.
-    outside = (rows >= count) | (rows < -count) if rows.dtype.kind == "i" else rows >= count
-    if outside.any():
-        first = rows[np.argmax(outside)]
-        raise IndexError(f"row {first} is out of range for {count} rows")
-    resolved = rows.astype(np.int64)
-    resolved[resolved < 0] += count
-    return resolved
-
-
 def make_shard(shard: Any) -> tuple[int, int]:
     """The option `shard` as (index, count)."""
     if shard is None:
@@ -280,15 +177,3 @@ def make_run(plan: Plan, *, epochs: Any, start_epoch: Any, start_batch: Any) -> 
     if batch > plan.batches:
         raise ValueError(f"start_batch={batch} is beyond the {plan.batches} batches of an epoch")
     return Run(first, batch, int(epochs))
-
-
-def make_threads(threads: Any) -> int | None:
-    """The option `threads`; None: as many as there are CPUs that this process may use."""
-    return None if threads is None else integer("threads", threads, 1, 2**15)
-
-
-def check_readahead(readahead: Any) -> None:
-    """Refuses any value of the option `readahead` but those that there are."""
-    if readahead not in READAHEAD:
-        allowed = ", ".join(map(repr, READAHEAD))
-        raise ValueError(f"readahead must be one of {allowed}, got {readahead!r}")

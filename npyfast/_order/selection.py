@@ -1,4 +1,4 @@
-"""Rows picked by places in an order rather than by their numbers; `npyfast.split` makes them."""
+"""Which rows take part: the option `rows`, and the parts that `npyfast.split` makes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from npyfast._order import full as _order
 from npyfast._order.full import order
+
+RowNumbers = npt.NDArray[np.int64]
 
 # No training comes to this epoch; kSplitEpoch of csrc/core/order/plan.h.
 SPLIT_EPOCH = 2**64 - 1
@@ -117,3 +119,79 @@ def _unpickled(version: int, rows: int, seed: int, *places: int) -> RowSelection
             "version of npyfast that pickled it"
         )
     return RowSelection(SplitOrder(rows, seed), range(*places))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows take part: `start`, `start + step`, ... (`size` of them), or a list of numbers.
+    Where there is an `order`, it is the positions of the rows in it that are `start` and so on."""
+
+    start: int
+    step: int
+    size: int
+    list: RowNumbers | None = None
+    order: SplitOrder | None = None
+
+    def rows(self, positions: RowNumbers) -> RowNumbers:
+        """The rows at positions of the selection."""
+        if self.list is not None:
+            return self.list[positions]
+        rows = self.start + positions * self.step
+        return rows if self.order is None else self.order.at(rows)
+
+
+_ROWS = (
+    "rows must be None, a slice, an integer array of row numbers, a boolean mask or a part that "
+    "npyfast.split makes"
+)
+
+
+def make_selection(rows: Any, count: int) -> Selection:
+    """The selection that the option `rows` makes of an array of `count` rows."""
+    if rows is None:
+        return Selection(0, 1, count)
+    if isinstance(rows, RowSelection):
+        if rows.order.rows != count:
+            raise ValueError(
+                f"rows={rows!r} is of a source of {rows.order.rows:,} rows, and this one has "
+                f"{count:,}: split it again"
+            )
+        places = rows.positions
+        return Selection(places.start, places.step, len(places), order=rows.order)
+    if isinstance(rows, (slice, range)):
+        try:
+            picked = range(count)[rows] if isinstance(rows, slice) else rows
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{_ROWS}, got {rows!r}: {error}") from None
+        if picked and (min(picked[0], picked[-1]) < 0 or max(picked[0], picked[-1]) >= count):
+            raise IndexError(f"rows={rows!r} is out of range for {count:,} rows")
+        return Selection(picked.start if picked else 0, picked.step, len(picked))
+    if isinstance(rows, (tuple, list)) and any(isinstance(part, RowSelection) for part in rows):
+        raise ValueError(f"{_ROWS}, got several parts, {rows!r}: pass one of them")
+    listed = np.asarray(rows)
+    if listed.size == 0 and listed.ndim == 1 and listed.dtype != np.bool_:
+        return Selection(0, 1, 0)
+    if listed.ndim != 1 or listed.dtype.kind not in "iub":
+        raise ValueError(
+            f"{_ROWS}, got {type(rows).__name__} of shape {listed.shape} and dtype {listed.dtype}"
+        )
+    if listed.dtype == np.bool_:
+        if len(listed) != count:
+            raise ValueError(f"the mask rows has {len(listed):,} entries for {count:,} rows")
+        return Selection(0, 1, int(np.count_nonzero(listed)), np.flatnonzero(listed))
+    return Selection(0, 1, len(listed), resolve_rows(listed, count))
+
+
+def resolve_rows(rows: npt.NDArray[np.integer[Any]], count: int) -> RowNumbers:
+    """Row numbers with negative ones counted from the end, as NumPy has it; always a copy.
+
+    Raises IndexError naming the first that is out of range.
+    """
+    # A uint64 beyond int64 would come out negative: look before the cast.
+    outside = (rows >= count) | (rows < -count) if rows.dtype.kind == "i" else rows >= count
+    if outside.any():
+        first = rows[np.argmax(outside)]
+        raise IndexError(f"row {first} is out of range for {count} rows")
+    resolved = rows.astype(np.int64)
+    resolved[resolved < 0] += count
+    return resolved

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from npyfast._options import integer
 from npyfast._order.blocks import BlockSizes
-from npyfast._order.plan import MAX_ROWS, integer
+from npyfast._order.full import MAX_ROWS
 
 # Blocks long enough that a disk reads them, in any order, as fast as one after the other; windows
 # of a thousand blocks.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from npyfast._backends.fields import AnyArray
-from npyfast._order.plan import boolean
+from npyfast._options import boolean
 from npyfast._packing.descriptor import naming
 from npyfast._packing.names import numbered_names, partial
 from npyfast._packing.output import Output

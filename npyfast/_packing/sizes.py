@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from typing import Any
 
-from npyfast._order.plan import integer
+from npyfast._options import integer
 
 _UNITS = {"": 1, "b": 1}
 _UNITS.update({f"{prefix}b": 1000**power for power, prefix in enumerate("kmgt", 1)})

@@ -7,7 +7,6 @@ backends map like a `.npy` file.
 from __future__ import annotations
 
 import errno
-import operator
 import os
 import shlex
 import stat
@@ -96,19 +95,3 @@ def list_keys(keys: Sequence[str]) -> str:
     listed = ", ".join(map(repr, keys[:_LISTED_KEYS])) or "none"
     more = len(keys) - _LISTED_KEYS
     return f"{listed} and {more:,} more" if more > 0 else listed
-
-
-def make_shape(name: str, shape: Any) -> tuple[int, ...]:
-    """A shape option, an int or a tuple of ints, as a tuple. At most one entry is -1."""
-    parts = shape if isinstance(shape, (tuple, list)) else (shape,)
-    try:
-        if any(isinstance(n, (bool, np.bool_)) for n in parts):
-            raise TypeError
-        made = tuple(operator.index(n) for n in parts)
-    except TypeError:
-        made = (-2,)
-    if min(made, default=0) < -1 or made.count(-1) > 1 or max(made, default=0) >= 2**63:
-        raise ValueError(
-            f"{name} must be an int or a tuple of ints, -1 at most once, got {shape!r}"
-        )
-    return made

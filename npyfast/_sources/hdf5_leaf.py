@@ -14,7 +14,7 @@ from npyfast._backends.cast import Cast
 from npyfast._backends.converted import Converted
 from npyfast._backends.fields import AnyArray, native, to_native
 from npyfast._backends.interface import Storage
-from npyfast._order.plan import RowNumbers, resolve_rows
+from npyfast._order.selection import RowNumbers, resolve_rows
 from npyfast._sources.hdf5_dataset import HDF5Dataset
 from npyfast._sources.hdf5_file import find_dataset, open_hdf5, status_of
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from npyfast._backends.header import Header, LocatedHeader, make_dtype
 from npyfast._errors import NpyFormatError, printable
+from npyfast._options import make_shape
 from npyfast._sources.formats import (
     UNKNOWN,
     format_of_descriptor,
     has_header,
-    make_shape,
     open_file,
 )
 

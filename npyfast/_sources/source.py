@@ -16,10 +16,11 @@ from npyfast._backends.fields import AnyArray
 from npyfast._backends.file_status import absolute_path
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._errors import printable
+from npyfast._options import make_shape
 from npyfast._sources.checks import new_shape
 from npyfast._sources.file_sets import check_sets
 from npyfast._sources.files import FileOptions, keys_of, open_files
-from npyfast._sources.formats import make_shape, member_name
+from npyfast._sources.formats import member_name
 from npyfast._sources.opening import Opening
 from npyfast._sources.paths import Path, expand_all
 from npyfast._sources.raw import Layout

@@ -13,7 +13,7 @@ from deadlines import wait_until
 from samples import Dataset, Save
 
 import npyfast
-from npyfast._order.plan import READAHEAD
+from npyfast._options import READAHEAD
 
 PAGE = mmap.PAGESIZE
 # Rows of half a page; no item is zero.

@@ -17,7 +17,7 @@ import pytest
 from samples import Save
 
 import npyfast
-from npyfast._order.plan import READAHEAD
+from npyfast._options import READAHEAD
 
 every_backend = pytest.mark.usefixtures("backend")
 native = pytest.mark.usefixtures("native")

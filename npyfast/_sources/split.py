@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from npyfast._nest import Nest
-from npyfast._order.plan import integer
+from npyfast._options import integer
 from npyfast._order.selection import RowSelection, SplitOrder
 from npyfast._sources.open import open_nest
 
