@@ -78,10 +78,7 @@ class Backend(Protocol):
     """What a backend module offers."""
 
     NAME: str
-    # A BatchIterator that is one of its streams, and loses no time between them, if it has one: the
-    # `kind` of stream().
-    ITERATOR: type | None
-
+    NATIVE_STREAMS: bool  # whether its streams are npyfast._core.Stream, and may be a `kind` of it
     READS_AHEAD: bool  # whether its streams read files before a batch needs them
 
     def usable_memory(self) -> int | None:

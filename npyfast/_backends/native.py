@@ -15,13 +15,13 @@ from npyfast._backends.fields import AnyArray, check_nesting, columns, native
 from npyfast._backends.file_status import FileState
 from npyfast._backends.header import Header, LocatedHeader, header_bytes, look_at_header
 from npyfast._backends.interface import Storage
-from npyfast._batches.iterator import BatchIterator
 from npyfast._nest import leaves
 from npyfast._order.plan import Plan, Run
 from npyfast._order.selection import RowNumbers
 
 NAME = "native"
 READS_AHEAD = True
+NATIVE_STREAMS = True
 
 
 def usable_memory() -> int:
@@ -154,23 +154,6 @@ def view(memory: AnyArray) -> NativeLeaf:
     """Rows of an array in memory."""
     check_nesting(memory.dtype)
     return NativeLeaf(_core.Array.view(memory), memory.dtype, Files(memory=memory))
-
-
-class Iterator(BatchIterator, _core.Stream):  # type: ignore[misc]  # position is another thing
-    """A stream that reports its place in epochs and batches. It keeps the core's own __next__."""
-
-    def _progress(self) -> tuple[Run, int]:
-        delivered: int = _core.Stream.position.fget(self)  # type: ignore[attr-defined]
-        return Run(*self.run), delivered
-
-    def _restart(self, run: Run) -> None:
-        self.restart(start_epoch=run.start_epoch, start_batch=run.start_batch, epochs=run.epochs)
-
-    def _end(self) -> None:
-        _core.Stream.close(self)
-
-
-ITERATOR = Iterator
 
 
 def statistics() -> _core.Statistics:

@@ -25,7 +25,7 @@ from npyfast._order.plan import Plan, Run
 from npyfast._order.selection import RowNumbers
 
 NAME = "numpy"
-ITERATOR = None
+NATIVE_STREAMS = False
 READS_AHEAD = False
 
 

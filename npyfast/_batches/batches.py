@@ -2,176 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import math
 import weakref
-from dataclasses import dataclass, replace
-from typing import Any
 
-from npyfast._backends import backend_for
-from npyfast._backends.fields import columns
-from npyfast._backends.file_status import RegularChecks
-from npyfast._backends.interface import Backend, Counters, OpenedLeaf, Stream
-from npyfast._batches.iterator import BatchIterator, Passes, StreamIterator
-from npyfast._batches.state import Values, described
+from npyfast._batches.batching import Batching, make_batching
+from npyfast._batches.iterator import BatchIterator, Passes
+from npyfast._batches.options import Options, RowChoice, Shard
 from npyfast._batches.statistics import Statistics, of_counters
-from npyfast._batches.transform import (
-    DeliveredCounters,
-    Transform,
-    Transformed,
-    TransformedByThreads,
-)
-from npyfast._memory import memory_limit
-from npyfast._nest import Nest, map_nest, packer
-from npyfast._options import Readahead, integer, make_readahead, make_threads
-from npyfast._order.plan import Plan, Run, make_plan, make_run
-from npyfast._order.shuffle import (
-    BlockShuffle,
-    Shuffle,
-    block_sizes,
-    check_not_reduced,
-    check_shuffle,
-)
-from npyfast._sources.open import open_nest
-
-
-@dataclass(frozen=True)
-class Batching:
-    """What `dataset` and `batches` have in common: opened leaves, and the plan of their batches."""
-
-    leaves: list[OpenedLeaf]
-    backend: Backend  # that makes batches of them
-    structure: Nest  # of the elements, with a Column for each array
-    plan: Plan
-    run: Run  # of the first iteration
-    endless_epochs: bool  # whether each iteration is the next epoch (epochs=None)
-    threads: int | None
-    readahead: Readahead
-    transform: Transform | None
-    transform_threads: int
-    statistics: Counters  # of all streams
-
-    def run_of(self, iteration: int) -> Run:
-        """The passes of the k-th iteration."""
-        if not self.endless_epochs:
-            return self.run
-        return replace(self.run, start_epoch=self.run.start_epoch + iteration)
-
-    def stream(self, run: Run, *, group: int = 1, transformed: bool = True) -> Stream:
-        """The elements of one iteration."""
-        counters = self.statistics
-        if self.transform is None or not transformed:
-            untouched: Stream = self._stream(run, group, counters)
-            return untouched
-        if not isinstance(counters, DeliveredCounters):
-            return Transformed(self._stream(run, group, counters), self.transform)
-        taken = counters.taken
-
-        def begin(position: int) -> Stream:
-            made: Stream = self._stream(run.after(self.plan, position), group, taken)
-            return made
-
-        check = RegularChecks(self._check_files)
-        return TransformedByThreads(begin, self.transform, self.transform_threads, counters, check)
-
-    def _check_files(self) -> None:
-        for leaf in self.leaves:
-            leaf.check_files()
-
-    def iterator(self, passes: Passes, run: Run) -> BatchIterator:
-        """An iterator over the elements of one iteration, for users."""
-        kind = self.backend.ITERATOR
-        if kind is None or self.transform is not None:
-            return StreamIterator(passes, self.stream, run)
-        made: BatchIterator = self._stream(run, 1, self.statistics, kind=kind)
-        made._passes = passes
-        return made
-
-    @functools.cached_property
-    def values(self) -> Values:
-        """All that decides which rows come where."""
-        return described(self.plan, self.leaves)
-
-    def _stream(self, run: Run, group: int, counters: Counters, **kind: Any) -> Any:
-        return self.backend.stream(
-            self.leaves,
-            self.plan,
-            run,
-            group=group,
-            threads=self.threads,
-            readahead=self.readahead,
-            statistics=counters,
-            pack=packer(self.structure),
-            **kind,
-        )
-
-
-def make_batching(
-    source: Nest,
-    batch_size: Any,
-    shuffle: Any,
-    *,
-    seed: Any,
-    epochs: Any,
-    drop_remainder: Any,
-    shard: Any,
-    rows: Any,
-    transform: Any,
-    start_epoch: Any,
-    start_batch: Any,
-    threads: Any,
-    readahead: Any,
-    transform_threads: Any = 1,
-) -> Batching:
-    """Checks every option, opens every leaf."""
-    workers = make_threads(threads)
-    ahead = make_readahead(readahead)
-    if transform is not None and not callable(transform):
-        raise ValueError(f"transform must be None or a function, got {transform!r}")
-    transformers = integer("transform_threads", transform_threads, 1, 2**15)
-    if transformers > 1 and transform is None:
-        raise ValueError(
-            f"transform_threads={transform_threads} needs a transform; npyfast's own threads are "
-            "the option threads"
-        )
-    shuffle = check_shuffle(shuffle)
-    opened, flat, names = open_nest(source)
-    naming = iter(names)
-    blocks = None
-    if isinstance(shuffle, BlockShuffle):
-        row_bytes = sum(map(_row_bytes, flat))
-        blocks = block_sizes(shuffle, row_bytes, memory_limit())
-        if shard is not None or start_epoch or start_batch:
-            check_not_reduced(shuffle, row_bytes, blocks)
-    plan = make_plan(
-        len(flat[0]),
-        batch_size=batch_size,
-        shuffle=bool(shuffle),
-        seed=seed,
-        drop_remainder=drop_remainder,
-        shard=shard,
-        rows=rows,
-        blocks=blocks,
-    )
-    made_by = backend_for(flat)
-    counters = made_by.statistics()
-    return Batching(
-        leaves=flat,
-        backend=made_by,
-        structure=map_nest(lambda leaf: columns(leaf.dtype, leaf.row_shape, next(naming)), opened),
-        plan=plan,
-        run=make_run(plan, epochs=epochs, start_epoch=start_epoch, start_batch=start_batch),
-        endless_epochs=epochs is None,
-        threads=workers,
-        readahead=ahead,
-        transform=transform,
-        transform_threads=transformers,
-        statistics=counters if transformers == 1 else DeliveredCounters(counters),
-    )
-
-
-def _row_bytes(leaf: OpenedLeaf) -> int:
-    return math.prod(leaf.row_shape) * leaf.dtype.itemsize
+from npyfast._batches.transform import Transform
+from npyfast._nest import Nest, map_nest
+from npyfast._options import Readahead
+from npyfast._order.shuffle import Shuffle
 
 
 class Batches:
@@ -257,14 +97,14 @@ def batches(
     seed: int | None = None,
     epochs: int | None = None,
     drop_remainder: bool = False,
-    shard: Any = None,
-    rows: Any = None,
+    shard: Shard = None,
+    rows: RowChoice = None,
     transform: Transform | None = None,
     transform_threads: int = 1,
     start_epoch: int = 0,
     start_batch: int = 0,
     threads: int | None = None,
-    readahead: str = "auto",
+    readahead: Readahead = "auto",
 ) -> Batches:
     """Batches of rows as NumPy arrays: `npyfast.dataset` without TensorFlow.
 
@@ -333,18 +173,20 @@ def batches(
     return Batches(
         make_batching(
             source,
-            batch_size,
-            shuffle,
-            seed=seed,
-            epochs=epochs,
-            drop_remainder=drop_remainder,
-            shard=shard,
-            rows=rows,
-            transform=transform,
-            transform_threads=transform_threads,
-            start_epoch=start_epoch,
-            start_batch=start_batch,
-            threads=threads,
-            readahead=readahead,
+            Options(
+                batch_size=batch_size,
+                shuffle=shuffle,
+                seed=seed,
+                epochs=epochs,
+                drop_remainder=drop_remainder,
+                shard=shard,
+                rows=rows,
+                transform=transform,
+                transform_threads=transform_threads,
+                start_epoch=start_epoch,
+                start_batch=start_batch,
+                threads=threads,
+                readahead=readahead,
+            ),
         )
     )

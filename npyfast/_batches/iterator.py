@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from npyfast._backends.interface import Stream
 from npyfast._batches.state import State, Values, make_state, place_of
 from npyfast._order.plan import Plan, Run
-
-if TYPE_CHECKING:
-    from npyfast._backends.interface import Stream
 
 
 @dataclass

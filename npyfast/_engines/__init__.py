@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast, get_args
 
 from npyfast._backends import backend, backend_reason
 from npyfast._backends.interface import OpenedLeaf
-from npyfast._batches.batches import Batching
+from npyfast._batches.batching import Batching
 from npyfast._engines import generator, graph
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-ENGINES = ("auto", "graph", "generator")
+EngineName = Literal["auto", "graph", "generator"]
+ENGINES = get_args(EngineName)
 
 
 class Engine(Protocol):
@@ -34,7 +35,7 @@ def check_engine(engine: object) -> None:
         raise ValueError(f"engine must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
 
 
-def choose(engine: str, batching: Batching) -> Engine:
+def choose(engine: EngineName, batching: Batching) -> Engine:
     """The engine for these batches.
 
     Raises ValueError, or ImportError, where engine="graph" can't deliver them.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from npyfast._batches.batches import make_batching
+from npyfast._batches.batching import make_batching
+from npyfast._batches.options import Options, RowChoice, Shard
 from npyfast._batches.transform import Transform
-from npyfast._engines import check_engine, choose
+from npyfast._engines import EngineName, check_engine, choose
 from npyfast._engines.tensors import import_tensorflow
 from npyfast._nest import Nest, leaves
-from npyfast._options import integer
+from npyfast._options import Readahead, integer
 from npyfast._order.shuffle import Shuffle
 
 if TYPE_CHECKING:
@@ -24,16 +25,16 @@ def dataset(
     seed: int | None = None,
     epochs: int | None = None,
     drop_remainder: bool = False,
-    shard: Any = None,
-    rows: Any = None,
+    shard: Shard = None,
+    rows: RowChoice = None,
     transform: Transform | None = None,
     transform_threads: int = 1,
     start_epoch: int = 0,
     start_batch: int = 0,
     prefetch: int | None = None,
     threads: int | None = None,
-    readahead: str = "auto",
-    engine: str = "auto",
+    readahead: Readahead = "auto",
+    engine: EngineName = "auto",
 ) -> tf.data.Dataset:
     """Batches of rows as a `tf.data.Dataset`, for `model.fit` and any other pipeline.
 
@@ -83,19 +84,21 @@ def dataset(
     def make() -> tf.data.Dataset:
         batching = make_batching(
             source,
-            batch_size,
-            shuffle,
-            seed=seed,
-            epochs=epochs,
-            drop_remainder=drop_remainder,
-            shard=shard,
-            rows=rows,
-            transform=transform,
-            transform_threads=transform_threads,
-            start_epoch=start_epoch,
-            start_batch=start_batch,
-            threads=threads,
-            readahead=readahead,
+            Options(
+                batch_size=batch_size,
+                shuffle=shuffle,
+                seed=seed,
+                epochs=epochs,
+                drop_remainder=drop_remainder,
+                shard=shard,
+                rows=rows,
+                transform=transform,
+                transform_threads=transform_threads,
+                start_epoch=start_epoch,
+                start_batch=start_batch,
+                threads=threads,
+                readahead=readahead,
+            ),
         )
         if batching.transform is None and next(leaves(batching.structure), None) is None:
             raise TypeError("the source has no arrays for a dataset: its dtype is without fields")

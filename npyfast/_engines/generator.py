@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npyfast._backends.fields import AnyArray
-from npyfast._batches.batches import Batching
+from npyfast._batches.batching import Batching
 from npyfast._batches.transform import apply
 from npyfast._engines.interpreter_exit import UntilExit
 from npyfast._engines.tensors import (

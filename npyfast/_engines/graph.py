@@ -18,7 +18,7 @@ import numpy as np
 from npyfast._backends import backend
 from npyfast._backends.fields import AnyArray
 from npyfast._backends.header import Header, header_bytes
-from npyfast._batches.batches import Batching
+from npyfast._batches.batching import Batching
 from npyfast._batches.state import digest
 from npyfast._engines.tensors import (
     cardinality,

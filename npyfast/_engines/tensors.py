@@ -9,7 +9,7 @@ import numpy as np
 
 from npyfast._backends.fields import Column
 from npyfast._backends.interface import Counters
-from npyfast._batches.batches import Batching
+from npyfast._batches.batching import Batching
 from npyfast._batches.statistics import COUNTERS
 from npyfast._nest import Nest, map_nest
 

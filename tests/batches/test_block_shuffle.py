@@ -206,7 +206,7 @@ def test_sizes_that_little_memory_reduces(
     """They would be others elsewhere, and with them the order."""
     path = save(X)
     npyfast.batches(path, 40, "block", seed=1, **options)
-    monkeypatch.setattr("npyfast._batches.batches.memory_limit", lambda: 1 << 20)
+    monkeypatch.setattr("npyfast._batches.batching.memory_limit", lambda: 1 << 20)
     npyfast.batches(path, 40, "block", seed=1)
     with pytest.raises(ValueError, match="pass shuffle=npyfast.BlockShuffle") as caught:
         npyfast.batches(path, 40, "block", seed=1, **options)

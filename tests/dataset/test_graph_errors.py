@@ -20,7 +20,7 @@ from tensors import engine_of, rows_of
 
 import npyfast
 from npyfast._backends.header import Header, header_bytes
-from npyfast._batches.batches import Batching
+from npyfast._batches.batching import Batching
 from npyfast._engines import graph as engine
 
 pytestmark = pytest.mark.usefixtures("native")

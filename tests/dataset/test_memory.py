@@ -17,7 +17,8 @@ from expected import epoch_batches
 from samples import Dataset, Save
 
 import npyfast
-from npyfast._batches.batches import Batching, make_batching
+from npyfast._batches.batching import Batching, make_batching
+from npyfast._batches.options import Options
 from npyfast._engines import generator
 
 # 2 MB a batch: too large for groups.
@@ -214,21 +215,22 @@ def test_datasets_of_the_graph_engine_let_go_of_their_files(native: None, save: 
 
 
 def test_small_batches_go_in_groups() -> None:
-    batching: Any = make_batching(
-        np.zeros((1000, 8), "u1"),
-        10,
-        False,
+    options = Options(
+        batch_size=10,
+        shuffle=False,
         seed=None,
         epochs=None,
         drop_remainder=False,
         shard=None,
         rows=None,
         transform=None,
+        transform_threads=1,
         start_epoch=0,
         start_batch=0,
         threads=None,
         readahead="auto",
     )
+    batching: Any = make_batching(np.zeros((1000, 8), "u1"), options)
     assert generator._group(batching) > 1
 
 

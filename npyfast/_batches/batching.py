@@ -1,0 +1,160 @@
+"""What `dataset` and `batches` make of a source and their options."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from npyfast._backends import backend_for
+from npyfast._backends.fields import columns
+from npyfast._backends.file_status import RegularChecks
+from npyfast._backends.interface import Backend, Counters, OpenedLeaf, Stream
+from npyfast._batches.iterator import BatchIterator, Passes, StreamIterator
+from npyfast._batches.options import Options
+from npyfast._batches.state import Values, described
+from npyfast._batches.transform import (
+    DeliveredCounters,
+    Transform,
+    Transformed,
+    TransformedByThreads,
+)
+from npyfast._memory import memory_limit
+from npyfast._nest import Nest, map_nest, packer
+from npyfast._options import Readahead, make_threads
+from npyfast._order.blocks import BlockSizes
+from npyfast._order.plan import Plan, Run, make_plan, make_run
+from npyfast._order.shuffle import (
+    BlockShuffle,
+    block_sizes,
+    check_not_reduced,
+    check_shuffle,
+)
+from npyfast._sources.open import open_nest
+
+
+@dataclass(frozen=True)
+class Batching:
+    """What `dataset` and `batches` have in common: opened leaves, and the plan of their batches."""
+
+    leaves: list[OpenedLeaf]
+    backend: Backend  # that makes batches of them
+    structure: Nest  # of the elements, with a Column for each array
+    plan: Plan
+    run: Run  # of the first iteration
+    endless_epochs: bool  # whether each iteration is the next epoch (epochs=None)
+    threads: int | None
+    readahead: Readahead
+    transform: Transform | None
+    transform_threads: int
+    statistics: Counters  # of all streams
+
+    def run_of(self, iteration: int) -> Run:
+        """The passes of the k-th iteration."""
+        if not self.endless_epochs:
+            return self.run
+        return replace(self.run, start_epoch=self.run.start_epoch + iteration)
+
+    def stream(self, run: Run, *, group: int = 1, transformed: bool = True) -> Stream:
+        """The elements of one iteration."""
+        counters = self.statistics
+        if self.transform is None or not transformed:
+            untouched: Stream = self._stream(run, group, counters)
+            return untouched
+        if not isinstance(counters, DeliveredCounters):
+            return Transformed(self._stream(run, group, counters), self.transform)
+        taken = counters.taken
+
+        def begin(position: int) -> Stream:
+            made: Stream = self._stream(run.after(self.plan, position), group, taken)
+            return made
+
+        check = RegularChecks(self._check_files)
+        return TransformedByThreads(begin, self.transform, self.transform_threads, counters, check)
+
+    def _check_files(self) -> None:
+        for leaf in self.leaves:
+            leaf.check_files()
+
+    def iterator(self, passes: Passes, run: Run) -> BatchIterator:
+        """An iterator over the elements of one iteration, for users."""
+        if self.transform is not None or not self.backend.NATIVE_STREAMS:
+            return StreamIterator(passes, self.stream, run)
+        from npyfast._batches.native_iterator import NativeIterator
+
+        made: BatchIterator = self._stream(run, 1, self.statistics, kind=NativeIterator)
+        made._passes = passes
+        return made
+
+    @functools.cached_property
+    def values(self) -> Values:
+        """All that decides which rows come where."""
+        return described(self.plan, self.leaves)
+
+    def _stream(self, run: Run, group: int, counters: Counters, **kind: Any) -> Any:
+        return self.backend.stream(
+            self.leaves,
+            self.plan,
+            run,
+            group=group,
+            threads=self.threads,
+            readahead=self.readahead,
+            statistics=counters,
+            pack=packer(self.structure),
+            **kind,
+        )
+
+
+def make_batching(source: Nest, options: Options) -> Batching:
+    """Opens every leaf, and checks the options that need to know its rows."""
+    shuffle = check_shuffle(options.shuffle)
+    opened, flat, names = open_nest(source)
+    naming = iter(names)
+    plan = make_plan(
+        len(flat[0]),
+        batch_size=options.batch_size,
+        shuffle=bool(shuffle),
+        seed=options.seed,
+        drop_remainder=options.drop_remainder,
+        shard=options.shard,
+        rows=options.rows,
+        blocks=_blocks(shuffle, options, flat),
+    )
+    made_by = backend_for(flat)
+    counters = made_by.statistics()
+    return Batching(
+        leaves=flat,
+        backend=made_by,
+        structure=map_nest(lambda leaf: columns(leaf.dtype, leaf.row_shape, next(naming)), opened),
+        plan=plan,
+        run=make_run(
+            plan,
+            epochs=options.epochs,
+            start_epoch=options.start_epoch,
+            start_batch=options.start_batch,
+        ),
+        endless_epochs=options.epochs is None,
+        threads=make_threads(options.threads),
+        readahead=options.readahead,
+        transform=options.transform,
+        transform_threads=options.transform_threads,
+        statistics=counters if options.transform_threads == 1 else DeliveredCounters(counters),
+    )
+
+
+def _blocks(
+    shuffle: bool | BlockShuffle, options: Options, leaves: list[OpenedLeaf]
+) -> BlockSizes | None:
+    """The sizes of the blocks; None without block shuffling."""
+    if not isinstance(shuffle, BlockShuffle):
+        return None
+    row_bytes = sum(map(_row_bytes, leaves))
+    blocks = block_sizes(shuffle, row_bytes, memory_limit())
+    if options.shard is not None or options.start_epoch or options.start_batch:
+        check_not_reduced(shuffle, row_bytes, blocks)
+    return blocks
+
+
+def _row_bytes(leaf: OpenedLeaf) -> int:
+    return math.prod(leaf.row_shape) * leaf.dtype.itemsize

@@ -1,0 +1,62 @@
+"""The options that `npyfast.dataset` and `npyfast.batches` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from npyfast._batches.transform import Transform
+from npyfast._options import Readahead, integer, make_readahead, make_threads
+from npyfast._order.selection import RowSelection
+from npyfast._order.shuffle import Shuffle
+
+
+class InputContext(Protocol):
+    """A tf.distribute.InputContext, without importing TensorFlow."""
+
+    @property
+    def input_pipeline_id(self) -> int: ...
+
+    @property
+    def num_input_pipelines(self) -> int: ...
+
+
+Shard = tuple[int, int] | InputContext | None  # (index, count) of a worker
+RowChoice = RowSelection | slice | range | Sequence[int] | npt.NDArray[np.generic] | None
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options as they were given; those that need no source are checked."""
+
+    batch_size: int
+    shuffle: Shuffle
+    seed: int | None
+    epochs: int | None
+    drop_remainder: bool
+    shard: Shard
+    rows: RowChoice
+    transform: Transform | None
+    transform_threads: int
+    start_epoch: int
+    start_batch: int
+    threads: int | None
+    readahead: Readahead
+
+    def __post_init__(self) -> None:
+        given: Any = self.transform
+        make_threads(self.threads)
+        make_readahead(self.readahead)
+        if given is not None and not callable(given):
+            raise ValueError(f"transform must be None or a function, got {given!r}")
+        transformers = integer("transform_threads", self.transform_threads, 1, 2**15)
+        if transformers > 1 and given is None:
+            raise ValueError(
+                f"transform_threads={self.transform_threads} needs a transform; npyfast's own "
+                "threads are the option threads"
+            )
+        object.__setattr__(self, "transform_threads", transformers)
