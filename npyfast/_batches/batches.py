@@ -108,45 +108,16 @@ def batches(
 ) -> Batches:
     """Batches of rows as NumPy arrays: `npyfast.dataset` without TensorFlow.
 
+    Every option means what it means for `npyfast.dataset`, whose documentation holds them all.
+
     Args:
-        source: a leaf, or a nest (tuples and dicts) of leaves with the same number of rows. A leaf
-            is a path, a glob pattern, a directory, a list of paths, an array in memory, or what
-            `npyfast.source` returns; several files are the shards of one array. The path of `.npz`
-            or HDF5 files stands for a dict of their arrays.
-        batch_size: rows of a batch.
-        shuffle: False for the order of the files; True for a full, uniform shuffle, another one
-            each epoch. "block": blocks of consecutive rows come in random order, and rows are mixed
-            within windows of many blocks, another way each epoch. It is for rows much smaller than
-            a page (4 KiB) of data much larger than memory, where a full shuffle reads a page for
-            each row: this reads at some 80 % of the sequential speed. (With `shard`, each worker
-            reads nearly all blocks.) `BlockShuffle` has the sizes, and lets you choose them.
-        seed: makes the order the same on every run and machine, an int in [0, 2**64); None draws
-            one (`Batches.seed` tells it).
-        epochs: None: one pass for each iteration, and the k-th iteration of the object is epoch
-            `start_epoch + k`. n: n passes in one iteration; -1: endless.
-        drop_remainder: whether to leave out the last batch of an epoch if it is short.
-        shard: (index, count) of this worker, or a `tf.distribute.InputContext`. A global batch has
-            count * batch_size rows, of which this worker gets the index-th part; the global order
-            does not depend on count. Every worker has the same number of batches; the parts of a
-            last, short one are as even as they can be, and may be empty.
-        rows: which rows take part: a slice, an integer array of row numbers, a boolean mask, or a
-            part that `npyfast.split` makes.
-        transform: a function of one element (the same nest of arrays); what it returns is yielded
-            in its place, without a copy: it must be new each time. What it raises is raised in its
-            place.
-        transform_threads: how many threads run the function, each on another element; results come
-            in order nevertheless. 1: the reader runs it, when it asks for the element. More: up to
-            two elements for each thread are made ahead of the reader; the function must then bear
-            to be called by several threads at once. It is worth it where a call takes half a
-            millisecond or more outside of Python, as of NumPy, OpenCV and decoders, which let go
-            of the GIL; shorter ones get slower.
-        start_epoch, start_batch: where to begin; `start_batch` goes with an explicit `epochs`.
-        threads: how many make batches at once, the reader's among them; by default the CPUs that
-            this process may use.
-        readahead: what is read before it is needed. "whole": the files, once, in the background;
-            "rows": the rows of the coming batches; "off": nothing, but what the kernel reads by
-            itself; "auto": as a whole what fits in the memory that this process may use, and the
-            rest by rows. Never changes results.
+        source, batch_size, shuffle, seed, epochs, drop_remainder, shard, rows, start_epoch,
+            start_batch, threads, readahead: as for `npyfast.dataset`, with the same batches in the
+            same order.
+        transform: a function of one element (the same nest of arrays). Its result is yielded
+            without a copy, so it must be new each time. Exceptions are raised in the place of the
+            element.
+        transform_threads: as for `npyfast.dataset`.
 
     Returns:
         `Batches`: iterable, with `len()`, `close()` and `statistics`; its iterators have
@@ -156,9 +127,9 @@ def batches(
 
     Raises:
         NpyFormatError: a file is not a readable `.npy`.
-        TypeError: a dtype holds Python objects; a leaf is none.
-        ValueError: an option's value; shards or leaves that do not fit together.
-        IndexError: a row number of `rows` is out of range.
+        TypeError: a dtype holds Python objects; a leaf is not a source.
+        ValueError: an option's value is invalid; files or leaves do not fit together.
+        IndexError: a row number in `rows` is out of range.
         OSError: as `open` raises it.
 
     Example:

@@ -42,24 +42,58 @@ def dataset(
     `from_generator` over a memory map, whether or not the data fits in memory.
 
     Args:
-        source, batch_size, shuffle, seed, epochs, drop_remainder, shard, rows: as for
-            `npyfast.batches`, and with the same batches in the same order. With `epochs=None` each
-            pass over the dataset is the next epoch, so that `model.fit(ds, epochs=10)` sees ten
-            orders. (A dataset that is made within a `tf.function` is another one at each call.)
-        start_epoch, start_batch, threads, readahead: as for `npyfast.batches`.
+        source: a leaf, or a nest (tuples and dicts) of leaves with the same number of rows. A leaf
+            is a path, a glob pattern, a directory, a list of paths, an array in memory, or what
+            `npyfast.source` returns. Several files of one leaf are one array, concatenated; for
+            several arrays pass a tuple. The path of `.npz` or HDF5 files stands for a dict of
+            their arrays.
+        batch_size: rows in a batch.
+        shuffle: False keeps the order of the files. True shuffles fully and uniformly, differently
+            in each epoch. "block" reads blocks of consecutive rows in random order and mixes rows
+            within windows of many blocks, differently in each epoch. It suits rows much smaller
+            than a page (4 KiB) in data much larger than memory: a full shuffle would read a page
+            for each row, while this reads at about 80 % of the sequential speed. (With `shard`,
+            each worker reads nearly all blocks.) `BlockShuffle` sets the sizes.
+        seed: an int in [0, 2**64) makes the order the same on every run and machine. None draws a
+            seed (`Batches.seed` reports it).
+        epochs: None makes each iteration one pass, and the k-th iteration of the object is epoch
+            `start_epoch + k`: `model.fit(ds, epochs=10)` sees ten orders. (A dataset made inside a
+            `tf.function` is a new one at each call.) n makes n passes in one iteration; -1 is
+            endless.
+        drop_remainder: whether to leave out the last batch of an epoch if it is short.
+        shard: (index, count) of this worker, or a `tf.distribute.InputContext`. A global batch has
+            count * batch_size rows, and this worker gets its index-th part. The global order does
+            not depend on count. Every worker has the same number of batches. A last, short global
+            batch is divided as evenly as possible, and some parts may be empty.
+        rows: which rows take part: a slice, an integer array of row numbers, a boolean mask, or a
+            part that `npyfast.split` makes.
         transform: a function of one batch (the same nest of NumPy arrays), for what TensorFlow's
-            ops can't do. What it returns may be any nest of arrays; dtypes and shapes are found
-            from the first batch, for which it is called once more. Its first dimension is the
-            batch's. What it raises for the first batch is raised here; for a later one,
-            TensorFlow's error has its text and traceback.
-        transform_threads: how many threads run it, in order nevertheless; as for `npyfast.batches`.
-        prefetch: batches that TensorFlow keeps ready; 0: none, -1: tf.data.AUTOTUNE. The default
-            needs no tuning: npyfast's own threads make batches ahead.
-        engine: how batches reach tf.data. "graph": by an operation of TensorFlow's graph, with no
-            Python in the way: such a dataset can be checkpointed and sent to tf.data service.
-            "generator": by `from_generator`, for whatever "graph" can't do: a `transform`, arrays
-            in memory, the NumPy backend. "auto": the former where it can be had, else the latter;
-            `npyfast.build_info()` says why it can't.
+            ops can't do. It may return any nest of arrays, which must be new each time. The dataset
+            finds their dtypes and shapes by an extra call for the first batch. Their first
+            dimension is the batch's. An exception for the first batch is raised here; for a later
+            batch, TensorFlow's error carries its text and traceback.
+        transform_threads: how many threads run the function, each on another batch; results keep
+            their order. With 1, the reader runs it when it asks for the batch. With more, up to two
+            batches for each thread are made ahead, and the function must be thread-safe. Threads
+            pay off where a call spends half a millisecond or more outside Python, as NumPy, OpenCV
+            and decoders do, which release the GIL; shorter calls get slower.
+        start_epoch, start_batch: where to begin. `start_batch` needs an explicit `epochs`.
+        prefetch: batches that TensorFlow keeps ready; 0 for none, -1 for tf.data.AUTOTUNE. The
+            default needs no tuning: npyfast's own threads make batches ahead. With 0, which is the
+            default of "graph" and of small batches, npyfast sets TensorFlow's option
+            `inject_prefetch` to False. Like every option of a dataset, it also applies to what is
+            built on top.
+        threads: how many threads make batches, the reader included. The default is the number of
+            CPUs that this process may use.
+        readahead: what is read before it is needed. "whole" reads the files once, in the
+            background; "rows" reads the rows of the coming batches; "off" leaves it to the kernel.
+            "auto" reads as a whole what fits in the memory that this process may use, and the rest
+            by rows. Never changes results.
+        engine: how batches reach tf.data. "graph" uses an operation of TensorFlow's graph, without
+            Python: such a dataset can be checkpointed and sent to tf.data service. "generator" uses
+            `from_generator`, and handles what "graph" can't: a `transform`, arrays in memory, the
+            NumPy backend. "auto" takes "graph" where it is available;
+            `npyfast.build_info()` says why where it is not.
 
     Returns:
         A `tf.data.Dataset` of known cardinality. Each element has the nest of `source`, each tensor
@@ -68,9 +102,13 @@ def dataset(
         dates and times their int64, and `V2`, as which NumPy saves bfloat16, is tf.bfloat16.
 
     Raises:
+        NpyFormatError: a file is not a readable `.npy`.
         ImportError: TensorFlow is not installed; engine="graph" where its library can't be loaded.
-        TypeError: TensorFlow has no type for a dtype, or it holds Python objects.
-        NpyFormatError, ValueError, IndexError, OSError: as `npyfast.batches` raises them.
+        TypeError: TensorFlow has no type for a dtype, or it holds Python objects; a leaf is not a
+            source.
+        ValueError: an option's value is invalid; files or leaves do not fit together.
+        IndexError: a row number in `rows` is out of range.
+        OSError: as `open` raises it.
 
     Example:
         >>> import numpy as np, npyfast

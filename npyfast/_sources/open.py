@@ -28,7 +28,7 @@ def open_nest(nest: Nest) -> tuple[Nest, list[OpenedLeaf], list[str]]:
     given = leaves(nest)
     sources = map_nest(as_source, nest)
     with Opening() as opening:
-        opened = map_nest(lambda source: _open(source, source is next(given), opening), sources)
+        opened = map_nest(lambda source: _open_given(next(given), source, opening), sources)
     named = list(leaves(opened))
     if not named:
         raise ValueError(f"an empty {type(nest).__name__} has no rows; a source is {LEAVES}")
@@ -41,6 +41,16 @@ def open_nest(nest: Nest) -> tuple[Nest, list[OpenedLeaf], list[str]]:
             )
     rows = map_nest(lambda leaf: leaf.rows, opened)
     return rows, [leaf.rows for leaf in named], [leaf.name for leaf in named]
+
+
+def _open_given(given: Nest, source: Source, opening: Opening) -> Nest:
+    """A leaf, opened. Errors of a list whose files are no single array name the way out."""
+    try:
+        return _open(source, source is given, opening)
+    except ValueError as error:
+        if type(error) is not ValueError or not isinstance(given, list) or len(given) == 1:
+            raise
+        raise ValueError(f"{error}; for several arrays pass a tuple, not a list") from None
 
 
 def _open(source: Source, is_one_array: bool, opening: Opening) -> Nest:
