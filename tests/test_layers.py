@@ -70,6 +70,32 @@ def imported(path: Path) -> Iterator[str]:
             yield node.module
 
 
+# Each module or package may import those before it.
+PACKAGES = [
+    *("_errors", "_nest", "_options", "_memory"),
+    *("_order", "_backends", "_sources", "_rows", "_batches", "_engines", "_build"),
+    *("_packing", "_commands", "service"),
+]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_imports_only_those_below_it(package: str) -> None:
+    below = PACKAGES[: PACKAGES.index(package) + 1]
+    folder = PACKAGE / package
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in (folder.rglob("*.py") if folder.is_dir() else [folder.with_suffix(".py")])
+        for name in imported(path)
+        if name.startswith("npyfast._") and name.split(".")[1] not in (*below, "_core")
+    ]
+    assert wrong == []
+
+
+def test_there_are_no_other_packages() -> None:
+    found = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert found - {"__init__", "__main__", "__pycache__"} == set(PACKAGES)
+
+
 def test_only_the_engines_and_the_service_import_tensorflow() -> None:
     found = {
         path.relative_to(PACKAGE).parts[0]
