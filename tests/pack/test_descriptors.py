@@ -90,6 +90,17 @@ def leaves_nothing(
             os.close(descriptor)
 
 
+def _left(others: set[tuple[str, str]], before: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The descriptors that are open, once a thread that other tests have started, and which reads a
+    file just now, has closed it."""
+    for _ in range(100):
+        left = descriptors() - others
+        if left == before:
+            break
+        time.sleep(0.01)
+    return left
+
+
 def _leaves_nothing(
     function: Callable[[], object], stride: int, at_once: bool, others: set[tuple[str, str]]
 ) -> None:
@@ -101,15 +112,13 @@ def _leaves_nothing(
         gc.disable()  # what nobody refers to is closed at once, not some time later
         try:
             goes_on = interrupted_at(step, function)
-            for _ in range(100 if at_once else 1):
-                if descriptors() - others == before:
-                    break
-                time.sleep(0.01)  # a thread that other tests have started is reading a file
+            left = _left(others, before) if at_once else None
         finally:
             gc.enable()
-        if not at_once and descriptors() - others != before:
+        if left is None:
             gc.collect()
-        assert descriptors() - others == before, f"step {step}"
+            left = _left(others, before)
+        assert left == before, f"step {step}"
         if not goes_on:
             break
         steps += 1
