@@ -12,6 +12,8 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+from npyfast._engines.garbage import keep_off_this_thread
+
 # The longest wait for calls in progress, and how long none may have been in progress: after a call,
 # TensorFlow spends some more microseconds in Python.
 _SECONDS = 2.0
@@ -43,6 +45,7 @@ class UntilExit:
                 raise StopIteration
             self._told = True
             raise RuntimeError("the interpreter is shutting down")
+        keep_off_this_thread()
         self.running = True
         try:
             return next(self._stream)

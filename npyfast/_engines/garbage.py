@@ -1,0 +1,79 @@
+"""Keeps Python's garbage collector off the threads in which TensorFlow runs generators.
+
+An iterator of `tf.data` in a reference cycle, for example with the traceback of an error, is
+destroyed by the collector, on the thread whose allocation started the collection. The destructor
+waits for the iterator's prefetching thread. If that thread is itself waiting for a generator which
+runs on this very thread, neither ever goes on, and once all threads of TensorFlow's pool are lost
+so, training hangs. Collections that such a thread starts are therefore made by a thread of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import queue
+import threading
+import time
+from typing import Any
+
+# A full collection holds the GIL. Like Python, the thread makes one when the objects have become
+# 25 % more; and when it takes at most this share of the time.
+_SHARE = 0.01
+_PROGRAMS_OWN_SECONDS = 1.0
+
+_threads: set[int] = set()  # of TensorFlow that have run a generator; its pools keep theirs
+_known: set[int] = set()  # all that have
+_requests: queue.SimpleQueue[None] = queue.SimpleQueue()  # may be filled within a collection
+_frozen = False
+_programs_own_until = 0.0
+_started = threading.Lock()
+
+
+def keep_off_this_thread() -> None:
+    """Has this thread start no collections, unless Python started the thread itself."""
+    ident = threading.get_ident()
+    if ident in _known:
+        return
+    if not any(thread.ident == ident for thread in threading.enumerate()):
+        _threads.add(ident)
+        if _started.acquire(blocking=False):  # never released: once in a process
+            gc.callbacks.append(_collecting)
+            threading.Thread(target=_collect, name="npyfast-garbage", daemon=True).start()
+    _known.add(ident)
+
+
+def _collecting(phase: str, info: dict[str, Any]) -> None:
+    """Empties the collection that begins, if it is on a thread of TensorFlow's."""
+    global _frozen, _programs_own_until
+    if phase == "stop":
+        if _frozen:
+            _frozen = False
+            gc.unfreeze()
+            _requests.put(None)
+    elif threading.get_ident() in _threads and time.monotonic() >= _programs_own_until:
+        # What the program has frozen itself could not be told from what is frozen here. Counting
+        # takes milliseconds where it is much.
+        if gc.get_freeze_count() != 0:
+            _programs_own_until = time.monotonic() + _PROGRAMS_OWN_SECONDS
+        else:
+            gc.freeze()
+            _frozen = True
+
+
+def _collect() -> None:
+    while True:
+        begin = time.monotonic()
+        gc.collect()
+        end = time.monotonic()
+        _wait_until_due(end + (end - begin) / _SHARE)
+
+
+def _wait_until_due(latest: float) -> None:
+    """Returns once a collection was requested, and it is time for one, or there are 25 % more
+    objects."""
+    each = max(1, gc.get_threshold()[0])  # objects for each request, at the least
+    requests = len(gc.get_objects()) // 4 // each
+    _requests.get()
+    with contextlib.suppress(queue.Empty):
+        for _ in range(requests):
+            _requests.get(timeout=max(0.0, latest - time.monotonic()))
