@@ -108,16 +108,13 @@ def batches(
 ) -> Batches:
     """Batches of rows as NumPy arrays: `npyfast.dataset` without TensorFlow.
 
-    Every option means what it means for `npyfast.dataset`, whose documentation holds them all.
+    Every option means what it means for `npyfast.dataset`, whose documentation holds them all, and
+    gives the same batches in the same order. One differs a little:
 
     Args:
-        source, batch_size, shuffle, seed, epochs, drop_remainder, shard, rows, start_epoch,
-            start_batch, threads, readahead: as for `npyfast.dataset`, with the same batches in the
-            same order.
         transform: a function of one element (the same nest of arrays). Its result is yielded
             without a copy, so it must be new each time. Exceptions are raised in the place of the
             element.
-        transform_threads: as for `npyfast.dataset`.
 
     Returns:
         `Batches`: iterable, with `len()`, `close()` and `statistics`; its iterators have
