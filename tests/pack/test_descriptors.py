@@ -112,10 +112,10 @@ def _leaves_nothing(
         gc.disable()  # what nobody refers to is closed at once, not some time later
         try:
             goes_on = interrupted_at(step, function)
-            left = _left(others, before) if at_once else None
+            left = _left(others, before) if at_once else descriptors() - others
         finally:
             gc.enable()
-        if left is None:
+        if left != before and not at_once:
             gc.collect()
             left = _left(others, before)
         assert left == before, f"step {step}"
