@@ -16,9 +16,10 @@ import threading
 import time
 from typing import Any
 
-# A full collection holds the GIL. Like Python, the thread makes one when the objects have become
-# 25 % more; and when it takes at most this share of the time.
+# A full collection holds the GIL. The thread makes one when it takes at most this share of the
+# time, and after so many requests, each for some 700 new objects or more.
 _SHARE = 0.01
+_REQUESTS = 500
 _PROGRAMS_OWN_SECONDS = 1.0
 
 _threads: set[int] = set()  # of TensorFlow that have run a generator; its pools keep theirs
@@ -69,11 +70,8 @@ def _collect() -> None:
 
 
 def _wait_until_due(latest: float) -> None:
-    """Returns once a collection was requested, and it is time for one, or there are 25 % more
-    objects."""
-    each = max(1, gc.get_threshold()[0])  # objects for each request, at the least
-    requests = len(gc.get_objects()) // 4 // each
+    """Returns once a collection was requested, and it is time for one, or many were requested."""
     _requests.get()
     with contextlib.suppress(queue.Empty):
-        for _ in range(requests):
+        for _ in range(_REQUESTS):
             _requests.get(timeout=max(0.0, latest - time.monotonic()))
