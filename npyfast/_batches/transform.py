@@ -156,7 +156,8 @@ class _Work:
     def __init__(self, stream: Stream, transform: Transform, threads: int) -> None:
         self.coming: deque[_Slot] = deque()  # in order; the readers add and remove them
         self.stopped = False
-        self.alone = False  # the readers have to make the elements themselves
+        # The readers have to make the elements themselves.
+        self.alone = _ending
         self._stream = stream
         self._transform = transform
         self._most_threads = threads
@@ -192,7 +193,7 @@ class _Work:
     def _start(self) -> None:
         _works.add(self)
         with self._starting:
-            while not self.stopped and len(self._threads) < self._most_threads:
+            while not (self.stopped or _ending) and len(self._threads) < self._most_threads:
                 name = f"npyfast-transform_{len(self._threads)}"
                 # A daemon, so that a call that hangs doesn't keep the interpreter from ending.
                 thread = threading.Thread(target=self._tasks.run, name=name, daemon=True)
@@ -421,6 +422,7 @@ class _Living(Generic[_T]):
 
 _streams: _Living[TransformedByThreads] = _Living()
 _works: _Living[_Work] = _Living()  # that threads work for
+_ending = False
 
 
 def _start_over() -> None:
@@ -431,7 +433,10 @@ def _start_over() -> None:
 
 
 def _end() -> None:
-    """Before the interpreter ends: with it ends what threads can do safely."""
+    """Before the interpreter ends: with it ends what threads can do safely. A daemon of the program
+    may read on, and must start none."""
+    global _ending
+    _ending = True
     works = list(_works)
     for work in works:
         work.stop()
