@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from backends import TENSORFLOW
+from backends import BACKENDS, TENSORFLOW
 
 import npyfast
 
@@ -27,6 +27,9 @@ MODULES = sorted(
 if not TENSORFLOW:
     MODULES.remove("npyfast._engines.dataset")
     MODULES.remove("npyfast.service")
+if "native" not in BACKENDS:
+    MODULES.remove("npyfast._backends.native")
+    MODULES.remove("npyfast._batches.native_iterator")
 
 
 @pytest.mark.parametrize("name", ["npyfast", *MODULES])

@@ -16,6 +16,7 @@ class Watched(np.ndarray):
     """An array that can be referred to weakly."""
 
 
+@pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("in_thread", [False, True])
 def test_an_array_in_memory_is_freed_with_its_last_stream(in_thread: bool) -> None:
     array = np.arange(400_000).reshape(4_000, 100).view(Watched)
