@@ -13,14 +13,14 @@ import atexit
 import os
 import threading
 import time
-import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from queue import SimpleQueue
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from npyfast._backends.interface import Counters, Stream
+from npyfast._batches.living import Living
 from npyfast._nest import leaves
 
 Transform = Callable[[Any], Any]
@@ -390,7 +390,7 @@ class DeliveredCounters:
 
     def __init__(self, taken: Counters) -> None:
         self.taken = taken  # by threads, perhaps for nobody
-        self.streams: _Living[TransformedByThreads] = _Living()  # that elements may lie ready in
+        self.streams: Living[TransformedByThreads] = Living()  # that elements may lie ready in
         self.batches = self.rows = self.bytes = self.waits = self.wait_ns = 0
 
     def counters(self) -> tuple[int, ...]:
@@ -400,28 +400,8 @@ class DeliveredCounters:
         return *counted, ahead, needed_bytes, read_bytes
 
 
-_T = TypeVar("_T")
-
-
-class _Living(Generic[_T]):
-    """Objects, for as long as they live. Unlike in a WeakSet, each change is a single step, which
-    no other thread can see half done."""
-
-    def __init__(self) -> None:
-        self._references: set[weakref.ref[_T]] = set()
-
-    def add(self, one: _T) -> None:
-        self._references.add(weakref.ref(one, self._references.discard))
-
-    def __iter__(self) -> Iterator[_T]:
-        for reference in self._references.copy():
-            one = reference()
-            if one is not None:
-                yield one
-
-
-_streams: _Living[TransformedByThreads] = _Living()
-_works: _Living[_Work] = _Living()  # that threads work for
+_streams: Living[TransformedByThreads] = Living()
+_works: Living[_Work] = Living()  # that threads work for
 _ending = False
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import atexit
 import time
-import weakref
 from collections.abc import Iterator
 from typing import Any
 
+from npyfast._batches.living import Living
 from npyfast._engines.garbage import keep_off_this_thread
 
 # The longest wait for calls in progress, and how long none may have been in progress: after a call,
@@ -19,7 +19,7 @@ from npyfast._engines.garbage import keep_off_this_thread
 _SECONDS = 2.0
 _QUIET_SECONDS = 0.03
 
-_alive: weakref.WeakSet[UntilExit] = weakref.WeakSet()
+_alive: Living[UntilExit] = Living()
 _ending = False
 
 
@@ -58,9 +58,9 @@ def _end() -> None:
     _ending = True
     end = time.monotonic() + _SECONDS
     quiet_since = time.monotonic()
-    while len(_alive) and quiet_since + _QUIET_SECONDS > time.monotonic() < end:
+    while any(True for _ in _alive) and quiet_since + _QUIET_SECONDS > time.monotonic() < end:
         time.sleep(0.001)
-        if any(each.running for each in list(_alive)):
+        if any(each.running for each in _alive):
             quiet_since = time.monotonic()
 
 

@@ -24,7 +24,7 @@ def test_iterators_in_cycles_are_destroyed(save: Save) -> None:
         return x + len([(i, [i]) for i in range(3000)])
 
     path = save(np.zeros((1000, 4), "f4"))
-    before = len(interpreter_exit._alive)
+    before = len(list(interpreter_exit._alive))
     for _ in range(10):
         iterator = iter(npyfast.dataset(path, 10, True, epochs=-1, transform=transform))
         next(iterator)
@@ -35,7 +35,7 @@ def test_iterators_in_cycles_are_destroyed(save: Save) -> None:
 
     def destroyed() -> bool:
         gc.collect()
-        return len(interpreter_exit._alive) <= before
+        return len(list(interpreter_exit._alive)) <= before
 
     wait_until(destroyed)
 
