@@ -73,9 +73,11 @@ def test_between_the_look_and_the_mapping(
     assert (caught.value.errno, caught.value.filename) == (errno.ESTALE, path)
 
 
-def test_between_a_header_and_the_mapping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if npyfast.backend == "native":
-        pytest.skip("it reads the header by the descriptor that it maps")
+# The native backend reads the header by the descriptor that it maps.
+@pytest.mark.parametrize("backend", ["numpy"], indirect=True)
+def test_between_a_header_and_the_mapping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
     path = str(tmp_path / "x.npy")
     np.save(path, X)
     original = numpy_backend.look_at_header_numpy
@@ -92,11 +94,11 @@ def test_between_a_header_and_the_mapping(tmp_path: Path, monkeypatch: pytest.Mo
     assert caught.value.filename == path
 
 
+# For the native backend see AFileThatIsReplacedAllTheTimeIsReadAsAWhole in row_files_test.cc.
+@pytest.mark.parametrize("backend", ["numpy"], indirect=True)
 def test_a_file_of_one_row_that_is_replaced_while_it_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
-    if npyfast.backend == "native":
-        pytest.skip("in tests/core/source/row_files_test.cc")
     path = str(tmp_path / "x.npy")
     np.save(path, X)
     rows = npyfast.open(npyfast.source(path, per_file="row"))

@@ -1,5 +1,6 @@
 """A copy that meets a bus error leaves the rounding mode of the caller as it was."""
 
+import ctypes
 import os
 import sys
 
@@ -7,9 +8,8 @@ import numpy as np
 
 import npyfast
 
-ctypes = __import__("ctypes")
 libm = ctypes.CDLL("libm.so.6")
-UPWARD = 0x800
+UPWARD = int(sys.argv[2])
 X = np.ones((4096, 1024), "u1")
 np.save(sys.argv[1], X)
 rows = npyfast.open(npyfast.source(sys.argv[1], cast="f4", scale=0.1))
