@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import os
@@ -54,6 +55,22 @@ def blocks(document: Path) -> list[tuple[int, str]]:
     return [(text[: block.start(1)].count("\n"), block[1]) for block in found]
 
 
+def without_tensorflow(examples: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Those that need neither TensorFlow nor a variable of one that does."""
+    missing: set[str] = set()
+    found = []
+    for line, text in examples:
+        names = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)]
+        bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        used = {node.id for node in names} - bound
+        if re.search(r"npyfast\.dataset\(|tensorflow", text) or used & missing:
+            missing |= bound
+        else:
+            missing -= bound
+            found.append((line, text))
+    return found
+
+
 # Those whose examples run in order, in an empty folder. Others show fragments of a program.
 DOCUMENTS = [
     "README.md",
@@ -72,8 +89,7 @@ def test_examples_of_documents(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     examples = blocks(document)
     assert examples, "no examples were found"
     if not TENSORFLOW:
-        needs = re.compile(r"npyfast\.dataset\(|tensorflow")
-        examples = [(line, text) for line, text in examples if not needs.search(text)]
+        examples = without_tensorflow(examples)
         if not examples:
             pytest.skip("NPYFAST_TEST_TENSORFLOW leaves TensorFlow out")
     monkeypatch.chdir(tmp_path)
