@@ -19,6 +19,9 @@ class Living(Generic[_T]):
     def add(self, one: _T) -> None:
         self._references.add(weakref.ref(one, self._references.discard))
 
+    def clear(self) -> None:
+        self._references = set()
+
     def __iter__(self) -> Iterator[_T]:
         for reference in self._references.copy():
             one = reference()

@@ -409,7 +409,7 @@ def _start_over() -> None:
     """In a forked child: no thread is left, and locks may be held by those that are gone."""
     for stream in _streams:
         stream.start_over()
-    _works.__init__()  # type: ignore[misc]
+    _works.clear()
 
 
 def _end() -> None:

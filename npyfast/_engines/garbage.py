@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import queue
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 # A full collection holds the GIL. The thread makes one when it takes at most this share of the
@@ -23,7 +25,7 @@ _REQUESTS = 500
 _PROGRAMS_OWN_SECONDS = 1.0
 
 _threads: set[int] = set()  # of TensorFlow that have run a generator; its pools keep theirs
-_known: set[int] = set()  # all that have
+_here = threading.local()  # for a thread of Python's: known to be one
 _requests: queue.SimpleQueue[None] = queue.SimpleQueue()  # may be filled within a collection
 _frozen = False
 _programs_own_until = 0.0
@@ -32,15 +34,23 @@ _started = threading.Lock()
 
 def keep_off_this_thread() -> None:
     """Has this thread start no collections, unless Python started the thread itself."""
-    ident = threading.get_ident()
-    if ident in _known:
+    if getattr(_here, "of_python", False):
         return
-    if not any(thread.ident == ident for thread in threading.enumerate()):
-        _threads.add(ident)
-        if _started.acquire(blocking=False):  # never released: once in a process
-            gc.callbacks.append(_collecting)
-            threading.Thread(target=_collect, name="npyfast-garbage", daemon=True).start()
-    _known.add(ident)
+    ident = threading.get_ident()
+    if any(thread.ident == ident for thread in _threads_of_python()):
+        _here.of_python = True
+        _threads.discard(ident)  # of a thread that has ended
+        return
+    _threads.add(ident)
+    if _started.acquire(blocking=False):  # never released: once in a process
+        gc.callbacks.append(_collecting)
+        threading.Thread(target=_collect, name="npyfast-garbage", daemon=True).start()
+
+
+def _threads_of_python() -> Iterator[threading.Thread]:
+    # Logging, among others, gives any other thread a _DummyThread.
+    dummy = threading._DummyThread
+    return (thread for thread in threading.enumerate() if not isinstance(thread, dummy))
 
 
 def _collecting(phase: str, info: dict[str, Any]) -> None:
@@ -75,3 +85,16 @@ def _wait_until_due(latest: float) -> None:
     with contextlib.suppress(queue.Empty):
         for _ in range(_REQUESTS):
             _requests.get(timeout=max(0.0, latest - time.monotonic()))
+
+
+def _start_over() -> None:
+    """In a forked child: the threads are gone, and others may get their numbers."""
+    global _requests, _frozen, _started
+    _threads.clear()
+    _requests, _frozen, _started = queue.SimpleQueue(), False, threading.Lock()
+    with contextlib.suppress(ValueError):
+        gc.callbacks.remove(_collecting)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_over)

@@ -7,6 +7,7 @@ for its threads. A thread that enters Python by then never returns, so the proce
 from __future__ import annotations
 
 import atexit
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -65,3 +66,5 @@ def _end() -> None:
 
 
 atexit.register(_end)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_alive.clear)  # no thread is left that could be reading

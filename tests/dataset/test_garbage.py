@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import numpy as np
 import processes
@@ -21,6 +22,7 @@ def test_iterators_in_cycles_are_destroyed(save: Save) -> None:
     """The transform allocates so much that collections start on TensorFlow's threads."""
 
     def transform(x: np.ndarray) -> np.ndarray:
+        threading.current_thread()  # as logging does
         return x + len([(i, [i]) for i in range(3000)])
 
     path = save(np.zeros((1000, 4), "f4"))
@@ -69,6 +71,13 @@ def test_garbage_of_a_transform_is_collected(save: Save) -> None:
         return made > 20_000 and alive < made // 2
 
     wait_until(collected)
+
+
+def test_a_forked_child_collects_its_garbage(save: Save, backend: str) -> None:
+    out, _ = processes.finish(
+        processes.start("fork_after_transform.py", save(np.zeros((1000, 4), "f4")), backend=backend)
+    )
+    assert out == "collected"
 
 
 @pytest.mark.parametrize("backend", BACKENDS[:1])
