@@ -11,15 +11,12 @@ from npyfast._backends import backend_for
 from npyfast._backends.fields import columns
 from npyfast._backends.file_status import RegularChecks
 from npyfast._backends.interface import Backend, Counters, OpenedLeaf, Stream
+from npyfast._batches.delivered_counters import DeliveredCounters
 from npyfast._batches.iterator import BatchIterator, Passes, StreamIterator
 from npyfast._batches.options import Options
 from npyfast._batches.state import Values, described
-from npyfast._batches.transform import (
-    DeliveredCounters,
-    Transform,
-    Transformed,
-    TransformedByThreads,
-)
+from npyfast._batches.threaded_transform import TransformedByThreads
+from npyfast._batches.transform import Transform, Transformed
 from npyfast._memory import memory_limit
 from npyfast._nest import Nest, map_nest, packer
 from npyfast._options import Readahead, make_threads
