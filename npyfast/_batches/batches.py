@@ -108,26 +108,15 @@ def batches(
 ) -> Batches:
     """Batches of rows as NumPy arrays: `npyfast.dataset` without TensorFlow.
 
-    Every option means what it means for `npyfast.dataset`, whose documentation holds them all, and
-    gives the same batches in the same order. One differs a little:
-
-    Args:
-        transform: a function of one element (the same nest of arrays). Its result is yielded
-            without a copy, so it must be new each time. Exceptions are raised in the place of the
-            element.
+    The options and exceptions are those of `npyfast.dataset`, which documents them, and so are the
+    batches and their order. Only `transform` differs: its result is yielded without a copy, so it
+    must be new each time, and its exception is raised in the place of the element.
 
     Returns:
         `Batches`: iterable, with `len()`, `close()` and `statistics`; its iterators have
-        `position`, `get_state()` and `set_state()`. Each element has the nest of
-        `source`, each array the shape `(batch, *row_shape)`, in native byte order. A structured
-        dtype gives a dict of its fields. The arrays are the caller's to keep and to write.
-
-    Raises:
-        NpyFormatError: a file is not a readable `.npy`.
-        TypeError: a dtype holds Python objects; a leaf is not a source.
-        ValueError: an option's value is invalid; files or leaves do not fit together.
-        IndexError: a row number in `rows` is out of range.
-        OSError: as `open` raises it.
+        `position`, `get_state()` and `set_state()`. Each element has the nest of `source`, each
+        array the shape `(batch, *row_shape)`, in native byte order. A structured dtype gives a dict
+        of its fields. The arrays are the caller's to keep and to write.
 
     Example:
         >>> import numpy as np, npyfast

@@ -1,4 +1,4 @@
-"""`npyfast.statistics`: whether the training waits for data, and the data for the disk."""
+"""`npyfast.statistics`: how long the training waits for data, and how much is read from disk."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ COUNTERS = "_npyfast_counters"
 
 @dataclass(frozen=True)
 class Statistics:
-    """What has been delivered up to one moment, and how long was waited for it.
+    """What was delivered up to one moment, and how long readers waited for it.
 
-    Made by `npyfast.statistics`; it does not change afterwards. `later - earlier` is what happened
-    in between, and `str()` gives a line for a log.
+    Made by `npyfast.statistics`; it never changes. `later - earlier` is what happened in between,
+    and `str()` gives a line for a log.
 
     Attributes:
         batches: batches delivered.
         rows: rows of these batches.
         bytes: bytes of these rows in memory.
-        waits: times that a reader came before its next batch was ready. (Small batches may come
-            several at once: then one wait was for all of them.)
-        wait_seconds: how long these waits took together.
-        batches_ahead: batches that lay ready at that moment.
+        waits: how often a reader had to wait for its next batch. (Small batches may be delivered
+            several at once, with one wait for all of them.)
+        wait_seconds: total time of these waits.
+        batches_ahead: batches that were ready at that moment.
         bytes_needed: bytes of the files, in whole pages, that readahead looked for in the page
-            cache. Where looking would take as long as reading it is projected from a sample.
-        bytes_read: those of them that were not there, and had to be read.
+            cache. If looking would take as long as reading, this is estimated from a sample.
+        bytes_read: those of them that were not cached and had to be read.
     """
 
     batches: int = 0
@@ -40,12 +40,12 @@ class Statistics:
 
     @property
     def hit_share(self) -> float | None:
-        """The share of `bytes_needed` that the page cache held, 0 to 1; None where nothing was
+        """The share of `bytes_needed` that was in the page cache, 0 to 1; None if nothing was
         looked for."""
         return 1 - self.bytes_read / self.bytes_needed if self.bytes_needed else None
 
     def __sub__(self, earlier: Statistics) -> Statistics:
-        """What happened after `earlier`; `batches_ahead` is the later moment's."""
+        """What happened after `earlier`; `batches_ahead` is that of the later moment."""
         if not isinstance(earlier, Statistics):
             return NotImplemented
         differences = (
@@ -64,7 +64,7 @@ class Statistics:
             text += "never waited"
         text += f"; {_several(self.batches_ahead, 'batch', 'es')} ahead"
         if self.bytes_needed:
-            # Rounded down, so that 100 % is all.
+            # Rounded down, so that 100 % means all of it.
             cached = 100 * (self.bytes_needed - self.bytes_read) // self.bytes_needed
             text += f"; {_size(self.bytes_read)} read, {cached} % cached"
         return text
@@ -85,41 +85,37 @@ def _size(number: float) -> str:
 
 
 def of_counters(*several: tuple[int, ...]) -> Statistics:
-    """What Counters.counters() gave; the sums, of several datasets."""
+    """The statistics of several datasets together, from what Counters.counters() returned."""
     sums = [sum(each) for each in zip(*several, strict=True)]
     batches, rows, size, waits, wait_ns, batches_ahead, needed, read = sums
     return Statistics(batches, rows, size, waits, wait_ns / 1e9, batches_ahead, needed, read)
 
 
 def statistics(made: Any) -> Statistics:
-    """What `npyfast.batches` or `npyfast.dataset` has delivered up to now, and the waits for it.
+    """Reports what `npyfast.batches` or `npyfast.dataset` has delivered, and the waits for it.
 
-    Answers whether a training waits for its data: where `wait_seconds` is a small share of the time
-    that it took, data is not what holds it up. Costs a few microseconds, and slows nothing down.
+    If `wait_seconds` is a small share of the training time, data is not the bottleneck. A call
+    costs a few microseconds.
 
     Args:
         made: what `npyfast.batches` or `npyfast.dataset` returned, or a `tf.data.Dataset` built on
-            it, by `map`, `prefetch` and so on. Of several below one, as `zip` and
-            `sample_from_datasets` have them, the sum. A dataset that is made within a function of
-            another one (`flat_map`, `interleave`) can't be found.
+            it by `map`, `prefetch` and so on. Several datasets below one (`zip`,
+            `sample_from_datasets`) are added up. A dataset made inside a function of another one
+            (`flat_map`, `interleave`) cannot be found.
 
     Returns:
-        `Statistics` of all iterations together since it was made. The reader that waits is whoever
-        takes the batches from npyfast:
+        `Statistics` of all iterations since it was made. The reader whose waits are counted is
 
-        - the training itself, with `batches`, and with `engine="graph"` where no `prefetch` lies
-          in between;
-        - a thread of TensorFlow that reads ahead, behind a `prefetch` and with
-          `engine="generator"`. Its waits may all be over before the training comes for the batch:
-          they are an upper limit of what the training waited, and all that it waited for npyfast
-          is among them.
+        - the training itself, with `batches`, and with `engine="graph"` without a `prefetch`;
+        - a thread of TensorFlow that reads ahead, with a `prefetch` and with `engine="generator"`.
+          Its waits may end before the training needs the batch, so they are an upper bound.
 
-        With `transform_threads` above 1, a batch is ready when it has been transformed, and waits
-        are for that; otherwise the reader runs the `transform` itself, and this is no waiting.
+        With `transform_threads` above 1, a batch is ready once it has been transformed. With 1, the
+        reader runs the `transform`, which does not count as waiting.
 
-        With the NumPy backend every batch is made when it is asked for, so that each is waited
-        for, none lies ready, and what is read from the disk is not known. A dataset that was sent
-        to tf.data service is counted by the processes that run it, not by this one.
+        The NumPy backend makes each batch when it is requested: every batch is waited for, none is
+        ready ahead, and disk reads are not known. tf.data service counts a dataset in the processes
+        that run it, not in this one.
 
     Raises:
         TypeError: `made` is none of these.
@@ -150,14 +146,14 @@ def statistics(made: Any) -> Statistics:
         raise ValueError(
             f"there is no npyfast.dataset below {made!r:.200}: pass what npyfast.dataset returned "
             "(one that is made within a function of another dataset, or that tf.data service "
-            "delivers, can't be found)"
+            "delivers, cannot be found)"
         )
     return of_counters(*(counters.counters() for counters in found))
 
 
 def _counters_below(dataset: Any) -> list[Any]:
-    """The Counters of all of npyfast's datasets that one is built on."""
-    seen: dict[int, Any] = {}  # by identity: zip((ds, ds)) has one of them twice
+    """The Counters of all npyfast datasets that a dataset is built on."""
+    seen: dict[int, Any] = {}  # by identity: zip((ds, ds)) has the same one twice
     left = [dataset]
     while left:
         one = left.pop()
