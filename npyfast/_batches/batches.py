@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 
 from npyfast._batches.batching import Batching, make_batching
-from npyfast._batches.iterator import BatchIterator, Passes
+from npyfast._batches.iterator import BatchIterator, Iterations
 from npyfast._batches.options import Options, RowChoice, Shard
 from npyfast._batches.statistics import Statistics, of_counters
 from npyfast._batches.transform import Transform
@@ -17,38 +17,38 @@ from npyfast._order.shuffle import Shuffle
 class Batches:
     """An iterable of batches; made by `npyfast.batches`.
 
-    The k-th iteration of it is epoch `start_epoch + k`; with an explicit `epochs`, each iteration
-    is the same. `len()` is the number of batches of one iteration. An iterator is a
-    `BatchIterator`: it knows its place, which can be saved and restored.
+    Its k-th iteration is epoch `start_epoch + k`; with an explicit `epochs`, all iterations are the
+    same. `len()` is the number of batches of one iteration. Its iterators are `BatchIterator`s,
+    whose place can be saved and restored.
     """
 
     def __init__(self, batching: Batching) -> None:
         self._batching = batching
-        self._passes = Passes(
+        self._iterations = Iterations(
             batching.plan, batching.run, batching.endless_epochs, lambda: batching.values
         )
-        # An iterator that the caller lets go of must not live on here, threads and all.
+        # Weak references: an iterator that the caller drops must not stay alive, with its threads.
         self._iterators: weakref.WeakSet[BatchIterator] = weakref.WeakSet()
         self._closed = False
 
     def __iter__(self) -> BatchIterator:
         if self._closed:
             raise ValueError("the batches were closed")
-        run = self._batching.run_of(self._passes.iterations)
-        iterator = self._batching.iterator(self._passes, run)
+        run = self._batching.run_of(self._iterations.begun)
+        iterator = self._batching.iterator(self._iterations, run)
         self._iterators.add(iterator)
-        self._passes.iterations += 1  # last: one that is interrupted has not begun
+        self._iterations.begun += 1  # last: an interrupted one has not begun
         return iterator
 
     def close(self) -> None:
-        """Ends all iterators, and with them what is read and made ahead. There will be no others:
-        iterating again raises ValueError."""
+        """Ends all iterators, and stops reading and making batches ahead. Iterating again raises
+        ValueError."""
         self._closed = True
         for iterator in list(self._iterators):
             iterator.close()
 
     def __len__(self) -> int:
-        """Batches of one iteration. Raises TypeError for an endless one."""
+        """The number of batches of one iteration. Raises TypeError if it is endless."""
         count = self._batching.run.batches(self._batching.plan)
         if count < 0:
             raise TypeError("batches with epochs=-1 are endless: they have no len()")
@@ -56,8 +56,8 @@ class Batches:
 
     @property
     def statistics(self) -> Statistics:
-        """What all iterations together have delivered up to now, and how long they waited for it;
-        the same as `npyfast.statistics` gives."""
+        """What all iterations together have delivered so far, and how long they waited; the same
+        as `npyfast.statistics(batches)`."""
         return of_counters(self._batching.statistics.counters())
 
     @property

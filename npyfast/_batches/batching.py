@@ -1,4 +1,4 @@
-"""What `dataset` and `batches` make of a source and their options."""
+"""Turns a source and options into batches, for `dataset` and `batches`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from npyfast._backends.fields import columns
 from npyfast._backends.file_status import RegularChecks
 from npyfast._backends.interface import Backend, Counters, OpenedLeaf, Stream
 from npyfast._batches.delivered_counters import DeliveredCounters
-from npyfast._batches.iterator import BatchIterator, Passes, StreamIterator
+from npyfast._batches.iterator import BatchIterator, Iterations, StreamIterator
 from npyfast._batches.options import Options
 from npyfast._batches.state import Values, described
 from npyfast._batches.threaded_transform import TransformedByThreads
@@ -33,11 +33,11 @@ from npyfast._sources.open import open_nest
 
 @dataclass(frozen=True)
 class Batching:
-    """What `dataset` and `batches` have in common: opened leaves, and the plan of their batches."""
+    """Opened leaves, and the plan of their batches."""
 
     leaves: list[OpenedLeaf]
-    backend: Backend  # that makes batches of them
-    structure: Nest  # of the elements, with a Column for each array
+    backend: Backend  # makes the batches
+    structure: Nest  # the nest of an element, with a Column for each array
     plan: Plan
     run: Run  # of the first iteration
     endless_epochs: bool  # whether each iteration is the next epoch (epochs=None)
@@ -48,7 +48,7 @@ class Batching:
     statistics: Counters  # of all streams
 
     def run_of(self, iteration: int) -> Run:
-        """The passes of the k-th iteration."""
+        """The run of the k-th iteration."""
         if not self.endless_epochs:
             return self.run
         return replace(self.run, start_epoch=self.run.start_epoch + iteration)
@@ -74,19 +74,19 @@ class Batching:
         for leaf in self.leaves:
             leaf.check_files()
 
-    def iterator(self, passes: Passes, run: Run) -> BatchIterator:
+    def iterator(self, iterations: Iterations, run: Run) -> BatchIterator:
         """An iterator over the elements of one iteration, for users."""
         if self.transform is not None or not self.backend.NATIVE_STREAMS:
-            return StreamIterator(passes, self.stream, run)
+            return StreamIterator(iterations, self.stream, run)
         from npyfast._batches.native_iterator import NativeIterator
 
         made: BatchIterator = self._stream(run, 1, self.statistics, kind=NativeIterator)
-        made._passes = passes
+        made._iterations = iterations
         return made
 
     @functools.cached_property
     def values(self) -> Values:
-        """All that decides which rows come where."""
+        """Everything that determines which rows come where."""
         return described(self.plan, self.leaves)
 
     def _stream(self, run: Run, group: int, counters: Counters, **kind: Any) -> Any:
@@ -104,7 +104,7 @@ class Batching:
 
 
 def make_batching(source: Nest, options: Options) -> Batching:
-    """Opens every leaf, and checks the options that need to know its rows."""
+    """Opens every leaf, and checks the options against their rows."""
     shuffle = check_shuffle(options.shuffle)
     opened, flat, names = open_nest(source)
     naming = iter(names)

@@ -1,4 +1,4 @@
-"""The iterators of `npyfast.batches`: where they are, and how they get elsewhere."""
+"""The iterators of `npyfast.batches`, and how their place is saved and restored."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from npyfast._order.plan import Plan, Run
 
 
 @dataclass
-class Passes:
-    """What iterators share with the `Batches` that made them, which it lets them outlive."""
+class Iterations:
+    """What iterators share with the `Batches` that made them. They may outlive it."""
 
     plan: Plan
     first: Run  # of the first iteration
     endless_epochs: bool  # whether each iteration is the next epoch (epochs=None)
-    values: Callable[[], Values]  # npyfast._batches.state.described(), when it is asked for
-    iterations: int = 0  # that have begun
+    values: Callable[[], Values]  # npyfast._batches.state.described(), computed when needed
+    begun: int = 0  # how many iterations have begun
 
 
 class BatchIterator:
     """An iterator over `npyfast.batches`, with a place of its own.
 
-    Several iterators of one `Batches` are independent of each other. One that is referred to by
-    nobody any more stops reading at once.
+    Several iterators of one `Batches` are independent of each other. An iterator stops reading as
+    soon as its last reference is gone.
 
     Example:
         >>> import json, numpy as np, npyfast
@@ -43,14 +43,14 @@ class BatchIterator:
         True
     """
 
-    _passes: Passes
+    _iterations: Iterations
     _closed = False
 
     if TYPE_CHECKING:
 
         def __iter__(self) -> BatchIterator: ...
 
-        # Not here: a __next__ of Python's would cost as much as a small batch.
+        # Not defined here: a __next__ in Python would cost as much as a small batch.
         def __next__(self) -> Any: ...
 
     def _progress(self) -> tuple[Run, int]:
@@ -58,7 +58,7 @@ class BatchIterator:
         raise NotImplementedError
 
     def _restart(self, run: Run) -> None:
-        """Goes on with another run."""
+        """Continues with another run."""
         raise NotImplementedError
 
     def _end(self) -> None:
@@ -66,67 +66,66 @@ class BatchIterator:
 
     @property
     def position(self) -> tuple[int, int]:
-        """The epoch, and the batch in it, that comes next. A batch in whose place an error was
-        raised has been.
+        """The epoch and the batch that come next. A batch for which an error was raised counts as
+        delivered.
 
-        Given as `start_epoch` and `start_batch` (with the same seed, and an explicit `epochs`) they
-        go on exactly there.
+        As `start_epoch` and `start_batch` (with the same seed, and an explicit `epochs`) they
+        continue exactly there.
         """
         run, delivered = self._progress()
-        return run.place(self._passes.plan, delivered)
+        return run.place(self._iterations.plan, delivered)
 
     def get_state(self) -> State:
         """The place of this iterator, as a small dict that JSON can hold.
 
-        Beside the place (`epoch`, `batch`) it has all that decides which rows are there: seed,
-        batch_size and number of workers, shuffle and its block sizes, the rows that take part, the
-        rows, types and files of the source, the versions of the orders; and their digest. The seed
-        is there even if it was drawn. What is in the files is not.
+        Besides the place (`epoch`, `batch`) it holds everything that determines which rows come
+        there: the seed, even if it was drawn; batch_size and number of workers; shuffle and its
+        block sizes; the selected rows; the rows, types and files of the source; the versions of the
+        orders; and a digest of all this. It does not depend on the contents of the files.
         """
-        passes = self._passes
+        iterations = self._iterations
         run, delivered = self._progress()
-        epoch, batch = run.place(passes.plan, delivered)
-        if passes.plan.batches and delivered == run.batches(passes.plan):
-            # Behind the last batch of an epoch rather than before the first of the next one, which
-            # with epochs=None is another iteration's.
-            epoch, batch = epoch - 1, passes.plan.batches
-        return make_state(passes.values(), epoch, batch)
+        epoch, batch = run.place(iterations.plan, delivered)
+        if iterations.plan.batches and delivered == run.batches(iterations.plan):
+            # After the last batch of an epoch, rather than before the first of the next one, which
+            # with epochs=None belongs to another iteration.
+            epoch, batch = epoch - 1, iterations.plan.batches
+        return make_state(iterations.values(), epoch, batch)
 
     def set_state(self, state: State) -> None:
-        """Goes on exactly where the iterator was that `state` is of.
+        """Continues exactly where the iterator was whose state this is.
 
         The batches must have the same order: the same seed, batch_size, shuffle, rows, source and
-        so on. Their `epochs` may be another number, as long as the place is within them. So may
-        the number of workers, if the global batch, which is batch_size times workers, has as many
-        rows. Threads, readahead, the backend, the folder of the files and `transform` don't
-        matter.
+        so on. `epochs` may differ, as long as it includes the place. The number of workers may
+        differ if the global batch (batch_size times workers) has the same size. Threads,
+        readahead, the backend, the folder of the files and `transform` do not matter.
 
-        With `epochs=None` the iterator goes on to the end of the state's epoch, and the next
+        With `epochs=None` the iterator continues to the end of the state's epoch, and the next
         iteration of its `Batches` is the epoch after it.
 
         Raises:
-            ValueError: the state is of other batches (the message names what differs), beyond what
-                this iteration has, or none at all; or the iterator was closed. The iterator is
-                left as it was.
+            ValueError: the state belongs to other batches (the message names what differs), is
+                outside this iteration, or is not a state; or the iterator was closed. The iterator
+                is unchanged.
         """
-        passes = self._passes
-        epoch, batch = place_of(state, passes.values())
+        iterations = self._iterations
+        epoch, batch = place_of(state, iterations.values())
         run = self._run_from(epoch, batch)
         if self._closed:
             raise ValueError("the iterator was closed: make another one")
         self._restart(run)
-        if passes.endless_epochs:
-            passes.iterations = epoch - passes.first.start_epoch + 1
+        if iterations.endless_epochs:
+            iterations.begun = epoch - iterations.first.start_epoch + 1
 
     def _run_from(self, epoch: int, batch: int) -> Run:
-        """What comes from a place on."""
-        plan, first = self._passes.plan, self._passes.first
+        """The run from a place on."""
+        plan, first = self._iterations.plan, self._iterations.first
         if batch > plan.batches:
             raise ValueError(
                 f"the state is damaged: batch {batch} is beyond the {plan.batches} batches of an "
                 "epoch"
             )
-        if self._passes.endless_epochs:
+        if self._iterations.endless_epochs:
             if epoch < first.start_epoch:
                 raise ValueError(
                     f"the state is in epoch {epoch}, and these batches begin with epoch "
@@ -147,21 +146,21 @@ class BatchIterator:
         return Run(*place, left)
 
     def close(self) -> None:
-        """Ends the iteration, and with it what is read and made ahead."""
+        """Ends the iteration, and stops reading and making batches ahead."""
         self._closed = True
         self._end()
 
 
 class StreamIterator(BatchIterator):
-    """The batches of a stream, which is replaced by another one elsewhere.
+    """An iterator over a stream. Setting its state replaces the stream.
 
-    What an interrupt keeps from being handed over comes again: see _transform.py.
+    A batch that was not handed over because of an interrupt comes again: see transform.py.
     """
 
-    def __init__(self, passes: Passes, begin: Callable[[Run], Stream], run: Run) -> None:
-        self._passes = passes
+    def __init__(self, iterations: Iterations, begin: Callable[[Run], Stream], run: Run) -> None:
+        self._iterations = iterations
         self._begin = begin
-        # With the batches that were interrupted.
+        # The run, its stream, and the batches that an interrupt kept from being handed over.
         self._current: tuple[Run, Stream, list[Any]] = (run, begin(run), [])
 
     def __iter__(self) -> StreamIterator:
@@ -175,7 +174,7 @@ class StreamIterator(BatchIterator):
                 taken += interrupted[:1]
                 del interrupted[:1]
             else:
-                taken.extend(islice(stream, 1))  # a call that leaves nothing behind
+                taken.extend(islice(stream, 1))  # one call: an interrupt loses nothing
             if taken:
                 return taken[0]
         except Exception:

@@ -1,4 +1,4 @@
-"""Objects of a kind, for as long as they live."""
+"""A set of objects that does not keep them alive."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _T = TypeVar("_T")
 
 
 class Living(Generic[_T]):
-    """A set that keeps nothing alive. Unlike in a WeakSet, each change is a single step, so that no
-    other thread sees it half done."""
+    """A set of weak references. Unlike a WeakSet, it changes in single steps, so that no other
+    thread sees a half-finished change."""
 
     def __init__(self) -> None:
         self._references: set[weakref.ref[_T]] = set()

@@ -1,4 +1,4 @@
-"""The iterator over the native backend's batches; imported only where that is in use."""
+"""The iterator over batches of the native backend; imported only if that is in use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from npyfast._batches.iterator import BatchIterator
 from npyfast._order.plan import Run
 
 
-class NativeIterator(BatchIterator, _core.Stream):  # type: ignore[misc]  # position is another
+class NativeIterator(BatchIterator, _core.Stream):  # type: ignore[misc]  # position differs
     """A stream that reports its place in epochs and batches. It keeps the core's own __next__."""
 
     def _progress(self) -> tuple[Run, int]:

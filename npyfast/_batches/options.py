@@ -31,7 +31,7 @@ RowChoice = RowSelection | slice | range | Sequence[int] | npt.NDArray[np.generi
 
 @dataclass(frozen=True)
 class Options:
-    """The options as they were given; those that need no source are checked."""
+    """The options as given. Those that do not depend on the source are checked."""
 
     batch_size: int
     shuffle: Shuffle

@@ -349,7 +349,7 @@ def test_any_two(one: dict[str, Any], other: dict[str, Any], names: Any) -> None
             if one != other:
                 _check_is_compatible(one, other, array)
             epoch, batch = state["epoch"], state["batch"]
-            plan = iterator._passes.plan
+            plan = iterator._iterations.plan
             wanted = [
                 array[plan.rows(e, b)].tolist()
                 for e in range(epoch, epoch + 1 if other["epochs"] is None else other["epochs"])
