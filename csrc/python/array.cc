@@ -93,15 +93,11 @@ void RegisterArray(py::module_& m) {
            })
       .def_property_readonly("dtype",
                              [](const PyArray& self) { return ToNumpy(self.array->dtype()); })
-      .def_property_readonly("rows_of_shards",
-                             [](const PyArray& self) {
-                               std::vector<int64_t> rows;
-                               for (const Shard& shard : self.array->shards())
-                                 rows.push_back(shard.rows);
-                               return rows;
-                             })
-      .def_property_readonly("shards",
-                             [](const PyArray& self) { return self.array->shards().size(); });
+      .def_property_readonly("rows_of_files", [](const PyArray& self) {
+        std::vector<int64_t> rows;
+        for (const FileRows& file : self.array->file_rows()) rows.push_back(file.rows);
+        return rows;
+      });
 }
 
 }  // namespace npyfast::python

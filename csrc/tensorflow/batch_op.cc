@@ -278,7 +278,7 @@ void RegisterBatchOp() {
        .attributes =
            {
                "files: list(string)",    // of all leaves, several in an entry with zeros between
-               "shards: list(int)",      // how many of them are each leaf's
+               "shards: list(int)",      // how many files each leaf has
                "kinds: list(int) = []",  // of each leaf: ArraySource::Kind
                // Of each file that is an extent, a .npy header and the place of its data.
                "headers: list(string) = []",

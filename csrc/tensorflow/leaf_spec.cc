@@ -67,7 +67,7 @@ std::shared_ptr<const Gather> LeafSpec::MakeGather(std::shared_ptr<const Array> 
 
 std::vector<LeafSpec> ReadLeafSpecs(const Attributes& attributes) {
   const std::vector<std::string> paths = ReadPaths(attributes);
-  const std::vector<int64_t> shards = attributes.Ints("shards");
+  const std::vector<int64_t> files = attributes.Ints("shards");
   std::vector<int64_t> kinds = attributes.Ints("kinds");
   const std::vector<std::string> headers = attributes.Strings("headers");
   const std::vector<int64_t> offsets = attributes.Ints("offsets");
@@ -76,7 +76,7 @@ std::vector<LeafSpec> ReadLeafSpecs(const Attributes& attributes) {
   std::vector<std::string> casts = attributes.Strings("casts");
   std::vector<std::string> scales = attributes.Strings("scales");
   std::vector<std::string> shifts = attributes.Strings("shifts");
-  const size_t count = shards.size();
+  const size_t count = files.size();
   // Graphs of before have none of these.
   if (kinds.empty()) kinds.assign(count, 0);
   for (auto* list : {&casts, &scales, &shifts}) {
@@ -98,8 +98,8 @@ std::vector<LeafSpec> ReadLeafSpecs(const Attributes& attributes) {
     source.kind = static_cast<Kind>(kinds[i]);
     const bool is_extents = source.kind == Kind::kExtents;
     const bool is_row_files = source.kind == Kind::kRowFiles;
-    if (shards[i] < 1 || static_cast<size_t>(shards[i]) > paths.size() - path) Malformed("shards");
-    for (int64_t k = 0; k < shards[i]; ++k, ++path) {
+    if (files[i] < 1 || static_cast<size_t>(files[i]) > paths.size() - path) Malformed("shards");
+    for (int64_t k = 0; k < files[i]; ++k, ++path) {
       source.paths.push_back(paths[path]);
       if (is_extents) {
         if (extent == headers.size() || offsets[extent] < 0) Malformed("headers");

@@ -31,7 +31,7 @@ struct OpenArray {
 };
 
 std::shared_ptr<const Array> Open(const ArraySource& source) {
-  if (source.kind == ArraySource::Kind::kShards) return Array::Open(source.paths);
+  if (source.kind == ArraySource::Kind::kNpyFiles) return Array::Open(source.paths);
   if (source.kind == ArraySource::Kind::kRowFiles) return Array::OpenRowFiles(source.paths);
   std::vector<Extent> extents;
   for (size_t i = 0; i < source.paths.size(); ++i) {

@@ -14,11 +14,11 @@ namespace npyfast::tf {
 // The files that an array is opened from.
 struct ArraySource {
   enum class Kind {
-    kShards,    // .npy files
+    kNpyFiles,  // .npy files
     kExtents,   // files of any kind
     kRowFiles,  // .npy files that hold one row each
   };
-  Kind kind = Kind::kShards;
+  Kind kind = Kind::kNpyFiles;
   std::vector<std::string> paths;
   // Of each extent: the header of a .npy file that says what it is, and its place in the file.
   std::vector<std::string> headers;

@@ -85,7 +85,7 @@ class NativeLeaf:
 
     def parts(self) -> Sequence[tuple[str | bytes, int]]:
         paths = self.files.paths
-        counts = [1] * len(paths) if self.files.one_row_each else self._array.rows_of_shards
+        counts = [1] * len(paths) if self.files.one_row_each else self._array.rows_of_files
         return list(zip(paths, counts, strict=False))  # memory has a count, and no path
 
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:

@@ -188,19 +188,19 @@ void ResolveRows(std::span<const int64_t> rows, int64_t array_rows, std::span<in
 
 Gather::Gather(std::shared_ptr<const Array> array, Fields fields, std::shared_ptr<const Cast> cast)
     : array_(std::move(array)), cast_(std::move(cast)), fields_(fields) {
-  // An array without rows has no shard, yet its columns are asked for.
+  // An array without rows has no layout, yet its columns are asked for.
   const std::vector<int64_t> no_strides(array_->row_shape().size(), 0);
   for (const Column& column :
        MakeColumns(array_->dtype(), array_->row_shape(), no_strides, fields)) {
     row_bytes_.push_back(cast_ ? cast_->row_bytes() : column.row_bytes);
     total_row_bytes_ = BytesTogether(total_row_bytes_, row_bytes_.back());
   }
-  const Shard* last = nullptr;
-  for (const Shard& shard : array_->shards()) {
-    if (last == nullptr || shard.strides != last->strides)  // of many shards most are alike
-      AddLayout(shard.strides);
-    layout_of_shard_.push_back(layouts_.size() - 1);
-    last = &shard;
+  const FileRows* last = nullptr;
+  for (const FileRows& file : array_->file_rows()) {
+    if (last == nullptr || file.strides != last->strides)  // of many files most are alike
+      AddLayout(file.strides);
+    layout_of_file_.push_back(layouts_.size() - 1);
+    last = &file;
   }
   if (const RowFiles* files = array_->row_files()) {
     for (const bool fortran_order : {false, true}) {
@@ -238,33 +238,33 @@ void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out, Stores s
   if (array_->row_files() != nullptr) {
     RowsOfFiles(rows, &copier);
   } else {
-    RowsOfShards(rows, &copier);
+    RowsInMemory(rows, &copier);
   }
   if (stores == Stores::kPastCache) FinishStores();
 }
 
-void Gather::RowsOfShards(std::span<const int64_t> rows, Copier* copier) const {
+void Gather::RowsInMemory(std::span<const int64_t> rows, Copier* copier) const {
   if (total_row_bytes_ == 0) return;  // there may be no data to point at
-  const std::vector<Shard>& shards = array_->shards();
+  const std::vector<FileRows>& files = array_->file_rows();
   TailFiles tails;
-  size_t s = 0;
-  const std::byte* data = shards.size() == 1 ? array_->data(0) : nullptr;
-  copier->Use(layout_of_shard_[0]);
-  const bool probed = array_->file_bytes() > 0 && shards.size() <= kProbedFiles;
-  if (probed && shards.size() == 1) copier->Probe(0, array_->last_byte(0));
+  size_t file = 0;
+  const std::byte* data = files.size() == 1 ? array_->data(0) : nullptr;
+  copier->Use(layout_of_file_[0]);
+  const bool probed = array_->file_bytes() > 0 && files.size() <= kProbedFiles;
+  if (probed && files.size() == 1) copier->Probe(0, array_->last_byte(0));
   for (const int64_t row : rows) {
-    if (shards.size() > 1) {
-      s = array_->ShardOf(row);
-      data = array_->data(s);
-      if (probed) copier->Probe(s, array_->last_byte(s));
-      if (layout_of_shard_[s] != copier->layout()) {
+    if (files.size() > 1) {
+      file = array_->FileOf(row);
+      data = array_->data(file);
+      if (probed) copier->Probe(file, array_->last_byte(file));
+      if (layout_of_file_[file] != copier->layout()) {
         copier->Flush();
-        copier->Use(layout_of_shard_[s]);
+        copier->Use(layout_of_file_[file]);
       }
     }
-    const int64_t in_shard = row - shards[s].first_row;
-    copier->Add(data + in_shard * shards[s].row_stride);
-    if (in_shard >= shards[s].tail_row) tails.Add(array_->file(s));
+    const int64_t in_file = row - files[file].first_row;
+    copier->Add(data + in_file * files[file].row_stride);
+    if (in_file >= files[file].tail_row) tails.Add(array_->file(file));
     if (copier->full()) copier->Flush();
   }
   copier->Flush();

@@ -63,14 +63,14 @@ class Gather {
   void AddLayout(std::span<const int64_t> strides);
   // Whether a row comes out as one run of the bytes from its beginning on.
   bool IsOneRun(size_t layout) const;
-  void RowsOfShards(std::span<const int64_t> rows, Copier* copier) const;
+  void RowsInMemory(std::span<const int64_t> rows, Copier* copier) const;
   void RowsOfFiles(std::span<const int64_t> rows, Copier* copier) const;
 
   std::shared_ptr<const Array> array_;
   std::shared_ptr<const Cast> cast_;
   Fields fields_;
   std::vector<std::vector<Column>> layouts_;  // of files of one row: in C's, in Fortran's order
-  std::vector<size_t> layout_of_shard_;
+  std::vector<size_t> layout_of_file_;
   std::vector<int64_t> row_bytes_;
   int64_t total_row_bytes_ = 0;
 };

@@ -22,7 +22,7 @@ void CheckData(const OpenFile& file, const Header& header);
 void RefuseObjects(const std::string& name, const Dtype& dtype);
 
 // That two of the files that make up one array go together: the same dtype, and the same shape.
-// `files` and `shape_name` are what an error calls them: "shards", "row shape".
+// `files` and `shape_name` are what an error calls them: "files", "row shape".
 // Throws Error naming both.
 struct Alike {
   const char* files;

@@ -72,8 +72,8 @@ ArrayPrefetcher::ArrayPrefetcher(std::shared_ptr<const Array> array, size_t leaf
       statistics_(std::move(statistics)) {
   if (way_ == Way::kRows) return;
   chunk_begin_.push_back(0);
-  for (size_t s = 0; s < array_->shards().size(); ++s) {
-    const int64_t bytes = array_->file(s).size();
+  for (size_t file = 0; file < array_->file_rows().size(); ++file) {
+    const int64_t bytes = array_->file(file).size();
     chunk_begin_.push_back(chunk_begin_.back() + (bytes + kChunkBytes - 1) / kChunkBytes);
   }
   Residency& state = array_->residency();
@@ -82,11 +82,11 @@ ArrayPrefetcher::ArrayPrefetcher(std::shared_ptr<const Array> array, size_t leaf
   state.asked.assign(static_cast<size_t>(chunk_begin_.back()), false);
   state.Count(SpanBytes(*array_, first_row_, end_row_));
   if (array_->has_dense_rows()) {
-    const size_t first = array_->ShardOf(first_row_);
-    const size_t last = array_->ShardOf(end_row_ - 1);
-    const auto offset_of = [this](size_t s, int64_t row) {
-      const Shard& shard = array_->shards()[s];
-      return shard.data_offset + (row - shard.first_row) * shard.row_stride;
+    const size_t first = array_->FileOf(first_row_);
+    const size_t last = array_->FileOf(end_row_ - 1);
+    const auto offset_of = [this](size_t file, int64_t row) {
+      const FileRows& rows = array_->file_rows()[file];
+      return rows.data_offset + (row - rows.first_row) * rows.row_stride;
     };
     first_chunk_ = ChunkOf(first, offset_of(first, first_row_));
     end_chunk_ = ChunkOf(last, offset_of(last, end_row_) - 1) + 1;
@@ -98,7 +98,7 @@ ArrayPrefetcher::ArrayPrefetcher(std::shared_ptr<const Array> array, size_t leaf
 
 int64_t ArrayPrefetcher::SpanBytes(const Array& array, int64_t first_row, int64_t end_row) {
   if (!array.has_dense_rows()) return array.file_bytes();
-  return (end_row - first_row) * array.shards()[0].row_stride;
+  return (end_row - first_row) * array.file_rows()[0].row_stride;
 }
 
 bool ArrayPrefetcher::Fits(const Array& array, int64_t first_row, int64_t end_row) {
@@ -127,14 +127,14 @@ bool ArrayPrefetcher::Resident(const Array& array, int64_t first_row, int64_t en
   for (int i = 0; i < kSamples; ++i) {
     const auto row = first_row + static_cast<int64_t>((uint64_t{random()} << 31 | random()) %
                                                       static_cast<uint64_t>(end_row - first_row));
-    const size_t s = array.ShardOf(row);
-    const Shard& shard = array.shards()[s];
-    const MappedFile& file = array.file(s);
+    const size_t number = array.FileOf(row);
+    const FileRows& rows = array.file_rows()[number];
+    const MappedFile& file = array.file(number);
     // Of an array in Fortran order, which has its rows everywhere, any place in proportion.
     const int64_t offset = array.has_dense_rows()
-                               ? shard.data_offset + (row - shard.first_row) * shard.row_stride
-                               : file.size() / shard.rows * (row - shard.first_row);
-    const auto cache = caches.try_emplace(s, file).first;
+                               ? rows.data_offset + (row - rows.first_row) * rows.row_stride
+                               : file.size() / rows.rows * (row - rows.first_row);
+    const auto cache = caches.try_emplace(number, file).first;
     const double share = cache->second.Share(std::min(offset, file.size() - 1), 1);
     if (share < 0) return where_unknown;
     missing += share > 0 ? 0 : 1;
@@ -154,32 +154,32 @@ void ArrayPrefetcher::ExpectRandom(const Array& array, bool random) {
     state.random = random;
     // Each file when it is first asked for: it may not even be mapped yet.
     advised = std::move(state.advised);
-    state.advised.assign(array.shards().size(), false);
+    state.advised.assign(array.file_rows().size(), false);
   }
   // Without the lock, which fork() waits for: a file may have to be opened, which may take long.
-  for (size_t s = 0; !random && s < advised.size(); ++s) {
-    if (advised[s]) array.file(s).Advise(0, array.file(s).size(), MADV_NORMAL);
+  for (size_t file = 0; !random && file < advised.size(); ++file) {
+    if (advised[file]) array.file(file).Advise(0, array.file(file).size(), MADV_NORMAL);
   }
 }
 
-void ArrayPrefetcher::AdviseRandom(size_t shard) {
+void ArrayPrefetcher::AdviseRandom(size_t file) {
   Residency& state = array_->residency();
   {
     const std::lock_guard lock(state.mutex);
-    if (!state.random || state.advised[shard]) return;
-    state.advised[shard] = true;
+    if (!state.random || state.advised[file]) return;
+    state.advised[file] = true;
   }
-  array_->file(shard).Advise(0, array_->file(shard).size(), MADV_RANDOM);
+  array_->file(file).Advise(0, array_->file(file).size(), MADV_RANDOM);
 }
 
-int64_t ArrayPrefetcher::ChunkOf(size_t shard, int64_t offset) const {
-  return chunk_begin_[shard] + offset / kChunkBytes;
+int64_t ArrayPrefetcher::ChunkOf(size_t file, int64_t offset) const {
+  return chunk_begin_[file] + offset / kChunkBytes;
 }
 
 FileRange ArrayPrefetcher::RangeOf(int64_t chunk) const {
   const auto behind = std::upper_bound(chunk_begin_.begin(), chunk_begin_.end(), chunk);
-  const auto shard = static_cast<size_t>(behind - chunk_begin_.begin()) - 1;
-  return {leaf_, shard, (chunk - chunk_begin_[shard]) * kChunkBytes, kChunkBytes};
+  const auto file = static_cast<size_t>(behind - chunk_begin_.begin()) - 1;
+  return {leaf_, file, (chunk - chunk_begin_[file]) * kChunkBytes, kChunkBytes};
 }
 
 bool ArrayPrefetcher::Claim(int64_t chunk) {
@@ -190,11 +190,11 @@ bool ArrayPrefetcher::Claim(int64_t chunk) {
   return true;
 }
 
-PageCache& ArrayPrefetcher::CacheOf(size_t shard) {
-  const auto found = caches_.find(shard);
+PageCache& ArrayPrefetcher::CacheOf(size_t file) {
+  const auto found = caches_.find(file);
   if (found != caches_.end()) return found->second;
   if (caches_.size() >= kOpenFiles) caches_.clear();
-  return caches_.try_emplace(shard, array_->file(shard)).first->second;
+  return caches_.try_emplace(file, array_->file(file)).first->second;
 }
 
 void ArrayPrefetcher::AddRanges(const std::vector<RowStretch>& rows,
@@ -206,16 +206,16 @@ void ArrayPrefetcher::AddRanges(const std::vector<RowStretch>& rows,
   std::vector<FileRange> pages(ranges->begin() + static_cast<int64_t>(first), ranges->end());
   ranges->resize(first);
   for (const FileRange& range : pages) {
-    const int64_t last = std::min(range.offset + range.bytes, array_->file(range.shard).size()) - 1;
-    for (int64_t c = ChunkOf(range.shard, range.offset); c <= ChunkOf(range.shard, last); ++c)
+    const int64_t last = std::min(range.offset + range.bytes, array_->file(range.file).size()) - 1;
+    for (int64_t c = ChunkOf(range.file, range.offset); c <= ChunkOf(range.file, last); ++c)
       if (Claim(c)) ranges->push_back(RangeOf(c));
   }
 }
 
-bool ArrayPrefetcher::StartReading(size_t shard, int64_t offset, int64_t bytes) {
+bool ArrayPrefetcher::StartReading(size_t file, int64_t offset, int64_t bytes) {
   if (refused_ >= kMostRefused) return false;
-  if (array_->file(shard).Advise(offset, bytes, MADV_WILLNEED) ||
-      CacheOf(shard).StartReading(offset, bytes)) {
+  if (array_->file(file).Advise(offset, bytes, MADV_WILLNEED) ||
+      CacheOf(file).StartReading(offset, bytes)) {
     refused_ = 0;
     return true;
   }
@@ -226,14 +226,14 @@ bool ArrayPrefetcher::StartReading(size_t shard, int64_t offset, int64_t bytes) 
 
 void ArrayPrefetcher::Ask(const FileRange& range, int64_t unit, bool keep,
                           const std::atomic<bool>* stop) {
-  if (way_ == Way::kRows) AdviseRandom(range.shard);
-  const int64_t end = std::min(range.offset + range.bytes, array_->file(range.shard).size());
+  if (way_ == Way::kRows) AdviseRandom(range.file);
+  const int64_t end = std::min(range.offset + range.bytes, array_->file(range.file).size());
   const bool all = !keep || range.bytes >= kLookAtAllFrom;
   for (int64_t offset = range.offset; offset < end; offset += kPieceBytes) {
     if (stop != nullptr && stop->load(std::memory_order_relaxed)) return;
     const int64_t bytes = std::min(kPieceBytes, end - offset);
     if (all || asked_++ % kLookAtEvery == 0) {
-      const double cached = CacheOf(range.shard).Share(offset, bytes);
+      const double cached = CacheOf(range.file).Share(offset, bytes);
       if (cached >= 0) {  // known
         const auto missing = static_cast<int64_t>(static_cast<double>(bytes) * (1 - cached));
         const int64_t stands_for = all ? 1 : kLookAtEvery;
@@ -242,10 +242,10 @@ void ArrayPrefetcher::Ask(const FileRange& range, int64_t unit, bool keep,
       }
       // The page at the end may hold the beginning of what comes next, which lets it go.
       const int64_t own = offset + bytes < end ? bytes : bytes - PageBytes();
-      if (!keep && cached < 0.5 && own > 0) pieces_.push_back({range.shard, offset, own, unit});
+      if (!keep && cached < 0.5 && own > 0) pieces_.push_back({range.file, offset, own, unit});
     }
     for (int64_t first = offset; first < offset + bytes; first += kHintBytes)
-      StartReading(range.shard, first, std::min(kHintBytes, offset + bytes - first));
+      StartReading(range.file, first, std::min(kHintBytes, offset + bytes - first));
   }
 }
 
@@ -253,8 +253,8 @@ bool ArrayPrefetcher::LetGo(int64_t unit, int64_t pieces) {
   if (pieces_.empty() || pieces_.front().unit >= unit) return false;
   for (; pieces > 0 && !pieces_.empty() && pieces_.front().unit < unit; --pieces) {
     const Piece& piece = pieces_.front();
-    array_->file(piece.shard).Advise(piece.offset, piece.bytes, MADV_DONTNEED);
-    CacheOf(piece.shard).LetGo(piece.offset, piece.bytes);
+    array_->file(piece.file).Advise(piece.offset, piece.bytes, MADV_DONTNEED);
+    CacheOf(piece.file).LetGo(piece.offset, piece.bytes);
     pieces_.pop_front();
   }
   return true;
@@ -268,11 +268,11 @@ bool ArrayPrefetcher::LoadChunk() {
   }
   if (loading_.size() >= kChunksInFlight || next_chunk_ == end_chunk_) {
     const FileRange range = RangeOf(loading_.front());
-    const MappedFile& file = array_->file(range.shard);
+    const MappedFile& file = array_->file(range.file);
     const int64_t bytes = std::min(range.bytes, file.size() - range.offset);
     // Waits for the pages, and spares the copies the faults that would map them.
     if (!file.Advise(range.offset, bytes, MADV_POPULATE_READ))
-      CacheOf(range.shard).Read(range.offset + bytes - 1);
+      CacheOf(range.file).Read(range.offset + bytes - 1);
     loading_.pop_front();
   }
   if (loaded()) {

@@ -77,19 +77,19 @@ class ArrayPrefetcher {
 
  private:
   struct Piece {
-    size_t shard;
+    size_t file;
     int64_t offset;
     int64_t bytes;
     int64_t unit;
   };
 
-  int64_t ChunkOf(size_t shard, int64_t offset) const;
+  int64_t ChunkOf(size_t file, int64_t offset) const;
   FileRange RangeOf(int64_t chunk) const;
   // Marks a chunk as asked for; returns whether it was not.
   bool Claim(int64_t chunk);
-  void AdviseRandom(size_t shard);
-  bool StartReading(size_t shard, int64_t offset, int64_t bytes);
-  PageCache& CacheOf(size_t shard);
+  void AdviseRandom(size_t file);
+  bool StartReading(size_t file, int64_t offset, int64_t bytes);
+  PageCache& CacheOf(size_t file);
 
   const std::shared_ptr<const Array> array_;
   const size_t leaf_;
@@ -98,7 +98,7 @@ class ArrayPrefetcher {
   Way way_;
   const std::shared_ptr<Statistics> statistics_;
 
-  std::vector<int64_t> chunk_begin_;  // the first chunk of each shard, and the end of the last
+  std::vector<int64_t> chunk_begin_;  // the first chunk of each file, and the end of the last
   int64_t first_chunk_ = 0;
   int64_t next_chunk_ = 0;
   int64_t end_chunk_ = 0;

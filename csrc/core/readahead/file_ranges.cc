@@ -14,14 +14,14 @@ void AddPages(const Array& array, size_t leaf, const std::vector<RowStretch>& st
     int64_t row = first;
     const int64_t end = first + rows;
     while (row < end) {
-      const size_t s = array.ShardOf(row);
-      const Shard& shard = array.shards()[s];
-      const int64_t behind = std::min(end, shard.first_row + shard.rows);
-      const int64_t from = shard.data_offset + (row - shard.first_row) * shard.row_stride;
-      const int64_t to = shard.data_offset + (behind - shard.first_row) * shard.row_stride;
+      const size_t number = array.FileOf(row);
+      const FileRows& file = array.file_rows()[number];
+      const int64_t behind = std::min(end, file.first_row + file.rows);
+      const int64_t from = file.data_offset + (row - file.first_row) * file.row_stride;
+      const int64_t to = file.data_offset + (behind - file.first_row) * file.row_stride;
       if (from < to) {
         const int64_t offset = from / page * page;
-        ranges->push_back({leaf, s, offset, (to + page - 1) / page * page - offset});
+        ranges->push_back({leaf, number, offset, (to + page - 1) / page * page - offset});
       }
       row = behind;
     }
@@ -29,14 +29,14 @@ void AddPages(const Array& array, size_t leaf, const std::vector<RowStretch>& st
 }
 
 void Coalesce(std::vector<FileRange>* ranges) {
-  const auto place = [](const FileRange& r) { return std::tie(r.leaf, r.shard, r.offset); };
+  const auto place = [](const FileRange& r) { return std::tie(r.leaf, r.file, r.offset); };
   std::sort(ranges->begin(), ranges->end(),
             [&place](const FileRange& a, const FileRange& b) { return place(a) < place(b); });
   size_t kept = 0;
   for (size_t i = 0; i < ranges->size(); ++i) {
     const FileRange& range = (*ranges)[i];
     FileRange* last = kept > 0 ? &(*ranges)[kept - 1] : nullptr;
-    if (last != nullptr && last->leaf == range.leaf && last->shard == range.shard &&
+    if (last != nullptr && last->leaf == range.leaf && last->file == range.file &&
         range.offset <= last->offset + last->bytes) {
       last->bytes = std::max(last->bytes, range.offset + range.bytes - last->offset);
     } else {

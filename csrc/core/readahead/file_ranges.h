@@ -18,7 +18,7 @@ struct RowStretch {
 // Whole pages of one file of a leaf.
 struct FileRange {
   size_t leaf = 0;
-  size_t shard = 0;
+  size_t file = 0;
   int64_t offset = 0;
   int64_t bytes = 0;
 };

@@ -16,7 +16,7 @@
 namespace npyfast {
 namespace {
 
-// More shards than this are mapped one by one, when they are first read: each mapping is one more
+// More files than this are mapped one by one, when they are first read: each mapping is one more
 // thing for the kernel to keep. Fewer are mapped at once, which keeps a file that is removed or
 // replaced later.
 constexpr size_t kMappedWhenOpened = 256;
@@ -95,7 +95,7 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents) {
   array->dtype_ = found[0].header.dtype;
   array->row_shape_ = RowShape(found[0].header);
   array->stamps_.reserve(extents.size());
-  size_t dense_shards = 0;
+  size_t dense_files = 0;
   for (auto& [header, file] : found) {
     array->stamps_.push_back(file->stamp());
     const int64_t rows = header.shape[0];
@@ -103,26 +103,26 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents) {
       array->empty_.push_back(std::move(*file));
       continue;
     }
-    Shard shard;
-    shard.first_row = array->rows_;
-    shard.rows = rows;
-    shard.data_offset = header.data_offset;
+    FileRows place;
+    place.first_row = array->rows_;
+    place.rows = rows;
+    place.data_offset = header.data_offset;
     const std::vector<int64_t> strides =
         DenseStrides(header.shape, header.dtype.itemsize, header.fortran_order);
-    shard.row_stride = strides[0];
-    shard.strides.assign(strides.begin() + 1, strides.end());
-    shard.tail_row = TailRow(header, shard.row_stride);
+    place.row_stride = strides[0];
+    place.strides.assign(strides.begin() + 1, strides.end());
+    place.tail_row = TailRow(header, place.row_stride);
     if (__builtin_add_overflow(array->rows_, rows, &array->rows_))
       throw Error(file->path() +
                   ": the files of one array have more rows together than can be counted");
     // In Fortran order too, where a row has but one item.
-    if (!header.fortran_order || header.shape.size() == 1) dense_shards += 1;
+    if (!header.fortran_order || header.shape.size() == 1) dense_files += 1;
     array->file_bytes_ += file->size();
-    array->first_rows_.push_back(shard.first_row);
-    array->shards_.push_back(std::move(shard));
+    array->first_rows_.push_back(place.first_row);
+    array->file_rows_.push_back(std::move(place));
     array->files_.push_back(std::move(*file));
   }
-  array->dense_rows_ = dense_shards == array->shards_.size();
+  array->dense_rows_ = dense_files == array->file_rows_.size();
   array->check_due_ = CheckClock() + kCheckIntervalNs;
   return array;
 }
@@ -161,13 +161,13 @@ void Array::CheckFilesOf(std::span<const int64_t> rows) const {
   if (files_.empty() || rows.empty()) return;
   if (files_.size() == 1) return files_[0].CheckUnchanged();
   std::vector<bool> checked(files_.size());
-  size_t s = ShardOf(rows[0]);
+  size_t file = FileOf(rows[0]);
   for (const int64_t row : rows) {
-    if (row < shards_[s].first_row || row - shards_[s].first_row >= shards_[s].rows)
-      s = ShardOf(row);
-    if (checked[s]) continue;
-    checked[s] = true;
-    files_[s].CheckUnchanged();
+    const FileRows& place = file_rows_[file];
+    if (row < place.first_row || row - place.first_row >= place.rows) file = FileOf(row);
+    if (checked[file]) continue;
+    checked[file] = true;
+    files_[file].CheckUnchanged();
   }
 }
 
@@ -196,17 +196,17 @@ std::shared_ptr<const Array> Array::View(std::shared_ptr<const std::byte> data, 
   array->rows_ = shape[0];
   if (shape[0] > 0) {
     array->memory_ = std::move(data);
-    Shard shard;
-    shard.rows = shard.tail_row = shape[0];
-    shard.row_stride = strides[0];
-    shard.strides.assign(strides.begin() + 1, strides.end());
+    FileRows place;
+    place.rows = place.tail_row = shape[0];
+    place.row_stride = strides[0];
+    place.strides.assign(strides.begin() + 1, strides.end());
     array->first_rows_.push_back(0);
-    array->shards_.push_back(std::move(shard));
+    array->file_rows_.push_back(std::move(place));
   }
   return array;
 }
 
-size_t Array::ShardOf(int64_t row) const {
+size_t Array::FileOf(int64_t row) const {
   const auto behind = std::upper_bound(first_rows_.begin(), first_rows_.end(), row);
   return static_cast<size_t>(behind - first_rows_.begin()) - 1;
 }

@@ -18,8 +18,8 @@
 
 namespace npyfast {
 
-// Rows that lie together: one file of an array, or an array in memory.
-struct Shard {
+// Where the rows of one file of an array lie, or those of an array in memory.
+struct FileRows {
   int64_t first_row = 0;  // its number in the whole array
   int64_t rows = 0;
   int64_t data_offset = 0;  // bytes before row 0 in its file
@@ -37,9 +37,9 @@ struct Extent {
   std::optional<FileStamp> stamp = std::nullopt;  // of the file in which that was found
 };
 
-// One array, made of shards that are concatenated along axis 0.
+// One array: the rows of its files, concatenated along axis 0, or rows in memory.
 //
-// Or of many files that hold one row each, which have neither shards nor mappings (row_files.h).
+// Or of many files that hold one row each, which have neither FileRows nor mappings (row_files.h).
 //
 // Immutable and thread-safe. Owns its mappings, and its share of memory.
 class Array {
@@ -49,7 +49,7 @@ class Array {
   // first read. REQUIRES: at least one path.
   // Throws, for the first bad file in the order of the paths, OsError, with ESTALE where it is not
   // the file that the extent was found in, or was changed since; FormatError naming the file;
-  // ObjectDtypeError; Error where two shards differ in dtype or row shape, naming both.
+  // ObjectDtypeError; Error where two files differ in dtype or row shape, naming both.
   static std::shared_ptr<const Array> Open(std::span<const std::string> paths);
   static std::shared_ptr<const Array> Open(std::span<const Extent> extents);
 
@@ -72,7 +72,8 @@ class Array {
   int64_t rows() const { return rows_; }
   const Dtype& dtype() const { return dtype_; }
   const std::vector<int64_t>& row_shape() const { return row_shape_; }
-  const std::vector<Shard>& shards() const { return shards_; }
+  // One for each file that has rows, or for the memory. A file's index below is its index here.
+  const std::vector<FileRows>& file_rows() const { return file_rows_; }
 
   // What a row is, in words: its dtype and shape, as "float32 (32, 32, 3)".
   std::string row_type() const;
@@ -84,24 +85,24 @@ class Array {
   // nor for files of one row, which are looked at whenever they are read.
   const std::vector<FileStamp>& stamps() const { return stamps_; }
 
-  // Bytes of all shards' files together; 0 where there are no shards in files.
+  // Bytes of all files together; 0 for memory, and for files of one row.
   int64_t file_bytes() const { return file_bytes_; }
 
   // Whether each row is one run of bytes, as in C order.
   bool has_dense_rows() const { return dense_rows_; }
 
-  // The file of a shard. REQUIRES: the array was opened from files; shard < shards().size().
-  const MappedFile& file(size_t shard) const { return files_[shard]; }
+  // A file that has rows. REQUIRES: the array was opened from files; file < file_rows().size().
+  const MappedFile& file(size_t file) const { return files_[file]; }
 
-  // Row 0 of a shard. Throws what MappedFile::data() throws. REQUIRES: shard < shards().size().
-  const std::byte* data(size_t shard) const {
-    return files_.empty() ? memory_.get() : files_[shard].data() + shards_[shard].data_offset;
+  // Row 0 of a file. Throws what MappedFile::data() throws. REQUIRES: file < file_rows().size().
+  const std::byte* data(size_t file) const {
+    return files_.empty() ? memory_.get() : files_[file].data() + file_rows_[file].data_offset;
   }
 
-  // The last byte of the file of a shard. To read it gives a fault as soon as the file was
-  // truncated before the page where it ends. REQUIRES: as file(); the shard's data was asked for.
-  const std::byte* last_byte(size_t shard) const {
-    return files_[shard].data() + files_[shard].size() - 1;
+  // The last byte of a file. To read it gives a fault as soon as the file was
+  // truncated before the page where it ends. REQUIRES: as file(); the file's data was asked for.
+  const std::byte* last_byte(size_t file) const {
+    return files_[file].data() + files_[file].size() - 1;
   }
 
   // Throws if a file of the array was changed after it was opened, as MappedFile::CheckUnchanged()
@@ -132,8 +133,8 @@ class Array {
   // How much of the files has been read ahead, for whoever reads them next.
   Residency& residency() const { return *residency_; }
 
-  // The shard that holds a row. REQUIRES: 0 <= row < rows().
-  size_t ShardOf(int64_t row) const;
+  // The file that holds a row. REQUIRES: 0 <= row < rows().
+  size_t FileOf(int64_t row) const;
 
  private:
   Array() = default;
@@ -141,9 +142,9 @@ class Array {
   int64_t rows_ = 0;
   Dtype dtype_;
   std::vector<int64_t> row_shape_;
-  std::vector<Shard> shards_;        // none of them empty
-  std::vector<int64_t> first_rows_;  // shards_[i].first_row again, close together for the search
-  std::vector<MappedFile> files_;    // of shards_; none for memory
+  std::vector<FileRows> file_rows_;  // none of them empty
+  std::vector<int64_t> first_rows_;  // file_rows_[i].first_row again, close together for the search
+  std::vector<MappedFile> files_;    // of file_rows_; none for memory
   std::vector<MappedFile> empty_;    // the other files, which have no rows
   mutable std::atomic<int64_t> check_due_{INT64_MAX};  // by CheckClock(); never for memory
   std::shared_ptr<const std::byte> memory_;

@@ -26,7 +26,7 @@ struct Residency {
   static std::mutex mutex;
 
   int64_t counted_bytes = 0;
-  // The chunks of all shards, one after the other, that have been asked for.
+  // The chunks of all files, one after the other, that have been asked for.
   std::vector<bool> asked;
   // When a look at some of the pages of some rows last found them all in memory, and which rows.
   std::chrono::steady_clock::time_point resident_at{};
@@ -34,7 +34,7 @@ struct Residency {
   int64_t resident_end = 0;
   // Whether the mappings have been told that rows will be read in random order.
   bool random = false;
-  // Of which shards' mappings that is so already.
+  // Per file: whether MADV_RANDOM has been applied.
   std::vector<bool> advised;
 };
 

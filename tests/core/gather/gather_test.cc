@@ -114,7 +114,7 @@ TEST(Gather, RandomLayoutsInMemoryAreAsTheNaiveLoopHasThem) {
   }
 }
 
-TEST(Gather, RandomShardsOfBothOrdersAreAsTheNaiveLoopHasThem) {
+TEST(Gather, RandomFilesOfBothOrdersAreAsTheNaiveLoopHasThem) {
   std::mt19937_64 random(8);
   for (int round = 0; round < 60; ++round) {
     const TempFolder folder;
@@ -126,8 +126,8 @@ TEST(Gather, RandomShardsOfBothOrdersAreAsTheNaiveLoopHasThem) {
       row_bytes *= shape[i];
     }
     std::vector<std::string> paths;
-    const int64_t shards = 1 + Below(6, random);
-    for (int64_t i = 0; i < shards; ++i) {
+    const int64_t files = 1 + Below(6, random);
+    for (int64_t i = 0; i < files; ++i) {
       shape[0] = Below(30, random);
       paths.push_back(folder / (std::to_string(i) + ".npy"));
       WriteNpy(paths.back(), descr, shape,

@@ -59,10 +59,10 @@ struct Reading {
 // Waits until the rows' pages are there: they were asked for.
 void WaitForRows(const Array& array, int64_t first, int64_t rows) {
   for (int64_t row = first; row < first + rows; ++row) {
-    const size_t s = array.ShardOf(row);
-    const Shard& shard = array.shards()[s];
-    const int64_t offset = shard.data_offset + (row - shard.first_row) * shard.row_stride;
-    testing::ReadRange(array.file(s).path(), offset, kRowBytes);
+    const size_t number = array.FileOf(row);
+    const FileRows& file = array.file_rows()[number];
+    const int64_t offset = file.data_offset + (row - file.first_row) * file.row_stride;
+    testing::ReadRange(array.file(number).path(), offset, kRowBytes);
   }
 }
 
@@ -187,11 +187,11 @@ TEST(ArrayPrefetcher, EachChunkIsAskedForOnce) {
   std::set<std::pair<size_t, int64_t>> chunks;
   std::vector<FileRange> ranges;
   for (int64_t row = 375; row >= 0; row -= 3) whole.reader.AddRanges({{row, 2}}, &ranges);
-  for (const FileRange& range : ranges) CHECK(chunks.insert({range.shard, range.offset}).second);
+  for (const FileRange& range : ranges) CHECK(chunks.insert({range.file, range.offset}).second);
   int64_t bytes = 0;
   for (const FileRange& range : ranges) {
     whole.reader.Ask(range, 0, true);
-    bytes += std::min(range.bytes, whole.array->file(range.shard).size() - range.offset);
+    bytes += std::min(range.bytes, whole.array->file(range.file).size() - range.offset);
   }
   CHECK_EQ(bytes, whole.array->file_bytes());
   const int64_t needed = whole.statistics->needed_bytes;
@@ -256,7 +256,7 @@ TEST(ArrayPrefetcher, LetsNotGoOfWhatWasThereBefore) {
   CHECK(CachedPages(path) <= 3 * pages + 2);
 }
 
-TEST(ArrayPrefetcher, LetsGoOfShardsThatAreNotOpenAnyMore) {
+TEST(ArrayPrefetcher, LetsGoOfFilesThatAreNotOpenAnyMore) {
   const TempFolder folder;
   std::vector<std::string> paths;
   for (int i = 0; i < 40; ++i)

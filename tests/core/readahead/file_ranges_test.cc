@@ -18,16 +18,16 @@ namespace {
 
 using testing::TempFolder;
 
-// A page of a leaf: leaf, shard, number in its file.
+// A page of a leaf: leaf, file, number in its file.
 using Page = std::tuple<size_t, size_t, int64_t>;
 using Pages = std::set<Page>;
 
 // Bytes of a header with so short a description.
 constexpr int64_t kHeader = 128;
 
-// Shards of so many rows each.
-std::shared_ptr<const Array> Shards(const TempFolder& folder, const std::vector<int64_t>& rows,
-                                    int64_t row_bytes) {
+// Files of so many rows each.
+std::shared_ptr<const Array> Files(const TempFolder& folder, const std::vector<int64_t>& rows,
+                                   int64_t row_bytes) {
   std::vector<std::string> paths;
   for (const int64_t count : rows) {
     paths.push_back(folder / (std::to_string(paths.size()) + ".npy"));
@@ -42,12 +42,12 @@ void AddNaively(const Array& array, size_t leaf, const std::vector<RowStretch>& 
                 Pages* pages) {
   for (const RowStretch& stretch : stretches) {
     for (int64_t row = stretch.first; row < stretch.first + stretch.rows; ++row) {
-      for (size_t s = 0; s < array.shards().size(); ++s) {
-        const Shard& shard = array.shards()[s];
-        if (row < shard.first_row || row >= shard.first_row + shard.rows) continue;
-        const int64_t first = shard.data_offset + (row - shard.first_row) * shard.row_stride;
-        for (int64_t byte = first; byte < first + shard.row_stride; ++byte)
-          pages->insert({leaf, s, byte / PageBytes()});
+      for (size_t number = 0; number < array.file_rows().size(); ++number) {
+        const FileRows& file = array.file_rows()[number];
+        if (row < file.first_row || row >= file.first_row + file.rows) continue;
+        const int64_t first = file.data_offset + (row - file.first_row) * file.row_stride;
+        for (int64_t byte = first; byte < first + file.row_stride; ++byte)
+          pages->insert({leaf, number, byte / PageBytes()});
       }
     }
   }
@@ -60,7 +60,7 @@ Pages PagesOf(const std::vector<FileRange>& ranges) {
     CHECK_EQ(range.offset % PageBytes(), 0);
     CHECK_EQ(range.bytes % PageBytes(), 0);
     for (int64_t at = range.offset; at < range.offset + range.bytes; at += PageBytes())
-      pages.insert({range.leaf, range.shard, at / PageBytes()});
+      pages.insert({range.leaf, range.file, at / PageBytes()});
   }
   return pages;
 }
@@ -69,8 +69,8 @@ void CheckCoalesced(const std::vector<FileRange>& ranges) {
   for (size_t i = 1; i < ranges.size(); ++i) {
     const FileRange& a = ranges[i - 1];
     const FileRange& b = ranges[i];
-    const bool same = a.leaf == b.leaf && a.shard == b.shard;
-    CHECK(std::tie(a.leaf, a.shard) <= std::tie(b.leaf, b.shard));
+    const bool same = a.leaf == b.leaf && a.file == b.file;
+    CHECK(std::tie(a.leaf, a.file) <= std::tie(b.leaf, b.file));
     if (same) CHECK(a.offset + a.bytes < b.offset);
   }
 }
@@ -88,7 +88,7 @@ void CheckRows(const Array& array, const std::vector<RowStretch>& stretches, siz
 
 TEST(FileRanges, OfNoRowsThereAreNone) {
   const TempFolder folder;
-  const auto array = Shards(folder, {10}, 100);
+  const auto array = Files(folder, {10}, 100);
   CheckRows(*array, {});
   CheckRows(*array, {{0, 0}, {10, 0}, {3, 0}});
   std::vector<FileRange> none;
@@ -101,8 +101,8 @@ TEST(FileRanges, RowsOnPageBorders) {
   // The header takes as much as some rows do: borders of rows are borders of pages.
   const int64_t row = 64;
   const int64_t in_page = PageBytes() / row;
-  const auto array = Shards(folder, {8 * in_page}, row);
-  CHECK_EQ(array->shards()[0].data_offset, kHeader);
+  const auto array = Files(folder, {8 * in_page}, row);
+  CHECK_EQ(array->file_rows()[0].data_offset, kHeader);
   const int64_t border = in_page - kHeader / row;  // the row that begins the second page
   for (int64_t first = border - 2; first <= border + 2; ++first)
     for (int64_t rows = 0; rows <= in_page + 2; ++rows) CheckRows(*array, {{first, rows}});
@@ -113,9 +113,9 @@ TEST(FileRanges, RowsOnPageBorders) {
   CHECK_EQ(ranges[0].bytes, PageBytes());
 }
 
-TEST(FileRanges, AStretchGoesOverSeveralShards) {
+TEST(FileRanges, AStretchGoesOverSeveralFiles) {
   const TempFolder folder;
-  const auto array = Shards(folder, {3, 0, 1, 40, 7}, 1000);
+  const auto array = Files(folder, {3, 0, 1, 40, 7}, 1000);
   for (int64_t first = 0; first < 51; first += 1)
     for (const int64_t rows : {int64_t{1}, int64_t{2}, int64_t{5}, 51 - first})
       CheckRows(*array, {{first, std::min(rows, 51 - first)}});
@@ -123,7 +123,7 @@ TEST(FileRanges, AStretchGoesOverSeveralShards) {
 
 TEST(FileRanges, TheLastRowEndsWithTheFilesLastPage) {
   const TempFolder folder;
-  const auto array = Shards(folder, {5}, 3001);
+  const auto array = Files(folder, {5}, 3001);
   std::vector<FileRange> ranges;
   AddPages(*array, 2, {{4, 1}}, &ranges);
   CHECK_EQ(ranges.size(), 1U);
@@ -149,11 +149,11 @@ TEST(FileRanges, RandomStretchesOfRandomArrays) {
   };
   for (int round = 0; round < 60; ++round) {
     const TempFolder folder;
-    std::vector<int64_t> shards;
-    for (int64_t s = below(4) + 1; s > 0; --s) shards.push_back(below(60));
-    shards.push_back(1 + below(20));
+    std::vector<int64_t> files;
+    for (int64_t s = below(4) + 1; s > 0; --s) files.push_back(below(60));
+    files.push_back(1 + below(20));
     const int64_t row_bytes = below(2) == 0 ? 1 + below(50) : 1 + below(9000);
-    const auto array = Shards(folder, shards, row_bytes);
+    const auto array = Files(folder, files, row_bytes);
     std::vector<RowStretch> stretches;
     for (int64_t i = below(20); i > 0; --i) {
       const int64_t first = below(array->rows());
@@ -166,8 +166,8 @@ TEST(FileRanges, RandomStretchesOfRandomArrays) {
 TEST(FileRanges, LeavesStayApart) {
   const TempFolder folder;
   const TempFolder other_folder;
-  const auto a = Shards(folder, {30, 30}, 500);
-  const auto b = Shards(other_folder, {60}, 900);
+  const auto a = Files(folder, {30, 30}, 500);
+  const auto b = Files(other_folder, {60}, 900);
   std::vector<FileRange> ranges;
   Pages wanted;
   for (int64_t row = 59; row >= 0; row -= 3) {

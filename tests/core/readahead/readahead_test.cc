@@ -38,11 +38,11 @@ constexpr auto kPatience = 60s;  // what takes longer hangs
 // Files of so many rows each, none of which is in memory where that can be. Row i has the number i
 // `width` times.
 std::shared_ptr<const Array> Numbers(const TempFolder& folder, const std::string& name,
-                                     const std::vector<int64_t>& shards, int64_t width,
+                                     const std::vector<int64_t>& files, int64_t width,
                                      bool fortran_order = false) {
   std::vector<std::string> paths;
   int64_t first = 0;
-  for (const int64_t rows : shards) {
+  for (const int64_t rows : files) {
     Rows numbers(static_cast<size_t>(rows * width));
     for (int64_t i = 0; i < std::ssize(numbers); ++i)
       numbers[static_cast<size_t>(i)] = first + (fortran_order ? i % rows : i / width);
@@ -106,16 +106,16 @@ TEST(Readahead, NeverChangesWhatComes) {
   Random random{std::mt19937_64(3)};
   for (int round = 0; round < (testing::kThreadSanitizer ? 40 : 160); ++round) {
     const TempFolder folder;
-    std::vector<int64_t> shards;
-    for (int64_t s = random.Below(3); s > 0; --s) shards.push_back(random.Below(200));
-    shards.push_back(1 + random.Below(300));
+    std::vector<int64_t> files;
+    for (int64_t s = random.Below(3); s > 0; --s) files.push_back(random.Below(200));
+    files.push_back(1 + random.Below(300));
     int64_t rows = 0;
-    for (const int64_t count : shards) rows += count;
+    for (const int64_t count : files) rows += count;
     Leaves leaves;
     for (int64_t i = 1 + random.Below(3); i > 0; --i) {
       const int64_t width = random.Below(5) == 0 ? 0 : 1 + random.Below(random.Below(2) ? 9 : 700);
       leaves.push_back(
-          GatherOf(Numbers(folder, std::to_string(i), shards, width, random.Below(4) == 0)));
+          GatherOf(Numbers(folder, std::to_string(i), files, width, random.Below(4) == 0)));
     }
     Selection selection{.size = rows};
     Rows list;

@@ -39,10 +39,10 @@ TEST(Array, OpensOneFile) {
   CHECK_EQ(array->rows(), 4);
   CHECK_EQ(array->row_shape(), (std::vector<int64_t>{3, 5}));
   CHECK_EQ(array->dtype().kind, 'f');
-  CHECK_EQ(array->shards().size(), 1u);
-  const Shard& shard = array->shards()[0];
-  CHECK_EQ(shard.row_stride, 60);
-  CHECK_EQ(shard.strides, (std::vector<int64_t>{20, 4}));
+  CHECK_EQ(array->file_rows().size(), 1u);
+  const FileRows& file = array->file_rows()[0];
+  CHECK_EQ(file.row_stride, 60);
+  CHECK_EQ(file.strides, (std::vector<int64_t>{20, 4}));
   CHECK(std::equal(bytes.begin(), bytes.end(), array->data(0)));
 }
 
@@ -50,8 +50,8 @@ TEST(Array, FortranOrderIsStridesAlone) {
   const TempFolder folder;
   WriteNpy(folder / "a.npy", "'<f4'", {4, 3, 5}, RandomBytes(4 * 3 * 5 * 4), true);
   const auto array = Open({folder / "a.npy"});
-  CHECK_EQ(array->shards()[0].row_stride, 4);
-  CHECK_EQ(array->shards()[0].strides, (std::vector<int64_t>{16, 48}));
+  CHECK_EQ(array->file_rows()[0].row_stride, 4);
+  CHECK_EQ(array->file_rows()[0].strides, (std::vector<int64_t>{16, 48}));
 }
 
 TEST(Array, BytesBehindTheDataDoNotMatter) {
@@ -128,7 +128,7 @@ TEST(Array, MoreRowsThanCanBeCounted) {
   CHECK_THROWS(Open({path, path}), Error, "more rows together than can be counted");
 }
 
-TEST(Shards, AreOneRowAxis) {
+TEST(FilesOfAnArray, AreOneRowAxis) {
   const TempFolder folder;
   // Empty ones at the beginning, in the middle and at the end, some of them in a row.
   const std::vector<int64_t> sizes = {0, 3, 1, 0, 0, 5, 2, 0};
@@ -139,25 +139,25 @@ TEST(Shards, AreOneRowAxis) {
   }
   const auto array = Open(paths);
   CHECK_EQ(array->rows(), 11);
-  CHECK_EQ(array->shards().size(), 4u);
-  std::vector<size_t> shards;
-  for (int64_t row = 0; row < array->rows(); ++row) shards.push_back(array->ShardOf(row));
-  CHECK_EQ(shards, (std::vector<size_t>{0, 0, 0, 1, 2, 2, 2, 2, 2, 3, 3}));
+  CHECK_EQ(array->file_rows().size(), 4u);
+  std::vector<size_t> files;
+  for (int64_t row = 0; row < array->rows(); ++row) files.push_back(array->FileOf(row));
+  CHECK_EQ(files, (std::vector<size_t>{0, 0, 0, 1, 2, 2, 2, 2, 2, 3, 3}));
   std::vector<int64_t> first_rows;
-  for (const Shard& shard : array->shards()) first_rows.push_back(shard.first_row);
+  for (const FileRows& file : array->file_rows()) first_rows.push_back(file.first_row);
   CHECK_EQ(first_rows, (std::vector<int64_t>{0, 3, 4, 9}));
 }
 
-TEST(Shards, AllOfThemMayBeEmpty) {
+TEST(FilesOfAnArray, AllOfThemMayBeEmpty) {
   const TempFolder folder;
   WriteNpy(folder / "a.npy", "'<f4'", {0, 3}, {});
   const auto array = Open({folder / "a.npy", folder / "a.npy"});
   CHECK_EQ(array->rows(), 0);
-  CHECK_EQ(array->shards().size(), 0u);
+  CHECK_EQ(array->file_rows().size(), 0u);
   CHECK_EQ(array->row_shape(), (std::vector<int64_t>{3}));
 }
 
-TEST(Shards, TheSearchFindsEveryRowOfMany) {
+TEST(FilesOfAnArray, TheSearchFindsEveryRowOfMany) {
   const TempFolder folder;
   std::vector<std::string> paths;
   std::vector<size_t> wanted;
@@ -166,12 +166,12 @@ TEST(Shards, TheSearchFindsEveryRowOfMany) {
     paths.push_back(folder / (std::to_string(i) + ".npy"));
     WriteNpy(paths.back(), "'|u1'", {static_cast<int64_t>(rows)}, RandomBytes(rows));
     if (rows == 0) continue;
-    const size_t shard = wanted.empty() ? 0 : wanted.back() + 1;
-    wanted.insert(wanted.end(), rows, shard);
+    const size_t file = wanted.empty() ? 0 : wanted.back() + 1;
+    wanted.insert(wanted.end(), rows, file);
   }
   const auto array = Open(paths);
   std::vector<size_t> found;
-  for (int64_t row = 0; row < array->rows(); ++row) found.push_back(array->ShardOf(row));
+  for (int64_t row = 0; row < array->rows(); ++row) found.push_back(array->FileOf(row));
   CHECK_EQ(found, wanted);
 }
 
@@ -187,13 +187,13 @@ std::vector<std::string> WriteMany(const TempFolder& folder, size_t count) {
   return paths;
 }
 
-uint32_t NumberOf(const Array& array, size_t shard) {
+uint32_t NumberOf(const Array& array, size_t file) {
   uint32_t number;
-  std::memcpy(&number, array.data(shard), sizeof number);
+  std::memcpy(&number, array.data(file), sizeof number);
   return number;
 }
 
-TEST(Shards, ThousandsNeedFewDescriptors) {
+TEST(FilesOfAnArray, ThousandsNeedFewDescriptors) {
   const TempFolder folder;
   const std::vector<std::string> paths = WriteMany(folder, 10'000);
   IN_CHILD([&paths] {
@@ -213,7 +213,7 @@ bool IsMapped(const std::string& path) {
   return false;
 }
 
-TEST(Shards, FewAreKeptAndManyAreMappedWhenTheyAreRead) {
+TEST(FilesOfAnArray, FewAreKeptAndManyAreMappedWhenTheyAreRead) {
   const TempFolder folder;
   std::vector<std::string> paths = WriteMany(folder, 300);
   const auto many = Open(paths);
@@ -230,7 +230,7 @@ TEST(Shards, FewAreKeptAndManyAreMappedWhenTheyAreRead) {
   CHECK_THROWS(many->data(8), OsError, paths[8]);
 }
 
-TEST(Shards, TheFirstBadOneOfManyIsNamed) {
+TEST(FilesOfAnArray, TheFirstBadOneOfManyIsNamed) {
   const TempFolder folder;
   const std::vector<std::string> paths = WriteMany(folder, 400);
   // The later ones fail sooner.
@@ -245,12 +245,12 @@ TEST(Shards, TheFirstBadOneOfManyIsNamed) {
   for (int round = 0; round < 50; ++round) CHECK_THROWS(Open(paths), OsError, paths[0]);
 }
 
-TEST(Shards, TheTailIsWhatTheLastPageHolds) {
+TEST(FilesOfAnArray, TheTailIsWhatTheLastPageHolds) {
   const TempFolder folder;
   const auto tail_row = [&folder](int64_t rows, int64_t row_bytes, bool fortran_order) {
     WriteNpy(folder / "a.npy", "'|u1'", {rows, row_bytes},
              RandomBytes(static_cast<size_t>(rows * row_bytes)), fortran_order);
-    return Open({folder / "a.npy", folder / "a.npy"})->shards()[0].tail_row;
+    return Open({folder / "a.npy", folder / "a.npy"})->file_rows()[0].tail_row;
   };
   const int64_t page = ::sysconf(_SC_PAGESIZE);
   const int64_t offset = 128;
@@ -284,7 +284,7 @@ TEST(Array, LongHeadersAreReadToTheirEnd) {
   CHECK_EQ(Open({folder / "a.npy"})->rows(), 2);
 }
 
-TEST(Shards, MustAgreeInDtypeAndRowShape) {
+TEST(FilesOfAnArray, MustAgreeInDtypeAndRowShape) {
   const TempFolder folder;
   const auto bytes = RandomBytes(1000);
   WriteNpy(folder / "a.npy", "'<f4'", {2, 3}, bytes);
@@ -303,14 +303,14 @@ TEST(Shards, MustAgreeInDtypeAndRowShape) {
   CHECK_THROWS(Open({folder / "empty.npy", a}), Error, "has (9,)");
 }
 
-TEST(Shards, MayDifferInMemoryOrder) {
+TEST(FilesOfAnArray, MayDifferInMemoryOrder) {
   const TempFolder folder;
   WriteNpy(folder / "c.npy", "'<f4'", {2, 3}, RandomBytes(24));
   WriteNpy(folder / "f.npy", "'<f4'", {2, 3}, RandomBytes(24), true);
   const auto array = Open({folder / "c.npy", folder / "f.npy"});
   CHECK_EQ(array->rows(), 4);
-  CHECK_EQ(array->shards()[0].row_stride, 12);
-  CHECK_EQ(array->shards()[1].row_stride, 4);
+  CHECK_EQ(array->file_rows()[0].row_stride, 12);
+  CHECK_EQ(array->file_rows()[1].row_stride, 4);
 }
 
 TEST(Array, ViewsMemory) {
@@ -319,10 +319,10 @@ TEST(Array, ViewsMemory) {
   const std::vector<int64_t> strides = {-12, 4};
   const auto array = Array::View(memory.data() + 12, testing::DtypeOf("'<f4'"), shape, strides);
   CHECK_EQ(array->rows(), 2);
-  CHECK_EQ(array->shards()[0].row_stride, -12);
+  CHECK_EQ(array->file_rows()[0].row_stride, -12);
   CHECK(array->data(0) == memory.data() + 12);
   const std::vector<int64_t> none = {0, 3};
-  CHECK_EQ(Array::View(nullptr, testing::DtypeOf("'<f4'"), none, strides)->shards().size(), 0u);
+  CHECK_EQ(Array::View(nullptr, testing::DtypeOf("'<f4'"), none, strides)->file_rows().size(), 0u);
 }
 
 TEST(Array, StampsAreThoseOfItsFilesInOrder) {
@@ -334,8 +334,8 @@ TEST(Array, StampsAreThoseOfItsFilesInOrder) {
   WriteNpy(b, "'<u2'", {1, 2}, RandomBytes(4));
   WriteNpy(empty, "'<u2'", {0, 2}, {});
   const auto array = Open({empty, b, a, empty, b});
-  // Of those without rows too, though they have no shard.
-  CHECK_EQ(array->shards().size(), 3u);
+  // Of those without rows too, though they have no FileRows.
+  CHECK_EQ(array->file_rows().size(), 3u);
   const std::vector<FileStamp> stamps = {StampOf(empty), StampOf(b), StampOf(a), StampOf(empty),
                                          StampOf(b)};
   CHECK(array->stamps() == stamps);
@@ -464,8 +464,8 @@ TEST(Array, ATerabyte) {
     SKIP("the shadow memory of ThreadSanitizer leaves no room for 1 TB");
   }
   CHECK_EQ(array->rows(), kRows + 2);
-  CHECK_EQ(array->ShardOf(kRows - 1), 0u);
-  CHECK_EQ(array->ShardOf(kRows), 1u);
+  CHECK_EQ(array->FileOf(kRows - 1), 0u);
+  CHECK_EQ(array->FileOf(kRows), 1u);
   CHECK_EQ(static_cast<int>(array->data(0)[kRows - 1]), 0);
 }
 

@@ -69,19 +69,19 @@ inline std::vector<Bytes> NaiveGather(const Array& array, const std::vector<int6
                                       Fields fields) {
   std::vector<Bytes> out;
   for (const int64_t row : rows) {
-    const Shard* shard = nullptr;
+    const FileRows* file = nullptr;
     const std::byte* data = nullptr;
-    for (size_t s = 0; s < array.shards().size(); ++s) {
-      const Shard& candidate = array.shards()[s];
+    for (size_t number = 0; number < array.file_rows().size(); ++number) {
+      const FileRows& candidate = array.file_rows()[number];
       if (row < candidate.first_row || row >= candidate.first_row + candidate.rows) continue;
-      shard = &candidate;
-      data = array.data(s);
+      file = &candidate;
+      data = array.data(number);
     }
     std::vector<Axis> axes;
     for (size_t i = 0; i < array.row_shape().size(); ++i)
-      axes.push_back({array.row_shape()[i], shard->strides[i]});
+      axes.push_back({array.row_shape()[i], file->strides[i]});
     size_t column = 0;
-    AppendRow(array.dtype(), data + (row - shard->first_row) * shard->row_stride, axes, fields,
+    AppendRow(array.dtype(), data + (row - file->first_row) * file->row_stride, axes, fields,
               column, out);
   }
   return out;
