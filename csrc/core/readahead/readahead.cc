@@ -5,15 +5,13 @@
 #include <algorithm>
 #include <limits>
 #include <mutex>
-#include <set>
-#include <string>
-#include <system_error>
+#include <thread>
 #include <utility>
 
-#include "core/base/errors.h"
 #include "core/os/buffer_pool.h"
-#include "core/os/memory.h"
 #include "core/os/thread_pool.h"
+#include "core/readahead/leaf_prefetchers.h"
+#include "core/readahead/recent_memory.h"
 
 namespace npyfast {
 namespace {
@@ -41,9 +39,6 @@ constexpr int64_t kEarlyItems = 4;
 
 constexpr auto kLookAgainAfter = std::chrono::seconds(1);
 
-// A run of this size is long enough for its files to be pushed out of memory meanwhile.
-constexpr int64_t kLongRun = int64_t{16} << 30;
-
 // Blocks whose worth of rows is made before more are asked for.
 constexpr int64_t kWakeSlots = 8;
 
@@ -55,158 +50,22 @@ constexpr auto kForgottenAfter = std::chrono::seconds(10);
 constexpr auto kEndWithin = std::chrono::milliseconds(50);
 constexpr int64_t kPiecesAtTheEnd = 8;
 
-// The part of memory that leaves may take which are read as a whole beside others that do not fit.
-constexpr double kSmall = 1.0 / 8;
-
 // All units: nothing is waited for any more.
 constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
 
-// Of the rows between the first and the last that are read, the part from which on reading all of
-// them is sensible.
-constexpr double kDense = 0.25;
-
-struct Span {
-  int64_t first;
-  int64_t end;
-};
-
-// The least interval that holds all rows of a selection.
-Span SpanOf(const Selection& selection) {
-  if (selection.order) return {0, static_cast<int64_t>(selection.order->rows())};
-  if (selection.list != nullptr) {
-    const int64_t* list = selection.list.get();
-    const auto [least, most] = std::minmax_element(list, list + selection.size);
-    return {*least, *most + 1};
-  }
-  const int64_t last = selection.start + (selection.size - 1) * selection.step;
-  return {std::min(selection.start, last), std::max(selection.start, last) + 1};
-}
-
-// As UsableMemory(), which reads files: a short epoch is over sooner. Without a lock, which a
-// forked child might find taken.
-int64_t RecentUsableMemory() {
-  static std::atomic<int64_t> bytes{0};
-  static std::atomic<std::chrono::steady_clock::time_point> asked_at{};
-  const auto now = std::chrono::steady_clock::now();
-  if (bytes == 0 || now - asked_at.load() > kLookAgainAfter) {
-    bytes = UsableMemory();
-    asked_at = now;
-  }
-  return bytes;
-}
-
-struct Leaf {
-  std::shared_ptr<const Array> array;
-  size_t index;
-  int64_t bytes;
-};
-
-// The leaves that have something to read, small ones first.
-std::vector<Leaf> LeavesOf(const Reading& reading, const Span& span) {
-  std::vector<Leaf> leaves;
-  for (size_t i = 0; i < reading.leaves.size(); ++i) {
-    const auto& [array, row_bytes] = reading.leaves[i];
-    if (array->file_bytes() > 0 && row_bytes > 0)
-      leaves.push_back({array, i, ArrayPrefetcher::SpanBytes(*array, span.first, span.end)});
-  }
-  std::sort(leaves.begin(), leaves.end(),
-            [](const Leaf& a, const Leaf& b) { return a.bytes < b.bytes; });
-  return leaves;
-}
-
-// Bytes of other arrays of this process that are read as a whole.
-int64_t OtherBytes(const std::vector<Leaf>& leaves) {
-  int64_t bytes = Residency::TotalBytes();
-  std::set<const Array*> counted;
-  const std::lock_guard lock(Residency::mutex);
-  for (const Leaf& leaf : leaves) {
-    if (counted.insert(leaf.array.get()).second) bytes -= leaf.array->residency().counted_bytes;
-  }
-  return bytes;
-}
-
-bool IsLong(const Reading& reading) {
-  const ItemPlan& items = reading.items;
-  int64_t bytes;
-  return items.items() < 0 ||
-         __builtin_mul_overflow(items.items(), BytesOfRows(items.max_rows(), reading.row_bytes),
-                                &bytes) ||
-         bytes > kLongRun;
-}
-
-// Which leaves to read, and how; none for those that are in memory and likely to stay there.
-std::vector<std::unique_ptr<ArrayPrefetcher>> MakeReaders(
-    const Reading& reading, ReadaheadMode mode, const std::shared_ptr<Statistics>& statistics,
-    bool* all_resident) {
-  const Selection& selection = reading.items.plan().selection();
-  const Span span = SpanOf(selection);
-  const std::vector<Leaf> leaves = LeavesOf(reading, span);
-  int64_t total = 0;
-  for (const Leaf& leaf : leaves) total += leaf.bytes;
-  const auto usable = static_cast<double>(RecentUsableMemory());
-  const double others = static_cast<double>(OtherBytes(leaves));
-  const bool all_fit =
-      static_cast<double>(total) + others < ArrayPrefetcher::kMostOfMemory * usable;
-  const double wanted = static_cast<double>(selection.size) /
-                        static_cast<double>(reading.items.plan().options().shard_count);
-  const bool dense = wanted >= kDense * static_cast<double>(span.end - span.first);
-
-  std::vector<std::unique_ptr<ArrayPrefetcher>> readers;
-  double smaller = others;
-  for (const Leaf& leaf : leaves) {
-    const Array& array = *leaf.array;
-    smaller += static_cast<double>(leaf.bytes);
-    const bool resident = (all_fit || mode == ReadaheadMode::kWhole) &&
-                          ArrayPrefetcher::Resident(array, span.first, span.end);
-    *all_resident = *all_resident && resident;
-    // Labels and the like are worth their memory whatever becomes of the large leaves.
-    const bool whole = mode == ReadaheadMode::kWhole ||
-                       (mode == ReadaheadMode::kAuto &&
-                        ((all_fit && (dense || resident)) || smaller < kSmall * usable));
-    const bool by_rows = !whole && array.has_dense_rows();
-    ArrayPrefetcher::ExpectRandom(array, by_rows);
-    {
-      const std::lock_guard lock(Residency::mutex);
-      array.residency().Count(whole ? leaf.bytes : 0);
-    }
-    if (!whole && !by_rows) continue;
-    if (whole && resident && !IsLong(reading)) continue;
-    readers.push_back(std::make_unique<ArrayPrefetcher>(
-        leaf.array, leaf.index, span.first, span.end,
-        whole ? ArrayPrefetcher::Way::kWhole : ArrayPrefetcher::Way::kRows, resident, statistics));
-  }
-  return readers;
-}
-
 }  // namespace
-
-ReadaheadMode ReadaheadModeOf(std::string_view name) {
-  if (name == "auto") return ReadaheadMode::kAuto;
-  if (name == "off") return ReadaheadMode::kOff;
-  if (name == "whole") return ReadaheadMode::kWhole;
-  if (name == "rows") return ReadaheadMode::kRows;
-  throw Error("readahead must be auto, off, whole or rows, got " + std::string(name));
-}
 
 Readahead::Handle Readahead::Start(const Reading& reading, int64_t first_item, ReadaheadMode mode,
                                    std::shared_ptr<Statistics> statistics, bool* resident) {
-  bool unwanted;
-  if (resident == nullptr) resident = &unwanted;
-  *resident = std::all_of(reading.leaves.begin(), reading.leaves.end(),
-                          [](const auto& leaf) { return leaf.array->row_files() == nullptr; });
-  if (!reading.items.Has(first_item)) return nullptr;
-  if (mode == ReadaheadMode::kOff) {
-    for (const Leaf& leaf : LeavesOf(reading, SpanOf(reading.items.plan().selection()))) {
-      ArrayPrefetcher::ExpectRandom(*leaf.array, false);
-      *resident = *resident && ArrayPrefetcher::Resident(*leaf.array, 0, leaf.array->rows());
-    }
-    return nullptr;
-  }
-  std::vector<std::unique_ptr<ArrayPrefetcher>> readers =
-      MakeReaders(reading, mode, statistics, resident);
-  if (readers.empty()) return nullptr;
+  const bool in_memory =
+      std::all_of(reading.leaves.begin(), reading.leaves.end(),
+                  [](const auto& leaf) { return leaf.array->row_files() == nullptr; });
+  LeafPrefetchers leaves;
+  if (reading.items.Has(first_item)) leaves = MakePrefetchers(reading, mode, statistics);
+  if (resident != nullptr) *resident = in_memory && leaves.resident;
+  if (leaves.prefetchers.empty()) return nullptr;
   std::shared_ptr<Readahead> readahead(
-      new Readahead(reading, first_item, std::move(readers), std::move(statistics)));
+      new Readahead(reading, first_item, std::move(leaves.prefetchers), std::move(statistics)));
   try {
     std::thread([self = readahead] { self->Run(); }).detach();
   } catch (const std::exception&) {  // of the system, or std::bad_alloc

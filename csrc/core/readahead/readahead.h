@@ -8,39 +8,16 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <string_view>
 #include <vector>
 
 #include "core/base/stream_counters.h"
-#include "core/order/item_plan.h"
 #include "core/readahead/array_prefetcher.h"
 #include "core/readahead/file_ranges.h"
 #include "core/readahead/read_schedule.h"
+#include "core/readahead/readahead_policy.h"
+#include "core/readahead/reading.h"
 
 namespace npyfast {
-
-// What is read before it is asked for. Never changes results.
-enum class ReadaheadMode {
-  kAuto,   // kWhole where the data fits in the memory that this process may use, else kRows
-  kOff,    // what the kernel does by itself
-  kWhole,  // all of it, once, from its beginning to its end
-  kRows,   // the rows of coming batches and no more
-};
-
-// The mode of a name: "auto", "off", "whole" or "rows". Throws Error for any other.
-ReadaheadMode ReadaheadModeOf(std::string_view name);
-
-// What a run reads: the rows of its items, of every leaf.
-struct Reading {
-  struct Leaf {
-    std::shared_ptr<const Array> array;
-    int64_t row_bytes;  // as it is delivered
-  };
-
-  ItemPlan items;
-  std::vector<Leaf> leaves;
-  int64_t row_bytes;  // of all leaves together
-};
 
 // Reads what the coming items of a run are made of, by a thread of its own.
 //

@@ -12,7 +12,6 @@
 #include <thread>
 #include <vector>
 
-#include "core/base/errors.h"
 #include "core/os/page_size.h"
 #include "core/source/residency.h"
 #include "core/stream/batch_stream.h"
@@ -163,14 +162,6 @@ TEST(Readahead, NeverChangesWhatComes) {
       }
     }
   }
-}
-
-TEST(Readahead, ModesHaveNames) {
-  CHECK(ReadaheadModeOf("auto") == ReadaheadMode::kAuto);
-  CHECK(ReadaheadModeOf("off") == ReadaheadMode::kOff);
-  CHECK(ReadaheadModeOf("whole") == ReadaheadMode::kWhole);
-  CHECK(ReadaheadModeOf("rows") == ReadaheadMode::kRows);
-  CHECK_THROWS(ReadaheadModeOf("on"), Error, "got on");
 }
 
 TEST(Readahead, OfMemoryThereIsNothingToRead) {

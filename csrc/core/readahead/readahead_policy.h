@@ -1,0 +1,65 @@
+#ifndef NPYFAST_CORE_READAHEAD_READAHEAD_POLICY_H_
+#define NPYFAST_CORE_READAHEAD_READAHEAD_POLICY_H_
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace npyfast {
+
+// What is read before it is needed. Never changes results.
+enum class ReadaheadMode {
+  kAuto,   // kWhole if the data fits in the memory that this process may use, else kRows
+  kOff,    // what the kernel does by itself
+  kWhole,  // the files, once, from beginning to end
+  kRows,   // the rows of coming batches and no more
+};
+
+// The mode of a name: "auto", "off", "whole" or "rows". Throws Error for any other.
+ReadaheadMode ReadaheadModeOf(std::string_view name);
+
+// What is done for one leaf.
+enum class LeafAction {
+  kLeaveToKernel,  // its rows are scattered over the file, or it was asked for
+  kReadRows,       // request the rows of coming items
+  kReadWhole,      // read the files as a whole
+  kKeepWatch,      // all in memory; look from time to time whether it still is
+  kNothing,        // all in memory, and the run ends before that changes
+};
+
+// Whether the leaf occupies memory as a whole, which other leaves then cannot have.
+inline bool IsWhole(LeafAction action) {
+  return action == LeafAction::kReadWhole || action == LeafAction::kKeepWatch ||
+         action == LeafAction::kNothing;
+}
+
+struct LeafFacts {
+  int64_t bytes = 0;       // of the files, from the first to the last row that is read
+  bool dense_rows = true;  // each row is one run of bytes
+  bool resident = false;   // all in memory, as far as was looked: see ResidencyMatters()
+};
+
+// All that the decision depends on.
+struct RunFacts {
+  ReadaheadMode mode = ReadaheadMode::kAuto;
+  int64_t usable_bytes = 0;            // memory that this process may use
+  int64_t other_bytes = 0;             // of it, for other arrays that are read as a whole
+  double epoch_rows = 0;               // rows that an epoch of this worker reads
+  int64_t span_rows = 0;               // from the first to the last of them
+  int64_t run_bytes = 0;               // delivered by the run; INT64_MAX if it is endless
+  std::vector<LeafFacts> leaves = {};  // that have files, smallest first
+};
+
+// Whether arrays of so many bytes fit in memory beside the others. A part of it is left for what
+// the training itself needs later.
+bool FitsInMemory(double bytes, double other_bytes, int64_t usable_bytes);
+
+// Whether the decision depends on LeafFacts::resident, which takes system calls to find out.
+bool ResidencyMatters(const RunFacts& facts);
+
+// The action for each leaf of `facts.leaves`: a pure function. REQUIRES: mode is not kOff.
+std::vector<LeafAction> DecideReadahead(const RunFacts& facts);
+
+}  // namespace npyfast
+
+#endif  // NPYFAST_CORE_READAHEAD_READAHEAD_POLICY_H_
