@@ -1,19 +1,19 @@
-"""Checks of option values: each returns the value it stands for, or says what is allowed."""
+"""Checks of option values. Each returns the value, or raises ValueError naming what is allowed."""
 
 from __future__ import annotations
 
 import operator
-from typing import Any, Literal, get_args
+from typing import Literal, SupportsIndex, get_args
 
 import numpy as np
 
-# What csrc/core/readahead/readahead.h calls its modes.
+# The modes of csrc/core/readahead/readahead.h.
 Readahead = Literal["auto", "off", "whole", "rows"]
 READAHEAD: tuple[Readahead, ...] = get_args(Readahead)
 
 
-def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
-    """An option's value as an int in [low, high), or a ValueError that says what is allowed."""
+def integer(name: str, value: SupportsIndex, low: int, high: int | None = None) -> int:
+    """An option's value as an int in [low, high)."""
     allowed = f"an int of at least {low}" if high is None else f"an int in [{low}, {high})"
     try:
         number = operator.index(value)
@@ -24,15 +24,15 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     return number
 
 
-def boolean(name: str, value: Any) -> bool:
-    """An option's value as a bool, or a ValueError that says what is allowed."""
+def boolean(name: str, value: object) -> bool:
+    """An option's value as a bool."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
 
-def make_shape(name: str, shape: Any) -> tuple[int, ...]:
-    """A shape option, an int or a tuple of ints, as a tuple. At most one entry is -1."""
+def make_shape(name: str, shape: object) -> tuple[int, ...]:
+    """A shape option, an int or a tuple of ints, as a tuple. At most one entry may be -1."""
     parts = shape if isinstance(shape, (tuple, list)) else (shape,)
     try:
         if any(isinstance(n, (bool, np.bool_)) for n in parts):
@@ -47,12 +47,12 @@ def make_shape(name: str, shape: Any) -> tuple[int, ...]:
     return made
 
 
-def make_threads(threads: Any) -> int | None:
-    """The option `threads`; None: as many as there are CPUs that this process may use."""
+def make_threads(threads: int | None) -> int | None:
+    """The option `threads`; None: the number of CPUs that this process may use."""
     return None if threads is None else integer("threads", threads, 1, 2**15)
 
 
-def make_readahead(readahead: Any) -> Readahead:
+def make_readahead(readahead: object) -> Readahead:
     """The option `readahead`."""
     for known in READAHEAD:
         if readahead == known:

@@ -6,11 +6,13 @@ import weakref
 
 from npyfast._batches.batching import Batching, make_batching
 from npyfast._batches.iterator import BatchIterator, Iterations
-from npyfast._batches.options import Options, RowChoice, Shard
+from npyfast._batches.options import Options
 from npyfast._batches.statistics import Statistics, of_counters
 from npyfast._batches.transform import Transform
 from npyfast._nest import Nest, map_nest
 from npyfast._options import Readahead
+from npyfast._order.plan import Shard
+from npyfast._order.selection import RowChoice
 from npyfast._order.shuffle import Shuffle
 
 

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
 
 from npyfast._batches.transform import Transform
 from npyfast._options import Readahead, integer, make_readahead, make_threads
-from npyfast._order.selection import RowSelection
+from npyfast._order.plan import Shard
+from npyfast._order.selection import RowChoice
 from npyfast._order.shuffle import Shuffle
-
-
-class InputContext(Protocol):
-    """A tf.distribute.InputContext, without importing TensorFlow."""
-
-    @property
-    def input_pipeline_id(self) -> int: ...
-
-    @property
-    def num_input_pipelines(self) -> int: ...
-
-
-Shard = tuple[int, int] | InputContext | None  # (index, count) of a worker
-RowChoice = RowSelection | slice | range | Sequence[int] | npt.NDArray[np.generic] | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +30,7 @@ class Options:
     readahead: Readahead
 
     def __post_init__(self) -> None:
-        given: Any = self.transform
+        given: object = self.transform
         make_threads(self.threads)
         make_readahead(self.readahead)
         if given is not None and not callable(given):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from npyfast._batches.batching import make_batching
-from npyfast._batches.options import Options, RowChoice, Shard
+from npyfast._batches.options import Options
 from npyfast._batches.transform import Transform
 from npyfast._engines import EngineName, check_engine, choose
 from npyfast._engines.tensors import import_tensorflow
 from npyfast._nest import Nest, leaves
 from npyfast._options import Readahead, integer
+from npyfast._order.plan import Shard
+from npyfast._order.selection import RowChoice
 from npyfast._order.shuffle import Shuffle
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
-"""The order of one epoch that is read a block at a time, in NumPy: the specification that
-csrc/core/order/block_order.cc is held to.
+"""The order of a block-shuffled epoch, in NumPy: the specification of
+csrc/core/order/block_order.cc.
 
 docs/order.md explains the algorithm.
 """
@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from npyfast._order.full import chain, checked, order
 
-# Another number for any other rows: see docs/order.md.
+# Changes with any change of the order: see docs/order.md.
 BLOCK_ORDER_VERSION = 1
 
-# What a derived seed is for.
+# The purposes of derived seeds.
 _ROTATION, _BLOCKS, _WINDOW = 1, 2, 3
 
 
@@ -30,13 +30,13 @@ class BlockSizes(NamedTuple):
 def block_order(
     rows: int, seed: int, epoch: int, sizes: BlockSizes, positions: npt.NDArray[np.uint64]
 ) -> npt.NDArray[np.int64]:
-    """Return the rows at `positions` in the block order that (rows, seed, epoch, sizes) name.
+    """Return the rows at `positions` in the block order of (rows, seed, epoch, sizes).
 
-    For fixed rows, seed, epoch and sizes this is a bijection on [0, rows), as `order` is one.
+    For fixed rows, seed, epoch and sizes this is a bijection on [0, rows), like `order`.
 
     Args:
         rows, seed, epoch: as for `order`.
-        sizes: rows of a block and of a window; a window of less than a block has one.
+        sizes: rows of a block and of a window. A window has at least one block.
         positions: one-dimensional uint64 array, each below `rows`.
 
     Returns:
@@ -51,15 +51,15 @@ def block_order(
         [4, 5, 6, 3, 8, 7, 2, 0, 1]
     """
     rows, seed, epoch = checked(rows, seed, epoch, positions)
-    # Blocks are cut from the rows behind a random one, and go on at row 0 behind the last.
+    # Blocks begin at a random row, and continue at row 0 after the last row.
     rotation = (chain(seed, epoch, rows, _ROTATION, 0) * rows) >> 64
     blocks = rows // sizes.block_rows
     windows = max(1, -(-blocks // max(1, sizes.window_rows // sizes.block_rows)))
     result = np.empty(positions.shape, np.int64)
     missing = np.ones(positions.shape, bool)
     while missing.any():
-        # A slot is a place of a block in the order. The window with the slot of the first position
-        # that is missing; rows that fill no block come with the last window.
+        # The window of the first missing position. A slot is a position of a block in the epoch;
+        # the rows left over, less than a block, come with the last window.
         slot = min(int(positions[missing].min()) // sizes.block_rows, blocks - 1)
         window = ((slot + 1) * windows - 1) // blocks if blocks else 0
         first_slot, end_slot = (w * blocks // windows for w in (window, window + 1))

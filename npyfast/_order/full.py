@@ -1,4 +1,4 @@
-"""The order of one epoch, in NumPy: the specification that csrc/core/order/order.cc is held to.
+"""The order of a fully shuffled epoch, in NumPy: the specification of csrc/core/order/order.cc.
 
 docs/order.md explains the algorithm.
 """
@@ -11,7 +11,7 @@ import operator
 import numpy as np
 import numpy.typing as npt
 
-# Another number for any other rows: see docs/order.md.
+# Changes with any change of the order: see docs/order.md.
 ORDER_VERSION = 1
 
 MAX_ROWS = 2**62
@@ -27,7 +27,7 @@ def _mix(x: int) -> int:
 
 
 def chain(*numbers: int) -> int:
-    """Where a chain of hashes leads that takes in one number after the other."""
+    """A hash of the numbers, taken in one after the other."""
     state = 0
     for number in numbers:
         state = _mix(((state ^ number) + _GOLDEN) & _MASK)
@@ -51,7 +51,7 @@ def _round(
 def checked(
     rows: int, seed: int, epoch: int, positions: npt.NDArray[np.uint64]
 ) -> tuple[int, int, int]:
-    """Rows, seed and epoch as Python's ints; raises what `order` says that it raises."""
+    """Rows, seed and epoch as Python ints; raises the errors of `order`."""
     rows, seed, epoch = operator.index(rows), operator.index(seed), operator.index(epoch)
     for name, value in (("rows", rows), ("seed", seed), ("epoch", epoch)):
         if not 0 <= value <= _MASK:
@@ -69,11 +69,10 @@ def checked(
 def order(
     rows: int, seed: int, epoch: int, positions: npt.NDArray[np.uint64]
 ) -> npt.NDArray[np.int64]:
-    """Return the rows at `positions` in the order that (rows, seed, epoch) name.
+    """Return the rows at `positions` in the order of (rows, seed, epoch).
 
-    For fixed rows, seed and epoch this is a bijection on [0, rows): position by position, each row
-    exactly once. It needs no memory beyond the positions asked for, and each is independent of the
-    others.
+    For fixed rows, seed and epoch this is a bijection on [0, rows): each row has exactly one
+    position. It takes memory only for the given positions, and computes each independently.
 
     Args:
         rows: number of rows, at most 2**62.
@@ -97,10 +96,11 @@ def order(
     if rows < 2:
         return np.zeros(positions.shape, dtype=np.int64)
 
-    # Numbers below height * width are cells of a grid, as square as can be, that holds all rows.
+    # Numbers below height * width are the cells of a grid, as square as possible, that holds all
+    # rows.
     height = math.isqrt(rows - 1) + 1
     width = -(-rows // height)
-    # Two rounds divide what is left of a pattern by about the width: small grids take more of them.
+    # Two rounds weaken a pattern by a factor of about the width, so small grids need more of them.
     bits = max(1, width.bit_length() - 1)
     rounds = min(max(2 * -(-24 // bits), 6), 32)
     rotation_key, swap_key, *keys = _keys(seed, epoch, rows, 2 + 2 * rounds)
@@ -110,7 +110,7 @@ def order(
     x = np.atleast_1d(np.where(positions < 2, positions ^ swap, positions))
     x = (x + rotation) % np.uint64(rows)
 
-    # A cell past the last row is permuted again until it is a row.
+    # A cell after the last row is permuted again until it is a row.
     walking = np.ones(x.shape, dtype=bool)
     while walking.any():
         left, right = np.divmod(x[walking], np.uint64(width))

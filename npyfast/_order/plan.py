@@ -1,35 +1,36 @@
-"""The plan of an epoch's batches: which rows make up batch b. The specification, in NumPy."""
+"""The plan of an epoch: which rows make up batch b. The specification, in NumPy."""
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 from npyfast._options import boolean, integer
 from npyfast._order.blocks import BlockSizes, block_order
 from npyfast._order.full import order
-from npyfast._order.selection import RowNumbers, Selection, make_selection
+from npyfast._order.selection import RowChoice, RowNumbers, Selection, make_selection
 
 
 @dataclass(frozen=True)
 class Plan:
     """Which rows make up each batch of each epoch, for one worker of `shard_count`.
 
-    Global batch b is positions [b * G, (b + 1) * G) of the epoch's order, G = shard_count *
-    batch_size, and worker i has the i-th batch_size of them. A last, short global batch of r
-    positions is divided as evenly as it goes: worker i has [r * i // count, r * (i + 1) // count).
+    With G = shard_count * batch_size, global batch b consists of the positions
+    [b * G, (b + 1) * G) of the epoch's order, and worker i gets the i-th batch_size of them. A
+    last, short global batch of r positions is divided as evenly as possible: worker i gets the
+    positions [r * i // shard_count, r * (i + 1) // shard_count) of it.
     """
 
     selection: Selection
     batch_size: int
-    seed: int | None  # None: not shuffled
+    seed: int | None  # None: no shuffling
     shard_index: int
     shard_count: int
     drop_remainder: bool
-    blocks: BlockSizes | None = None  # None: shuffled in full
+    blocks: BlockSizes | None = None  # None: a full shuffle
 
     @property
     def _global_batch(self) -> int:
@@ -63,7 +64,7 @@ class Plan:
         return last - first
 
     def rows(self, epoch: int, batch: int, batches: int = 1) -> RowNumbers:
-        """The row numbers of a batch, or of several that follow each other."""
+        """The row numbers of a batch, or of several consecutive ones."""
         parts = [np.arange(*self._positions(batch + i), dtype=np.int64) for i in range(batches)]
         positions = np.concatenate(parts)
         if self.seed is not None:
@@ -78,39 +79,51 @@ class Plan:
 
 @dataclass(frozen=True)
 class Run:
-    """Which passes of a plan one iteration makes: `epochs` of them (-1: endless), from
-    `start_epoch` on, the first from batch `start_batch` on."""
+    """The passes of one iteration: `epochs` of them (-1: endless), from `start_epoch` on. The first
+    begins at batch `start_batch`."""
 
     start_epoch: int = 0
     start_batch: int = 0
     epochs: int = 1
 
     def batches(self, plan: Plan) -> int:
-        """Batches of one iteration; -1: endless."""
+        """The number of batches of the run; -1: endless."""
         if plan.batches == 0:
             return 0
         return -1 if self.epochs < 0 else self.epochs * plan.batches - self.start_batch
 
     def place(self, plan: Plan, position: int) -> tuple[int, int]:
-        """The epoch and the batch that come after `position` batches."""
+        """The epoch and batch that follow `position` batches."""
         if plan.batches == 0:
             return self.start_epoch, 0
         epochs, batch = divmod(self.start_batch + position, plan.batches)
         return self.start_epoch + epochs, batch
 
     def after(self, plan: Plan, position: int) -> Run:
-        """What is left of it after `position` batches."""
+        """The rest of the run after `position` batches."""
         epoch, batch = self.place(plan, position)
         left = self.epochs if self.epochs < 0 else self.epochs - (epoch - self.start_epoch)
         return Run(epoch, batch, left)
 
 
-def make_shard(shard: Any) -> tuple[int, int]:
+class InputContext(Protocol):
+    """A tf.distribute.InputContext, without importing TensorFlow."""
+
+    @property
+    def input_pipeline_id(self) -> int: ...
+
+    @property
+    def num_input_pipelines(self) -> int: ...
+
+
+Shard = tuple[int, int] | InputContext | None  # (index, count) of a worker
+
+
+def make_shard(shard: Shard) -> tuple[int, int]:
     """The option `shard` as (index, count)."""
     if shard is None:
         return 0, 1
-    if hasattr(shard, "input_pipeline_id") and hasattr(shard, "num_input_pipelines"):
-        # A tf.distribute.InputContext, recognised without TensorFlow.
+    if not isinstance(shard, tuple) and hasattr(shard, "input_pipeline_id"):
         shard = (shard.input_pipeline_id, shard.num_input_pipelines)
     if not isinstance(shard, tuple) or len(shard) != 2:
         raise ValueError(
@@ -123,15 +136,16 @@ def make_shard(shard: Any) -> tuple[int, int]:
 def make_plan(
     count: int,
     *,
-    batch_size: Any,
+    batch_size: int,
     shuffle: bool,
-    seed: Any,
-    drop_remainder: Any,
-    shard: Any,
-    rows: Any,
+    seed: int | None,
+    drop_remainder: bool,
+    shard: Shard,
+    rows: RowChoice,
     blocks: BlockSizes | None = None,
 ) -> Plan:
-    """The plan that the options of `dataset` and `batches` make for an array of `count` rows."""
+    """Checks options of `dataset` and `batches`, and makes the plan for an array of `count`
+    rows."""
     if seed is not None:
         seed = integer("seed", seed, 0, 2**64)
     elif shuffle:
@@ -140,9 +154,9 @@ def make_plan(
     selection = make_selection(rows, count)
     if blocks is not None and selection.order is not None:
         raise ValueError(
-            "shuffle='block' reads blocks of rows that follow each other in the files, and those "
-            "of npyfast.split lie anywhere in them: pass shuffle=True, or split by slices, as with "
-            "rows=slice(0, n) and rows=slice(n, None)"
+            "shuffle='block' reads blocks of consecutive rows, and the rows of a part that "
+            "npyfast.split made lie anywhere in the files: pass shuffle=True, or split by slices, "
+            "such as rows=slice(0, n) and rows=slice(n, None)"
         )
     return Plan(
         selection=selection,
@@ -155,9 +169,8 @@ def make_plan(
     )
 
 
-def make_run(plan: Plan, *, epochs: Any, start_epoch: Any, start_batch: Any) -> Run:
-    """The passes that the options of `dataset` and `batches` ask for; with `epochs=None`, those of
-    the first iteration."""
+def make_run(plan: Plan, *, epochs: int | None, start_epoch: int, start_batch: int) -> Run:
+    """Checks options of `dataset` and `batches`, and makes the run of the first iteration."""
     first = integer("start_epoch", start_epoch, 0, 2**62)
     batch = integer("start_batch", start_batch, 0)
     if epochs is None:

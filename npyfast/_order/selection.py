@@ -1,9 +1,9 @@
-"""Which rows take part: the option `rows`, and the parts that `npyfast.split` makes."""
+"""Selected rows: the option `rows`, and the parts that `npyfast.split` makes."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, SupportsIndex, overload
 
@@ -15,15 +15,15 @@ from npyfast._order.full import order
 
 RowNumbers = npt.NDArray[np.int64]
 
-# No training comes to this epoch; kSplitEpoch of csrc/core/order/plan.h.
+# An epoch that no training reaches; kSplitEpoch in csrc/core/order/plan.h.
 SPLIT_EPOCH = 2**64 - 1
 
-# Computing the order takes several times the memory of the rows that are asked for at once.
+# Rows computed at once, because computing them takes several times the memory of the result.
 _ROWS_AT_ONCE = 1 << 16
 
 
 class SplitOrder(NamedTuple):
-    """The order of all rows of a source of which the parts of a split are pieces."""
+    """The order of all rows of a source, of which each part of a split is a range."""
 
     rows: int
     seed: int
@@ -37,15 +37,15 @@ class SplitOrder(NamedTuple):
 class RowSelection:
     """A part of the rows of a source, in an order of its own; made by `npyfast.split`.
 
-    It is a value of the option `rows` of `npyfast.dataset` and `npyfast.batches`, for sources of as
-    many rows as the one it was made for. However many rows they are, it is a few numbers, from
-    which each row is computed when it is asked for.
+    A value of the option `rows` of `npyfast.dataset` and `npyfast.batches`, for sources with as
+    many rows as the one it was made for. It holds only a few numbers, from which row numbers are
+    computed when they are needed.
 
-    `len()`, iteration and `selection[i]` give the row numbers, and a slice of it is a RowSelection
-    too: a third part, or the first thousand rows of a part. `np.asarray(selection)` is the int64
-    array of all its row numbers, which takes 8 bytes of memory for each. Two are equal where they
-    are of as many rows, one seed and the same places. They can be pickled; where the version of
-    the order is another one, unpickling raises ValueError, as they would be other rows.
+    `len()`, iteration and `selection[i]` give the row numbers. A slice is a RowSelection too: a
+    third part, or the first thousand rows of a part. `np.asarray(selection)` is the int64 array of
+    all row numbers, 8 bytes each. Two selections are equal if they have the same number of rows of
+    the source, seed and positions. They can be pickled. Unpickling with another version of the
+    order raises ValueError, because the rows would differ.
 
     Example:
         >>> import numpy as np, npyfast
@@ -59,8 +59,8 @@ class RowSelection:
     positions: range
 
     def __reduce__(self) -> tuple[Any, ...]:
-        places = self.positions
-        numbers = (*self.order, places.start, places.stop, places.step)
+        chosen = self.positions
+        numbers = (*self.order, chosen.start, chosen.stop, chosen.step)
         return _unpickled, (_order.ORDER_VERSION, *numbers)
 
     def __len__(self) -> int:
@@ -70,8 +70,8 @@ class RowSelection:
     def __getitem__(self, index: slice) -> RowSelection: ...
     @overload
     def __getitem__(self, index: SupportsIndex) -> int: ...
-    def __getitem__(self, index: Any) -> RowSelection | int:
-        """Row number `index`, counted from the end if it is negative; or some of the rows."""
+    def __getitem__(self, index: SupportsIndex | slice) -> RowSelection | int:
+        """The row number at an index, negative ones from the end; or the selection of a slice."""
         if isinstance(index, slice):
             return RowSelection(self.order, self.positions[index])
         index = operator.index(index)
@@ -82,26 +82,28 @@ class RowSelection:
         return int(self.order.at(np.array([position]))[0])
 
     def __iter__(self) -> Iterator[int]:
-        for some in self._parts():
-            yield from some.tolist()
+        for rows in self._chunks():
+            yield from rows.tolist()
 
     def __array__(
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
     ) -> npt.NDArray[Any]:
         if copy is False:
-            raise ValueError("the row numbers of a RowSelection are computed: copy=False can't be")
-        rows = np.empty(len(self), np.int64)
+            raise ValueError(
+                "the row numbers of a RowSelection are computed, so copy=False is not possible"
+            )
+        array = np.empty(len(self), np.int64)
         first = 0
-        for some in self._parts():
-            rows[first : first + len(some)] = some
-            first += len(some)
-        return rows if dtype is None else rows.astype(dtype, copy=False)
+        for rows in self._chunks():
+            array[first : first + len(rows)] = rows
+            first += len(rows)
+        return array if dtype is None else array.astype(dtype, copy=False)
 
-    def _parts(self) -> Iterator[npt.NDArray[np.int64]]:
-        """The row numbers, some at a time."""
+    def _chunks(self) -> Iterator[RowNumbers]:
+        """The row numbers, `_ROWS_AT_ONCE` at a time."""
         for first in range(0, len(self), _ROWS_AT_ONCE):
-            places = self.positions[first : first + _ROWS_AT_ONCE]
-            yield self.order.at(places.start + places.step * np.arange(len(places)))
+            chosen = self.positions[first : first + _ROWS_AT_ONCE]
+            yield self.order.at(chosen.start + chosen.step * np.arange(len(chosen)))
 
     def __repr__(self) -> str:
         return (
@@ -110,21 +112,24 @@ class RowSelection:
         )
 
 
-def _unpickled(version: int, rows: int, seed: int, *places: int) -> RowSelection:
-    """What was pickled with this version of the order, or a ValueError."""
+RowChoice = RowSelection | slice | range | Sequence[int] | npt.NDArray[np.generic] | None
+
+
+def _unpickled(version: int, rows: int, seed: int, *positions: int) -> RowSelection:
+    """The selection, or a ValueError if it was pickled with another version of the order."""
     if version != _order.ORDER_VERSION:
         raise ValueError(
             f"the RowSelection was pickled with order version {version}, and this npyfast has "
-            f"{_order.ORDER_VERSION}: its rows would be others; split again, or install the "
-            "version of npyfast that pickled it"
+            f"{_order.ORDER_VERSION}: its rows would differ; split again, or install the version "
+            "of npyfast that pickled it"
         )
-    return RowSelection(SplitOrder(rows, seed), range(*places))
+    return RowSelection(SplitOrder(rows, seed), range(*positions))
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows take part: `start`, `start + step`, ... (`size` of them), or a list of numbers.
-    Where there is an `order`, it is the positions of the rows in it that are `start` and so on."""
+    """The selected rows: `size` rows `start`, `start + step`, ..., or a list of row numbers. With
+    an `order`, `start` and so on are positions in it instead of rows."""
 
     start: int
     step: int
@@ -133,7 +138,7 @@ class Selection:
     order: SplitOrder | None = None
 
     def rows(self, positions: RowNumbers) -> RowNumbers:
-        """The rows at positions of the selection."""
+        """The rows at these positions of the selection."""
         if self.list is not None:
             return self.list[positions]
         rows = self.start + positions * self.step
@@ -146,18 +151,18 @@ _ROWS = (
 )
 
 
-def make_selection(rows: Any, count: int) -> Selection:
-    """The selection that the option `rows` makes of an array of `count` rows."""
+def make_selection(rows: RowChoice, count: int) -> Selection:
+    """The rows that the option `rows` selects from an array of `count` rows."""
     if rows is None:
         return Selection(0, 1, count)
     if isinstance(rows, RowSelection):
         if rows.order.rows != count:
             raise ValueError(
-                f"rows={rows!r} is of a source of {rows.order.rows:,} rows, and this one has "
+                f"rows={rows!r} belongs to a source of {rows.order.rows:,} rows, and this one has "
                 f"{count:,}: split it again"
             )
-        places = rows.positions
-        return Selection(places.start, places.step, len(places), order=rows.order)
+        chosen = rows.positions
+        return Selection(chosen.start, chosen.step, len(chosen), order=rows.order)
     if isinstance(rows, (slice, range)):
         try:
             picked = range(count)[rows] if isinstance(rows, slice) else rows
@@ -183,11 +188,11 @@ def make_selection(rows: Any, count: int) -> Selection:
 
 
 def resolve_rows(rows: npt.NDArray[np.integer[Any]], count: int) -> RowNumbers:
-    """Row numbers with negative ones counted from the end, as NumPy has it; always a copy.
+    """Row numbers in which negative ones, which count from the end, are resolved; always a copy.
 
     Raises IndexError naming the first that is out of range.
     """
-    # A uint64 beyond int64 would come out negative: look before the cast.
+    # Check before the cast, in which a uint64 beyond int64 would become negative.
     outside = (rows >= count) | (rows < -count) if rows.dtype.kind == "i" else rows >= count
     if outside.any():
         first = rows[np.argmax(outside)]

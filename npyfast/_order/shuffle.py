@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -11,36 +11,36 @@ from npyfast._options import integer
 from npyfast._order.blocks import BlockSizes
 from npyfast._order.full import MAX_ROWS
 
-# Blocks long enough that a disk reads them, in any order, as fast as one after the other; windows
-# of a thousand blocks.
+# Blocks so long that a disk reads them as fast in random order as sequentially, and windows of a
+# thousand blocks.
 BLOCK_BYTES = 1 << 18
 WINDOW_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
 class BlockShuffle:
-    """Shuffling by blocks with sizes of your own: a value of the option `shuffle`.
+    """Block shuffling with given sizes: a value of the option `shuffle`.
 
-    With `shuffle="block"` both sizes are chosen from the bytes of a row, of all leaves together:
-    blocks of 256 KiB, windows of 256 MiB. On machines (and in control groups) with less than 2 GiB
-    of memory the window is the largest power of two bytes that is at most an eighth of it. Others
-    would then have another order: with `shard`, `start_epoch` or `start_batch` that is an error,
-    which says the sizes to give.
+    `shuffle="block"` chooses both sizes from the bytes of a row, all leaves together: blocks of
+    256 KiB, windows of 256 MiB. On machines (and in control groups) with less than 2 GiB of memory,
+    the window is the largest power of two bytes that is at most an eighth of the memory. The order
+    then differs from that of larger machines: with `shard`, `start_epoch` or `start_batch` this is
+    an error, which names the sizes to pass.
 
     Args:
-        block_rows: rows of a block: consecutive rows, which are read together. None: 256 KiB.
-        window_rows: rows that are shuffled together, from as many blocks as they fill, at least
-            one. About two windows have to fit in memory. None: 256 MiB.
+        block_rows: rows of a block. They are consecutive, and read together. None: 256 KiB.
+        window_rows: rows that are shuffled together, in as many blocks as they fill, at least one.
+            About two windows must fit in memory. None: 256 MiB.
 
     Raises:
-        ValueError: a size is no int of at least 1.
+        ValueError: a size is not an int of at least 1.
 
     Example:
         >>> import numpy as np, npyfast
         >>> np.save("X.npy", np.arange(10_000))
         >>> shuffle = npyfast.BlockShuffle(block_rows=100, window_rows=1000)
         >>> first = next(iter(npyfast.batches("X.npy", 1000, shuffle, seed=0)))
-        >>> np.unique(first // 100).size  # a block may lie across a border of hundreds
+        >>> np.unique(first // 100).size  # blocks do not begin at multiples of 100
         20
     """
 
@@ -57,7 +57,7 @@ class BlockShuffle:
 Shuffle = bool | Literal["block"] | BlockShuffle
 
 
-def check_shuffle(shuffle: Any) -> bool | BlockShuffle:
+def check_shuffle(shuffle: Shuffle) -> bool | BlockShuffle:
     """The option `shuffle`, or a ValueError that says what is allowed."""
     if isinstance(shuffle, (bool, np.bool_)):
         return bool(shuffle)
@@ -71,7 +71,7 @@ def check_shuffle(shuffle: Any) -> bool | BlockShuffle:
 
 
 def block_sizes(shuffle: BlockShuffle, row_bytes: int, memory: int | None) -> BlockSizes:
-    """The sizes for rows of so many bytes in a process that may have so much memory."""
+    """The sizes for rows of `row_bytes` bytes in a process that may use `memory` bytes."""
     row_bytes = max(1, row_bytes)
     window_bytes = WINDOW_BYTES
     if memory is not None:
@@ -82,15 +82,15 @@ def block_sizes(shuffle: BlockShuffle, row_bytes: int, memory: int | None) -> Bl
 
 
 def check_not_reduced(shuffle: BlockShuffle, row_bytes: int, sizes: BlockSizes) -> None:
-    """Raises ValueError if sizes are smaller than where there is enough memory: for batches that
-    have to fit those of other processes."""
+    """Raises ValueError if little memory has reduced the sizes: for batches that must match those
+    of other processes."""
     usual = block_sizes(shuffle, row_bytes, None)
     if sizes != usual:
         raise ValueError(
             f"this process may use so little memory that shuffle='block' shuffles windows of "
             f"{sizes.window_rows:,} rows rather than {usual.window_rows:,}, and with shard, "
-            "start_epoch or start_batch all processes need the same: pass "
+            "start_epoch or start_batch all processes need the same sizes: pass "
             f"shuffle=npyfast.BlockShuffle(block_rows={sizes.block_rows}, "
-            f"window_rows={sizes.window_rows}) in each of them (or the sizes of the run that is to "
-            "go on, which repr() of its batches tells)"
+            f"window_rows={sizes.window_rows}) in each of them (or the sizes of the run to be "
+            "resumed, which repr() of its batches shows)"
         )

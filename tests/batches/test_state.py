@@ -144,7 +144,7 @@ class TestRefused:
         ("other", "names"),
         [
             ({"seed": 2}, "seed is 1 in the state and 2 here"),
-            ({"seed": None}, "pass that of the state"),
+            ({"seed": None}, "pass the seed of the state"),
             ({"shuffle": False}, "shuffle is True in the state and False here"),
             ({"shuffle": npyfast.BlockShuffle(3, 20)}, "shuffle is True in .* and 'block' here"),
             ({"batch_size": 11}, "batch_size is 10 in the state and 11 here"),

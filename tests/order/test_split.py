@@ -342,7 +342,7 @@ def test_leaves_that_differ(backend: str, save: Save) -> None:
 def test_another_source(backend: str, save: Save) -> None:
     train, _ = npyfast.split(np.zeros(1000))
     for rows in (999, 1001, 0):
-        with pytest.raises(ValueError, match=f"of a source of 1,000 rows, and this .* {rows:,}"):
+        with pytest.raises(ValueError, match=f"to a source of 1,000 rows, and this .* {rows:,}"):
             npyfast.batches(save(np.zeros(rows)), rows=train)
     with pytest.raises(ValueError, match="900 of 1,000 rows, split with seed 0"):
         npyfast.batches(np.zeros(900), rows=train)
