@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
-from npyfast._sources.formats import NPY, UNKNOWN, has_header, pack_command
+from npyfast._sources.formats import NPY, UNKNOWN, Format, has_header, pack_command
 
-# A dict of code, level ("fix" or "note"), text, and the command that fixes it, or None.
-Advice = dict[str, str | None]
+
+class Advice(TypedDict):
+    """What to do, or to know, about a file."""
+
+    code: str  # for programs
+    level: Literal["fix", "note"]
+    text: str
+    command: str | None  # that fixes it
+
 
 # With this many files, opening them takes noticeably long.
 _MANY_FILES = 1000
 _PAGE = 4096
 
 
-def advise_files(path: str, found: str, files: Sequence[str]) -> list[Advice]:
+def advise_files(path: str, found: Format, files: Sequence[str]) -> list[Advice]:
     """Advice that does not depend on what the files hold."""
     if found == UNKNOWN and _is_readable(files[0]):
         return [
@@ -95,7 +102,9 @@ def _is_readable(path: str) -> bool:
     return os.path.isfile(path) and os.path.getsize(path) > 0 and os.access(path, os.R_OK)
 
 
-def _advice(code: str, level: str, text: str, command: str | None = None) -> Advice:
+def _advice(
+    code: str, level: Literal["fix", "note"], text: str, command: str | None = None
+) -> Advice:
     return {"code": code, "level": level, "text": text, "command": command}
 
 

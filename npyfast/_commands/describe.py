@@ -23,7 +23,7 @@ from npyfast._commands.advice import advise, advise_files, has_all_types
 from npyfast._commands.errors import explain
 from npyfast._engines import engine_for_files
 from npyfast._sources import hdf5
-from npyfast._sources.formats import HDF5, NPY, NPZ, member_name
+from npyfast._sources.formats import HDF5, NPY, NPZ, Format, member_name
 from npyfast._sources.opening import Opening
 from npyfast._sources.paths import expand
 from npyfast._sources.source import Source, source
@@ -74,7 +74,9 @@ def is_unreadable(told: dict[str, Any]) -> bool:
     return told["error"] is not None or any(array["error"] for array in told["arrays"])
 
 
-def _arrays(path: str, found: str, files: Sequence[str], opening: Opening) -> list[dict[str, Any]]:
+def _arrays(
+    path: str, found: Format, files: Sequence[str], opening: Opening
+) -> list[dict[str, Any]]:
     """What the arrays are that a path stands for."""
     leaf = source(path)
     with warnings.catch_warnings():
@@ -89,7 +91,7 @@ def _array(
     path: str,
     key: str | None,
     leaf: Source,
-    found: str,
+    found: Format,
     files: Sequence[str],
     opening: Opening,
 ) -> dict[str, Any]:
@@ -134,7 +136,7 @@ def _array(
 
 
 def _headers(
-    told: dict[str, Any], key: str | None, found: str, files: Sequence[str], opening: Opening
+    told: dict[str, Any], key: str | None, found: Format, files: Sequence[str], opening: Opening
 ) -> list[Header]:
     """The headers of the array in these files; records how the first of them stores it."""
     if found == HDF5:

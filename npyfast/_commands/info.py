@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy.lib.format as npy_format
 
+from npyfast._commands.advice import Advice
 from npyfast._commands.describe import describe, is_unreadable
 from npyfast._errors import printable
 from npyfast._packing.sizes import format_bytes
@@ -35,9 +36,9 @@ _READ_AS = {
 }
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = commands.add_parser(
         "info",
         help="tell what files are, and what npyfast does with them",
         description=_DESCRIPTION,
@@ -117,7 +118,7 @@ def _array_lines(array: dict[str, Any], indent: int) -> Iterator[str]:
         yield from line("to fix", "nothing")
 
 
-def _advice_lines(advice: list[dict[str, Any]], indent: int) -> Iterator[str]:
+def _advice_lines(advice: list[Advice], indent: int) -> Iterator[str]:
     for each in advice:
         name = {"fix": "to fix", "note": "note"}[each["level"]]
         yield from _line(name, each["text"], indent)

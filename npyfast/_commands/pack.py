@@ -10,13 +10,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from npyfast._backends import backend
 from npyfast._packing.pack import pack
 from npyfast._packing.packed_rows import Progress
 from npyfast._packing.sizes import format_bytes, parse_bytes
 from npyfast._sources.file_sets import check_sets
-from npyfast._sources.source import source
+from npyfast._sources.source import Source, source
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -28,9 +29,9 @@ order that is fixed once and for all. All or nothing: no file has its final name
 complete and on the disk."""
 
 
-def add_to(commands: Any) -> None:
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command and its options."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = commands.add_parser(
         "pack", help="write anything npyfast reads as plain .npy files", description=_DESCRIPTION
     )
     parser.set_defaults(run=_run)
@@ -93,7 +94,7 @@ def _rows(text: str) -> slice:
     return slice(*(int(part) if part else None for part in match.groups()))
 
 
-def _numbers(text: str) -> Any:
+def _numbers(text: str) -> float | npt.NDArray[np.float64]:
     """A number, a fraction, or a list of them."""
     values = []
     for part in text.split(","):
@@ -197,7 +198,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _source(options: argparse.Namespace) -> Any:
+def _source(options: argparse.Namespace) -> Source:
     """The source that the options describe."""
     names = ("per_file", "key", "dtype", "shape", "offset", "cast", "scale", "shift", "row_shape")
     chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}

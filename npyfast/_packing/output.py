@@ -139,7 +139,7 @@ class Output:
         existing = set()
         for name in temporary:
             with contextlib.suppress(FileNotFoundError):
-                existing.add(_place(name))
+                existing.add(_file_id(name))
         path = _one_of(inputs, existing)
         if path is not None:
             raise ValueError(
@@ -236,7 +236,7 @@ class Output:
             )
 
 
-def _place(path: str) -> tuple[int, int]:
+def _file_id(path: str) -> tuple[int, int]:
     """Device and inode of the file that a path leads to."""
     found = os.stat(path)
     return found.st_dev, found.st_ino
@@ -246,6 +246,6 @@ def _one_of(inputs: Iterable[str], existing: Container[tuple[int, int]]) -> str 
     """The first input that is one of these files. Usually there are no such files."""
     for path in inputs if existing else ():
         with contextlib.suppress(FileNotFoundError):
-            if _place(path) in existing:
+            if _file_id(path) in existing:
                 return path
     return None

@@ -7,12 +7,12 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 
 from npyfast._backends.fields import AnyArray
 from npyfast._options import boolean
+from npyfast._order.selection import RowChoice
 from npyfast._packing.descriptor import naming
 from npyfast._packing.names import numbered_names, partial
 from npyfast._packing.output import Output
@@ -27,10 +27,10 @@ from npyfast._sources.source import Source, as_source
 
 
 def pack(
-    source: Any,
+    source: Source | Path | Sequence[Path] | AnyArray,
     out: Path,
     *,
-    rows: Any = None,
+    rows: RowChoice = None,
     shuffle: bool = False,
     seed: int | None = None,
     max_file_size: int | str | None = None,
@@ -120,7 +120,7 @@ def pack(
     return names
 
 
-def _one_array(source: Any) -> Source:
+def _one_array(source: object) -> Source:
     if isinstance(source, (tuple, dict)):
         raise TypeError(
             f"npyfast.pack writes one array, and a {type(source).__name__} stands for several: "
@@ -194,10 +194,10 @@ def _compare(name: str, first: int, expected: AnyArray, found: AnyArray) -> None
     if np.array_equal(wanted, found):
         return
     same = wanted[: found.size] == found
-    place = found.size if same.all() else int(np.argmin(same))
+    differs_at = found.size if same.all() else int(np.argmin(same))
     raise OSError(
         errno.EIO,
-        f"row {first + place // expected.shape[1]:,} is not what the source has for it: the disk "
-        "failed, or the source was changed meanwhile",
+        f"row {first + differs_at // expected.shape[1]:,} is not what the source has for it: the "
+        "disk failed, or the source was changed meanwhile",
         name,
     )

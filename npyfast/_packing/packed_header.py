@@ -17,7 +17,7 @@ from npyfast._errors import NpyFormatError
 _WAY_OUT = "convert the array, for example with numpy.lib.recfunctions.repack_fields"
 
 
-def descr_of(dtype: np.dtype[Any]) -> Any:
+def descr_of(dtype: np.dtype[Any]) -> object:
     """The header's description of a dtype. Raises TypeError for the few that NumPy cannot save."""
     try:
         with warnings.catch_warnings():
@@ -28,7 +28,7 @@ def descr_of(dtype: np.dtype[Any]) -> Any:
         raise _unsaved(dtype, str(error)) from None
 
 
-def header_text(descr: Any, shape: tuple[int, ...]) -> bytes:
+def header_text(descr: object, shape: tuple[int, ...]) -> bytes:
     """The header of an array in C order, as NumPy writes it."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -57,7 +57,7 @@ def refuse_unreadable(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         raise _unsaved(dtype, reason) from None
 
 
-def _by_backend(header: bytes) -> tuple[Any, ...]:
+def _by_backend(header: bytes) -> tuple[tuple[int, int], tuple[int, ...], np.dtype[Any]]:
     parsed = backend().parse_header(header)
     return parsed.version, parsed.shape, parsed.dtype
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from npyfast._backends.fields import AnyArray
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._memory import memory_limit
 from npyfast._order.plan import Plan, Run, make_plan
+from npyfast._order.selection import RowChoice
 from npyfast._packing.holes import clear, holes
 from npyfast._packing.packed_header import descr_of, header_text, refuse_unreadable
 
@@ -39,20 +40,20 @@ class PackedRows:
 
     def __init__(
         self,
-        opened: OpenedLeaf,
-        rows: Any,
+        leaf: OpenedLeaf,
+        rows: RowChoice,
         shuffle: bool,
-        seed: Any,
+        seed: int | None,
         progress: Callable[[Progress], object] | None,
     ) -> None:
-        self._rows = opened
+        self._leaf = leaf
         self._progress = progress
-        self._descr = descr_of(opened.dtype)
-        self.row_bytes = math.prod(opened.row_shape) * opened.dtype.itemsize
-        self._holes = list(holes(opened.dtype))
+        self._descr = descr_of(leaf.dtype)
+        self.row_bytes = math.prod(leaf.row_shape) * leaf.dtype.itemsize
+        self._holes = list(holes(leaf.dtype))
         self._plan: Plan = make_plan(
-            len(opened),
-            batch_size=max(1, _chunk_bytes(opened) // max(1, self.row_bytes)),
+            len(leaf),
+            batch_size=max(1, _chunk_bytes(leaf) // max(1, self.row_bytes)),
             shuffle=shuffle,
             seed=seed,
             drop_remainder=False,
@@ -60,8 +61,8 @@ class PackedRows:
             rows=rows,
         )
         self.count = self._plan.selection.size
-        refuse_unreadable(opened.dtype, (self.count, *opened.row_shape))
-        self.is_whole = self.count == len(opened)
+        refuse_unreadable(leaf.dtype, (self.count, *leaf.row_shape))
+        self.is_whole = self.count == len(leaf)
         self.seed = self._plan.seed
 
     def rows_of_files(self, most: int) -> list[int]:
@@ -76,15 +77,15 @@ class PackedRows:
 
     def header(self, count: int) -> bytes:
         """The header of a file with `count` rows, as NumPy writes it."""
-        return header_text(self._descr, (count, *self._rows.row_shape))
+        return header_text(self._descr, (count, *self._leaf.row_shape))
 
     def chunks(self) -> Iterator[AnyArray]:
         """The bytes of all rows, some MiB at a time: arrays of shape (rows, row_bytes)."""
         if not self.count or not self.row_bytes:
             return
-        made_by = backend_for([self._rows])
+        made_by = backend_for([self._leaf])
         stream = made_by.stream(
-            [self._rows],
+            [self._leaf],
             self._plan,
             Run(),
             group=1,
@@ -125,12 +126,12 @@ class PackedRows:
             )
 
 
-def _chunk_bytes(opened: OpenedLeaf) -> int:
+def _chunk_bytes(leaf: OpenedLeaf) -> int:
     """How many bytes to copy at once."""
-    storage = opened.storage
+    storage = leaf.storage
     if storage.chunk_rows:
         # Whole HDF5 chunks: h5py would decompress a chunk again for each part of it.
-        chunk_bytes = storage.chunk_rows * math.prod(opened.row_shape) * opened.dtype.itemsize
+        chunk_bytes = storage.chunk_rows * math.prod(leaf.row_shape) * leaf.dtype.itemsize
         wanted = max(1, _CHUNK_BYTES // max(1, chunk_bytes)) * chunk_bytes
         most = _CHUNKED_BYTES
     elif storage.kind == "mapped" and not storage.dense:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Any
 
 from npyfast._options import integer
 
@@ -13,7 +12,7 @@ _UNITS.update({f"{prefix}b": 1000**power for power, prefix in enumerate("kmgt", 
 _UNITS.update({f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt", 1)})
 
 
-def parse_bytes(name: str, value: Any) -> int:
+def parse_bytes(name: str, value: int | str) -> int:
     """The value of a size option, an int or a text such as "1GiB" or "500 MB", in bytes.
 
     Raises ValueError that lists what is allowed.

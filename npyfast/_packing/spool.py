@@ -6,9 +6,9 @@ import os
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from npyfast._backends import backend
+from npyfast._order.selection import RowChoice
 from npyfast._packing.names import partial
 from npyfast._packing.output import Output
 from npyfast._packing.packed_rows import PackedRows, Progress
@@ -33,7 +33,7 @@ class Spool:
         self._done = self._total = 0
 
     def work(
-        self, leaf: Source, opening: Opening, rows: Any, shuffle: bool, seed: Any
+        self, leaf: Source, opening: Opening, rows: RowChoice, shuffle: bool, seed: int | None
     ) -> PackedRows:
         """The rows to be written."""
         leaf = unpacked(

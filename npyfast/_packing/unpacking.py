@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from npyfast._packing.written_file import UnpackedFile
 from npyfast._sources.checks import refuse_no_rows
 from npyfast._sources.files import key_in_archives
 from npyfast._sources.npz import Archive
@@ -25,7 +26,7 @@ class Member(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of the `.npy` file that it is."""
+        """Bytes of the member, uncompressed."""
         return self.archive.unpacked_bytes(self.key)
 
 
@@ -39,11 +40,12 @@ def unpacked(
     source: Source,
     opening: Opening,
     folder: str,
-    create: Callable[[str, int], Any],
+    create: Callable[[str, int], UnpackedFile],
     require: Callable[[int], object],
 ) -> Source:
     """The same rows with compressed members, which cannot be mapped, written to `N.npy.partial` in
-    a folder. `create(path, size)` opens each file; before that, `require` is told the bytes of all.
+    a folder. `create(path, size)` opens each file; before that, `require` is called with the bytes
+    of all of them.
     """
     members = members_of(source, opening)
     if not any(member.is_compressed for member in members):
@@ -58,7 +60,7 @@ def unpacked(
 
 
 def _written(
-    members: list[Member], folder: str, create: Callable[[str, int], Any]
+    members: list[Member], folder: str, create: Callable[[str, int], UnpackedFile]
 ) -> Iterator[str]:
     for number, member in enumerate(members):
         path = os.path.join(folder, f"{number}.npy.partial")
@@ -70,11 +72,11 @@ def _written(
 def compare_checksums(
     source: Source, opening: Opening, report: Callable[[int, int], object]
 ) -> None:
-    """Reads the members that are mapped, whose checksums nobody has compared yet; `report` is told
-    the bytes read and those of all. Raises NpyFormatError naming a member that is damaged."""
+    """Verifies the checksums of members that are mapped. `report` is called with the bytes read so
+    far, and the bytes of all members. Raises NpyFormatError naming a damaged member."""
     members = members_of(source, opening)
     if any(member.is_compressed for member in members):
-        return  # unpacking compares them
+        return  # unpacking verifies them
     total = sum(member.size for member in members)
     done = 0
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from npyfast._backends.header import Header
 from npyfast._errors import NpyFormatError, printable
-from npyfast._sources.formats import NPY, UNKNOWN, list_keys, member_name, open_file
+from npyfast._sources.formats import NPY, UNKNOWN, Format, list_keys, member_name, open_file
 from npyfast._sources.opening import Opening
 
 
@@ -46,7 +46,7 @@ def refuse_mixed(files: Sequence[str], opening: Opening) -> None:
             ) from None
 
 
-def refuse_key(path: str, key: str, found: str) -> NoReturn:
+def refuse_key(path: str, key: str, found: Format) -> NoReturn:
     open_file(path).close()  # an OSError from opening it is more useful
     if found == NPY:
         raise ValueError(

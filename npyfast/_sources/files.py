@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from npyfast._backends import backend
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._errors import NpyFormatError, printable
 from npyfast._sources import hdf5
 from npyfast._sources.checks import only_key, refuse_key, refuse_mixed, refuse_no_rows
-from npyfast._sources.formats import HDF5, NPZ, UNKNOWN, list_keys
+from npyfast._sources.formats import HDF5, NPZ, UNKNOWN, Format, list_keys
 from npyfast._sources.opening import Opening
 from npyfast._sources.raw import Layout, locate
 
@@ -20,7 +21,7 @@ from npyfast._sources.raw import Layout, locate
 class FileOptions:
     """The options of `npyfast.source` that say what files are. At most one is given."""
 
-    per_file: str | None = None
+    per_file: Literal["row"] | None = None
     key: str | None = None
     layout: Layout | None = None  # of raw binary data
 
@@ -91,7 +92,7 @@ def keys_of(files: Sequence[str], options: FileOptions, opening: Opening) -> lis
     return _keys_of_all(files, found, opening) if found in (NPZ, HDF5) else None
 
 
-def _keys_of_all(files: Sequence[str], found: str, opening: Opening) -> list[str]:
+def _keys_of_all(files: Sequence[str], found: Format, opening: Opening) -> list[str]:
     first = _keys(files[0], found, opening)
     for path in files[1:]:
         try:
@@ -110,7 +111,7 @@ def _keys_of_all(files: Sequence[str], found: str, opening: Opening) -> list[str
     return first
 
 
-def _keys(path: str, found: str, opening: Opening) -> list[str]:
+def _keys(path: str, found: Format, opening: Opening) -> list[str]:
     return opening.archive(path).keys() if found == NPZ else hdf5.keys(path, opening)
 
 

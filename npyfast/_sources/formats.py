@@ -1,7 +1,7 @@
-"""The formats of files that hold arrays, and how error messages speak of them.
+"""The formats of files that hold arrays, and their names in error messages.
 
-Data that lies in a file uncompressed becomes a `Header` with an absolute `data_offset`, which the
-backends map like a `.npy` file.
+Uncompressed data in a file is described by a `Header` with an absolute `data_offset`, and mapped by
+the backends like a `.npy` file.
 """
 
 from __future__ import annotations
@@ -11,16 +11,21 @@ import os
 import shlex
 import stat
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
 
 from npyfast._backends.header import Header, header_bytes
 from npyfast._errors import printable
 
-NPY, NPZ, HDF5, UNKNOWN = "a .npy file", "an .npz archive", "an HDF5 file", "no file of arrays"
+# As error messages name them.
+Format = Literal["a .npy file", "an .npz archive", "an HDF5 file", "no file of arrays"]
+NPY: Final = "a .npy file"
+NPZ: Final = "an .npz archive"
+HDF5: Final = "an HDF5 file"
+UNKNOWN: Final = "no file of arrays"
 
-_SIGNATURES = {
+_SIGNATURES: dict[bytes, Format] = {
     b"\x93NUMPY": NPY,
     b"PK\x03\x04": NPZ,
     b"PK\x05\x06": NPZ,  # an archive of nothing
@@ -50,7 +55,7 @@ _IRREGULAR = (
 )
 
 
-def format_of_descriptor(descriptor: int) -> str:
+def format_of_descriptor(descriptor: int) -> Format:
     """The format of an open file, by its first bytes. Raises OSError if it cannot be read."""
     start = os.pread(descriptor, 8, 0)
     for signature, found in _SIGNATURES.items():

@@ -65,20 +65,20 @@ class HDF5Leaf:
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         # Each row is read once, in the order of the file.
-        wanted, places = np.unique(resolve_rows(rows, len(self)), return_inverse=True)
-        places = places.reshape(-1)
-        slots = np.argsort(places, kind="stable")
-        ends = np.cumsum(np.bincount(places, minlength=len(wanted)))
+        wanted, inverse = np.unique(resolve_rows(rows, len(self)), return_inverse=True)
+        inverse = inverse.reshape(-1)
+        slots = np.argsort(inverse, kind="stable")
+        ends = np.cumsum(np.bincount(inverse, minlength=len(wanted)))
         which = np.searchsorted(self._first_rows, wanted, side="right") - 1
         done = 0
         touched = np.unique(which)
         for number in touched:
             mine = wanted[which == number] - self._first_rows[number]
-            for part in _runs(mine, self._found[number].chunk_rows):
-                read = self._read(number, int(part[0]), int(part[-1]) + 1)
-                for row in part:
+            for together in _read_together(mine, self._found[number].chunk_rows):
+                read = self._read(number, int(together[0]), int(together[-1]) + 1)
+                for row in together:
                     begin = ends[done - 1] if done else 0
-                    out[slots[begin : ends[done]]] = read[row - part[0]]
+                    out[slots[begin : ends[done]]] = read[row - together[0]]
                     done += 1
         for number in touched:
             self._found[number].check_files()
@@ -125,8 +125,8 @@ class HDF5Leaf:
         return opened[1]
 
 
-def _runs(rows: RowNumbers, chunk_rows: int | None) -> list[RowNumbers]:
-    """Sorted rows in parts, each of which is read at once: those of one chunk, which is read as a
-    whole whatever is wanted of it, or without chunks those that follow each other."""
+def _read_together(rows: RowNumbers, chunk_rows: int | None) -> list[RowNumbers]:
+    """Divides sorted rows into those that are read at once: the rows of one chunk, because a chunk
+    is always read as a whole; without chunks, consecutive rows."""
     cuts = np.diff(rows) > 1 if chunk_rows is None else np.diff(rows // chunk_rows) > 0
     return np.split(rows, np.flatnonzero(cuts) + 1)

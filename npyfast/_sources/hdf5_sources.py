@@ -48,8 +48,8 @@ class _Search:
         """Looks at the sources of a dataset, recursively."""
         if depth > _MOST_NESTED:
             raise NpyFormatError(f"{self._name}: nests virtual datasets too deep, or in a circle")
-        for place, bytes_needed in _external(dataset):
-            self._look_at_raw(place, bytes_needed)
+        for path, bytes_needed in _external(dataset):
+            self._look_at_raw(path, bytes_needed)
         if not dataset.is_virtual:
             return
         for file_name, key in _sources(dataset, self._refusal):
@@ -64,30 +64,30 @@ class _Search:
 
     def _file(self, name: str, dataset: Any) -> Any:
         """A source file, open."""
-        for place in _candidates(name, dataset):
-            if place in self._files:
-                return self._files[place]
-            if not os.path.isfile(place):
+        for path in _candidates(name, dataset):
+            if path in self._files:
+                return self._files[path]
+            if not os.path.isfile(path):
                 continue
             try:
-                file = self._opened.enter_context(open_hdf5(place))
-            except (NpyFormatError, PermissionError):  # HDF5 would go on looking
+                file = self._opened.enter_context(open_hdf5(path))
+            except (NpyFormatError, PermissionError):  # HDF5 would try the next one
                 continue
-            self._files[place] = file
-            self._found[place] = FileState.of(status_of(file, place))
+            self._files[path] = file
+            self._found[path] = FileState.of(status_of(file, path))
             return file
         raise self._refusal(name, "is missing or cannot be read")
 
-    def _look_at_raw(self, place: str, bytes_needed: int) -> None:
+    def _look_at_raw(self, path: str, bytes_needed: int) -> None:
         try:
-            status = os.stat(place)
+            status = os.stat(path)
         except OSError as error:
-            raise self._refusal(place, f"cannot be read ({error.strerror})") from error
+            raise self._refusal(path, f"cannot be read ({error.strerror})") from error
         if status.st_size < bytes_needed:
             raise self._refusal(
-                place, f"has {status.st_size:,} bytes of the {bytes_needed:,} it should"
+                path, f"has {status.st_size:,} bytes of the {bytes_needed:,} it should"
             )
-        self._found[os.path.abspath(place)] = FileState.of(status)
+        self._found[os.path.abspath(path)] = FileState.of(status)
 
     def _refusal(self, source: str, problem: str) -> NpyFormatError:
         return NpyFormatError(
@@ -149,8 +149,8 @@ def _blocks(space: Any, shape: tuple[int, ...]) -> int:
 
 def _blocks_of_files(pattern: str, dataset: Any) -> list[int]:
     """The numbers of the blocks that have a file."""
-    for place in _candidates(pattern, dataset):
-        folder, name = os.path.split(place)
+    for path in _candidates(pattern, dataset):
+        folder, name = os.path.split(path)
         parts = re.split("%b", name)
         if len(parts) == 1 or "%b" in folder or not os.path.isdir(folder or "."):
             continue
@@ -163,7 +163,7 @@ def _blocks_of_files(pattern: str, dataset: Any) -> list[int]:
 
 
 def _candidates(name: str, dataset: Any) -> Iterator[str]:
-    """The places where HDF5 looks for the file of a source, in order."""
+    """The paths that HDF5 tries for the file of a source, in order."""
     if os.path.isabs(name):
         yield name
         name = os.path.basename(name)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import IO, BinaryIO
+from typing import BinaryIO, Protocol
 
 from npyfast._backends import backend
 from npyfast._backends.file_status import FileState
@@ -30,7 +30,7 @@ from npyfast._sources.formats import (
 )
 
 _MAGIC = b"\x93NUMPY"
-_BLOCK_BYTES = 1 << 20
+_READ_BYTES = 1 << 20
 
 _METHODS = {
     zipfile.ZIP_DEFLATED: "deflate",
@@ -47,6 +47,10 @@ _PATCHED = 0x20
 _UTF_8 = 0x800
 _IN_EXTRA = 0xFFFFFFFF  # a size that is found in the extra field of this kind:
 _ZIP64 = 1
+
+
+class _Writable(Protocol):
+    def write(self, data: bytes, /) -> object: ...
 
 
 class Archive:
@@ -75,8 +79,7 @@ class Archive:
             end = info.header_offset
 
     def keys(self) -> list[str]:
-        """The names of its arrays, in archive order. Members that are not `.npy` files do not
-        count."""
+        """The names of its arrays, in archive order, without members that are not `.npy` files."""
         with self._reading() as file:
             names = [name for name, info in self._members.items() if self._is_array(file, info)]
         return list(dict.fromkeys(name.removesuffix(".npy") for name in names))
@@ -116,8 +119,8 @@ class Archive:
             return self.locate(key).header
         info = self._member(key)
         name = member_name(self.path, key)
-        with self._blocks(name, info) as blocks:
-            header = _header(name, next(blocks, b""))
+        with self._pieces(name, info) as pieces:
+            header = _header(name, next(pieces, b""))
         check_size(name, header, info.file_size)
         return header
 
@@ -125,28 +128,28 @@ class Archive:
         """Bytes of the `.npy` file that extract() writes."""
         return self._member(key).file_size
 
-    def extract(self, key: str, file: IO[bytes]) -> Header:
+    def extract(self, key: str, file: _Writable) -> Header:
         """Writes an array, compressed or not, to an open file as a `.npy` file; returns its header.
 
         Uses bounded memory and verifies the checksum. Raises as locate(), except that compressed
         members are allowed.
         """
         name, info = member_name(self.path, key), self._member(key)
-        with self._blocks(name, info) as blocks:
-            start = next(blocks, b"")
+        with self._pieces(name, info) as pieces:
+            start = next(pieces, b"")
             header = _header(name, start)
             check_size(name, header, info.file_size)
             file.write(start)
-            for block in blocks:
-                file.write(block)
+            for piece in pieces:
+                file.write(piece)
         return header
 
     def check(self, key: str, tell: Callable[[int], object]) -> None:
-        """Verifies the checksum of an array; calls `tell` with the size of each block that was
+        """Verifies the checksum of an array; calls `tell` with the size of each piece that was
         read. Raises NpyFormatError if the checksum differs."""
-        with self._blocks(member_name(self.path, key), self._member(key)) as blocks:
-            for block in blocks:
-                tell(len(block))
+        with self._pieces(member_name(self.path, key), self._member(key)) as pieces:
+            for piece in pieces:
+                tell(len(piece))
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
@@ -218,8 +221,8 @@ class Archive:
         return start
 
     @contextmanager
-    def _blocks(self, name: str, info: zipfile.ZipInfo) -> Iterator[Iterator[bytes]]:
-        """The decompressed bytes of a member, in blocks. The first contains the whole header."""
+    def _pieces(self, name: str, info: zipfile.ZipInfo) -> Iterator[Iterator[bytes]]:
+        """The decompressed bytes of a member, in pieces. The first contains the whole header."""
         with self._reading() as file:
             file.seek(self._start(file, name, info))
             yield _decompressed(name, file, info)
@@ -298,9 +301,9 @@ def _decompressed(name: str, file: BinaryIO, info: zipfile.ZipInfo) -> Iterator[
     left = info.file_size
     try:
         with zipfile.ZipExtFile(file, "r", info) as data:
-            while block := data.read(_BLOCK_BYTES):
-                left -= len(block)
-                yield block
+            while piece := data.read(_READ_BYTES):
+                left -= len(piece)
+                yield piece
         if left:
             raise zipfile.BadZipFile(f"{left:,} of {info.file_size:,} bytes are missing")
     except NotImplementedError as error:

@@ -15,7 +15,7 @@ from npyfast._sources.source import LEAVES, Source, as_source
 class _Named:
     """An opened leaf, and its name in error messages."""
 
-    rows: OpenedLeaf
+    leaf: OpenedLeaf
     name: str
 
 
@@ -33,14 +33,14 @@ def open_nest(nest: Nest) -> tuple[Nest, list[OpenedLeaf], list[str]]:
     if not named:
         raise ValueError(f"an empty {type(nest).__name__} has no rows; a source is {LEAVES}")
     first = named[0]
-    for leaf in named:
-        if len(leaf.rows) != len(first.rows):
+    for other in named:
+        if len(other.leaf) != len(first.leaf):
             raise ValueError(
                 "all leaves must have the same number of rows: "
-                f"{first.name} has {len(first.rows):,}, {leaf.name} has {len(leaf.rows):,}"
+                f"{first.name} has {len(first.leaf):,}, {other.name} has {len(other.leaf):,}"
             )
-    rows = map_nest(lambda leaf: leaf.rows, opened)
-    return rows, [leaf.rows for leaf in named], [leaf.name for leaf in named]
+    nest_of_leaves = map_nest(lambda each: each.leaf, opened)
+    return nest_of_leaves, [each.leaf for each in named], [each.name for each in named]
 
 
 def _open_given(given: Nest, source: Source, opening: Opening) -> Nest:

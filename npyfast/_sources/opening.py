@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from npyfast._sources.formats import HDF5, NPZ, UNKNOWN, format_of_descriptor, open_file
+from npyfast._sources.formats import HDF5, NPZ, UNKNOWN, Format, format_of_descriptor, open_file
 from npyfast._sources.hdf5_file import open_hdf5
 from npyfast._sources.npz import Archive
 
@@ -22,7 +22,7 @@ class Opening:
     """Answers what sources ask about their files. Leaving its `with` block closes the files."""
 
     def __init__(self) -> None:
-        self._formats: dict[str, str] = {}
+        self._formats: dict[str, Format] = {}
         self._archives: dict[str, Archive] = {}
         self._archive_files: dict[str, BinaryIO] = {}
         self._hdf5_files: dict[str, Any] = {}
@@ -40,7 +40,7 @@ class Opening:
             while files:
                 files.popitem()[1].close()
 
-    def format_of(self, path: str) -> str:
+    def format_of(self, path: str) -> Format:
         """The format of a file, by its first bytes. A file that cannot be read is UNKNOWN: opening
         it reports why."""
         found = self._formats.get(path)
@@ -48,7 +48,7 @@ class Opening:
             found = self._formats[path] = self._sniffed(path)
         return found
 
-    def _sniffed(self, path: str) -> str:
+    def _sniffed(self, path: str) -> Format:
         try:
             file = open_file(path)
             found = format_of_descriptor(file.fileno())

@@ -6,10 +6,12 @@ import errno
 import math
 import operator
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
+import numpy.typing as npt
 
 from npyfast._backends.header import Header, LocatedHeader, make_dtype
 from npyfast._errors import NpyFormatError, printable
@@ -31,7 +33,9 @@ class Layout:
     offset: int
 
     @staticmethod
-    def make(dtype: Any, shape: Any, offset: Any) -> Layout:
+    def make(
+        dtype: npt.DTypeLike, shape: int | Sequence[int] | None, offset: SupportsIndex
+    ) -> Layout:
         """Checks the options."""
         if isinstance(dtype, str) and dtype == "bfloat16":
             made = np.dtype("V2")  # as NumPy saves it; the name takes ml_dtypes
@@ -52,7 +56,7 @@ class Layout:
         dims = make_shape("shape", (-1,) if shape is None else shape)
         if not dims or -1 in dims[1:]:
             raise ValueError(
-                f"shape may have -1 in the first place only, for the rows, got {shape!r}"
+                f"shape may have -1 as its first entry only, for the rows, got {shape!r}"
             )
         made, dims = made.base, dims + made.shape
         items = math.prod(n for n in dims if n > 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,23 +35,23 @@ LEAVES = (
 class RowOptions:
     """The options of `npyfast.source` that say what becomes of the rows."""
 
-    cast: Any = None
-    scale: Any = None
-    shift: Any = None
+    cast: npt.DTypeLike | None = None
+    scale: npt.ArrayLike | None = None
+    shift: npt.ArrayLike | None = None
     row_shape: tuple[int, ...] | None = None
 
-    def applied(self, rows: OpenedLeaf, name: str) -> OpenedLeaf:
-        """The rows, reshaped and cast. Errors begin with the name."""
+    def applied(self, leaf: OpenedLeaf, name: str) -> OpenedLeaf:
+        """The leaf, reshaped and cast. Errors begin with the name."""
         shape = cast = None
         if self.row_shape is not None:
-            shape = new_shape(name, rows.row_shape, self.row_shape)
+            shape = new_shape(name, leaf.row_shape, self.row_shape)
         if not (self.cast is self.scale is self.shift is None):
-            row_shape = rows.row_shape if shape is None else shape
+            row_shape = leaf.row_shape if shape is None else shape
             try:
-                cast = Cast.make(rows.dtype, row_shape, self.cast, self.scale, self.shift)
+                cast = Cast.make(leaf.dtype, row_shape, self.cast, self.scale, self.shift)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{name}: {error}") from None
-        return rows if cast is None and shape is None else rows.converted(cast, shape)
+        return leaf if cast is None and shape is None else leaf.converted(cast, shape)
 
 
 class Source:
@@ -122,7 +122,7 @@ class Source:
 def source(
     path: Path | Sequence[Path] | AnyArray,
     *,
-    per_file: str | None = None,
+    per_file: Literal["row"] | None = None,
     key: str | None = None,
     dtype: npt.DTypeLike | None = None,
     shape: int | Sequence[int] | None = None,
@@ -229,9 +229,9 @@ def source(
     return Source(_files(path, file_options), None, file_options, row_options)
 
 
-def _files(path: Any, options: FileOptions) -> tuple[str, ...]:
+def _files(path: object, options: FileOptions) -> tuple[str, ...]:
     """The files that a leaf stands for."""
-    paths = path if isinstance(path, list) else [path]
+    paths: list[Any] = path if isinstance(path, list) else [path]
     if not paths or not all(isinstance(item, (str, os.PathLike)) for item in paths):
         if isinstance(path, list) and paths:
             raise TypeError(f"a list of paths holds something else: {path!r:.200}")
@@ -251,7 +251,7 @@ def _files(path: Any, options: FileOptions) -> tuple[str, ...]:
     return tuple(found)
 
 
-def as_source(leaf: Any) -> Source:
+def as_source(leaf: object) -> Source:
     """The Source that a leaf of a nest stands for."""
     if isinstance(leaf, Source):
         return leaf

@@ -1,4 +1,4 @@
-"""`npyfast.split`: training and validation data of one source."""
+"""`npyfast.split`: divides a source into training and validation data."""
 
 from __future__ import annotations
 
@@ -19,32 +19,31 @@ def split(
 ) -> tuple[RowSelection, RowSelection]:
     """Divides the rows of a source at random into two parts, for training and validation.
 
-    Every row is in exactly one of them, and which one is a pure function of (rows of the source,
-    fraction, seed): the same in every run, in every process, on every machine. It takes no memory
-    and no time, however many rows there are: the parts are the first and the last positions of an
-    order of all rows, computed where it is needed (docs/order.md has the algorithm; the
-    epoch of this order, 2**64 - 1, is none that training comes to). The same seed for splitting and
-    for shuffling does no harm.
+    Every row is in exactly one part. Which one is a pure function of (rows of the source, fraction,
+    seed): the same in every run, in every process, on every machine. The parts take no memory and
+    no time to make, whatever the number of rows: they are the first and the last positions of an
+    order of all rows, which is computed when needed (docs/order.md has the algorithm; the epoch of
+    this order, 2**64 - 1, is never reached in training). Splitting and shuffling may use the same
+    seed.
 
     Args:
         source: as for `npyfast.dataset`: a leaf, or a nest of leaves with the same number of rows.
-            Only their headers are read. The parts fit any source with as many rows, and no other:
-            with one row more all rows are divided anew.
-        fraction: the share of the first part, in [0, 1]: of n rows it has n * fraction, rounded
-            to the nearest integer, and a half to the even one. This is computed exactly, from the
-            number that a float really is (0.9 is a little more than 9/10).
-        seed: names the division, an int in [0, 2**64). Parts of a smaller fraction with the same
-            seed are contained in those of a larger one.
+            Only their headers are read. The parts fit any source with the same number of rows, and
+            no other: with one more row, all rows are divided anew.
+        fraction: the share of the first part, in [0, 1]. Of n rows it gets n * fraction, rounded to
+            the nearest integer, half to even. This is computed exactly, from the true value of a
+            float (0.9 is slightly more than 9/10).
+        seed: an int in [0, 2**64). The first part of a smaller fraction is contained in that of a
+            larger one with the same seed.
 
     Returns:
         Two `RowSelection`: values of the option `rows` of `npyfast.dataset` and `npyfast.batches`.
-        A slice of one is another: so three parts are made. With `shuffle=True` the rows of a part
-        come in another order each epoch, as ever; without shuffling in that of the split, the same
-        each time.
+        Slice one of them to make three parts. With `shuffle=True` the rows of a part come in a
+        different order in each epoch; without shuffling, always in the order of the split.
 
     Raises:
-        ValueError: fraction is no number in [0, 1]; seed is no int in [0, 2**64); leaves differ in
-            their number of rows.
+        ValueError: fraction is not a number in [0, 1]; seed is not an int in [0, 2**64); leaves
+            differ in their number of rows.
         NpyFormatError, TypeError, OSError: as `npyfast.batches` raises them.
 
     Example:
@@ -72,10 +71,10 @@ def _share(fraction: Any) -> Fraction:
     """The option `fraction`, exactly, or a ValueError that says what is allowed."""
     if not isinstance(fraction, (bool, np.bool_)):
         try:
-            whole = isinstance(fraction, numbers.Integral)  # NumPy's have no as_integer_ratio()
+            whole = isinstance(fraction, numbers.Integral)  # NumPy integers lack as_integer_ratio()
             exact = Fraction(int(fraction) if whole else Fraction(*fraction.as_integer_ratio()))
             if 0 <= exact <= 1:
                 return exact
         except (AttributeError, TypeError, ValueError, OverflowError):
-            pass  # neither are text, infinity and NaN in [0, 1]
+            pass  # text, infinity, NaN
     raise ValueError(f"fraction must be a number in [0, 1], got {fraction!r}")
