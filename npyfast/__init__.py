@@ -54,7 +54,7 @@ backend: str = _backend().NAME
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """What the header of a `.npy` file says; nothing else of the file is read.
+    """Reads the header of a `.npy` file, and nothing else of it.
 
     Args:
         path: the file.
@@ -64,8 +64,8 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         data_offset in bytes.
 
     Raises:
-        NpyFormatError: not a readable `.npy`: not one at all, an unknown version, a malformed
-            header, or a file that is shorter than its header promises.
+        NpyFormatError: not a `.npy` file, an unknown version, a malformed header, or a file that
+            is shorter than its header promises.
         OSError: as `open` raises it.
 
     Example:
@@ -78,11 +78,11 @@ def read_header(path: str | os.PathLike[str]) -> Header:
 
 
 def build_info() -> dict[str, Any]:
-    """What this installation is, for reports and for whoever wonders why it is slow.
+    """Describes this installation: what is in use, and why.
 
     Returns:
         A dict: version; backend ("native" or "numpy") and backend_reason; engine and
-        engine_reason; order_version and block_order_version; and, where the extension can be
+        engine_reason; order_version and block_order_version; and, if the extension can be
         imported, its compiler, flags, build_type and the usable_cpus.
     """
     from npyfast._build import build_info as info

@@ -11,7 +11,7 @@ from npyfast._order.full import ORDER_VERSION
 
 
 def build_info(version: str) -> dict[str, Any]:
-    """What this installation of npyfast is."""
+    """What `npyfast.build_info` returns."""
     engine, engine_reason = default_engine()
     info: dict[str, Any] = {
         "version": version,

@@ -1,12 +1,12 @@
-"""The exception class that npyfast adds to Python's."""
+"""npyfast's exception, and texts that are safe to print."""
 
 from __future__ import annotations
 
 import re
 
-# Characters that control a terminal: C0, C1, line and paragraph separators, marks that are
-# invisible or change the direction of text; and surrogates, which cannot be printed. As Printable()
-# in the core.
+# Characters that control a terminal (C0, C1, line and paragraph separators, invisible marks and
+# marks that change the direction of text), and surrogates, which cannot be printed. The same as in
+# Printable() of the core.
 _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
@@ -29,10 +29,10 @@ def _escape(match: re.Match[str]) -> str:
 class NpyFormatError(ValueError):
     """A file is not a readable ``.npy`` file.
 
-    It is not a ``.npy`` file, or of an unknown version; its header is malformed, too large or
-    promises an impossible shape; or it holds fewer bytes than its header promises. Or it is a
-    damaged or truncated ``.npz`` archive or HDF5 file. The message names the file and what is wrong
-    with it. ``numpy.load`` raises ``ValueError`` for most of these, and this is one:
+    It is not a ``.npy`` file, or has an unknown version; its header is malformed, too large or
+    promises an impossible shape; or it holds fewer bytes than its header promises. Damaged or
+    truncated ``.npz`` archives and HDF5 files raise it, too. The message names the file and what is
+    wrong with it. It is a ``ValueError``, which ``numpy.load`` raises for most of these:
 
     >>> issubclass(NpyFormatError, ValueError)
     True

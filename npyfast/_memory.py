@@ -1,4 +1,4 @@
-"""The memory that this process may have at the most."""
+"""The most memory that this process may use."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from pathlib import Path
 
 
 def memory_limit(root: Path = Path("/")) -> int | None:
-    """Bytes of the machine's memory, or the limit of this process's control group (version 1 or 2,
-    its own or an ancestor's) where that is less; None where nothing is known.
+    """The smaller of the machine's memory and the limit of this process's control group (version 1
+    or 2, its own or an ancestor's), in bytes; None if unknown.
 
-    Other than what is free just now it is the same from run to run. `root` is where /proc and /sys
-    are.
+    Unlike the free memory, it is the same in every run. `root` contains /proc and /sys.
     """
     limits = [*_machine(root), *_groups(root)]
     return min(limits, default=None)
@@ -44,11 +43,11 @@ def _groups(root: Path) -> list[int]:
             mount, file = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
         else:
             continue
-        # In a container the group may be one of the host's, and the mount the container's own.
+        # In a container, the path may be the host's and the mount the container's.
         own = mount / group.lstrip("/")
         for folder in [own, *own.parents]:
             found += [int(text) for text in _lines(folder / file)[:1] if text.isdigit()]
             if folder == mount:
                 break
-    # Version 2 says "max" for no limit, which is no number; version 1 a very large one.
+    # Without a limit, version 2 has the text "max", and version 1 a very large number.
     return found

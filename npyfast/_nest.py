@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 Nest: TypeAlias = Any
 
 
-# More than anybody needs, and few enough for whatever goes through nests by recursion, as
-# TensorFlow does.
+# Far deeper than any real nest, and shallow enough for code that walks nests by recursion, such as
+# TensorFlow.
 MAX_DEPTH = 200
 
 
@@ -22,8 +22,8 @@ def _check_depth(depth: int) -> None:
 
 
 def map_nest(function: Callable[[Any], Any], nest: Nest, _depth: int = 0) -> Nest:
-    """The same nest with `function(leaf)` for every leaf. Raises ValueError where it is too deep,
-    or contains itself."""
+    """The same nest with `function(leaf)` for every leaf. Raises ValueError if it is too deep, or
+    contains itself."""
     _check_depth(_depth)
     if isinstance(nest, dict):
         return {key: map_nest(function, value, _depth + 1) for key, value in nest.items()}
@@ -35,8 +35,8 @@ def map_nest(function: Callable[[Any], Any], nest: Nest, _depth: int = 0) -> Nes
 
 
 def leaves(nest: Nest, _depth: int = 0) -> Iterator[Any]:
-    """The leaves, from left to right; a dict's in the order of its keys' insertion. Raises
-    ValueError where it is too deep, or contains itself."""
+    """The leaves, from left to right; those of a dict in insertion order. Raises ValueError if the
+    nest is too deep, or contains itself."""
     _check_depth(_depth)
     if isinstance(nest, dict):
         nest = tuple(nest.values())
@@ -54,11 +54,11 @@ def pack(nest: Nest, flat: Sequence[Any]) -> Nest:
 
 
 def packer(nest: Nest) -> Callable[..., Nest] | None:
-    """A function of the flat items that packs them, or None where that would change nothing: for a
-    single leaf, and for a flat tuple."""
+    """A function of the flat items that packs them; None if the items are already packed, for a
+    single leaf and for a flat tuple."""
     if not isinstance(nest, (tuple, dict)):
         return None
     if type(nest) is tuple and not any(isinstance(value, (tuple, dict)) for value in nest):
-        # A tuple of one is not the bare item that a single leaf is.
+        # A tuple of one item differs from a single leaf.
         return None if len(nest) != 1 else lambda *flat: flat
     return lambda *flat: pack(nest, flat)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -14,15 +14,16 @@ from npyfast._backends.fields import AnyArray
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._options import make_threads
 from npyfast._order.selection import RowNumbers
-from npyfast._sources.source import as_source
+from npyfast._sources.paths import Path
+from npyfast._sources.source import Source, as_source
 
 
 class Rows:
-    """The rows of one array on disk (or in memory), read when they are asked for.
+    """The rows of one array on disk (or in memory), read on demand.
 
-    Indexes like a NumPy array along axis 0 and gives fresh arrays, in native byte order, that are
-    the caller's to keep and to write: `rows[i]`, `rows[a:b]`, `rows[[3, 1]]`, `rows[mask]`.
-    Structured dtypes stay structured. Thread-safe. A context manager.
+    Indexed like a NumPy array along axis 0: `rows[i]`, `rows[a:b]`, `rows[[3, 1]]`, `rows[mask]`.
+    The results are new arrays in native byte order, the caller's to keep and to write. Structured
+    dtypes stay structured. Thread-safe. A context manager.
 
     Example:
         >>> import numpy as np, npyfast
@@ -32,11 +33,11 @@ class Rows:
         ((4, 3), [[9.0, 10.0, 11.0], [0.0, 1.0, 2.0]])
     """
 
-    def __init__(self, rows: OpenedLeaf, name: str) -> None:
-        self._opened: OpenedLeaf | None = rows
+    def __init__(self, leaf: OpenedLeaf, name: str) -> None:
+        self._opened: OpenedLeaf | None = leaf
         self._name = name
-        self._shape = (len(rows), *rows.row_shape)
-        self._dtype = rows.dtype
+        self._shape = (len(leaf), *leaf.row_shape)
+        self._dtype = leaf.dtype
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,7 +51,7 @@ class Rows:
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        """The dtype of what indexing gives: the file's, in native byte order."""
+        """The dtype of the results: that of the file, in native byte order."""
         return self._dtype
 
     @property
@@ -69,7 +70,7 @@ class Rows:
     def __iter__(self) -> Iterator[Any]:
         return map(self.__getitem__, range(len(self)))
 
-    def _rows(self) -> OpenedLeaf:
+    def _leaf(self) -> OpenedLeaf:
         if self._opened is None:
             raise ValueError(f"{self._name} is closed")
         return self._opened
@@ -82,43 +83,42 @@ class Rows:
         Args:
             indices: row numbers, of any integer dtype and any shape; negative ones count from the
                 end.
-            out: where to put them: a C-contiguous, writeable array of shape
-                `(*indices.shape, *rows.shape[1:])` and of this dtype. By default a new array.
-            threads: how many threads may work on one call; by default all CPUs that this process
-                may use. Few bytes are copied by one.
+            out: the array to fill: C-contiguous and writeable, of shape
+                `(*indices.shape, *rows.shape[1:])` and of the same dtype. By default a new array.
+            threads: how many threads may work on the call; by default as many as there are CPUs
+                that this process may use. A small number of bytes is copied by one thread.
 
         Returns:
             `out`, or the new array.
 
         Raises:
-            IndexError: a row number is out of range; names the first, and `out` is untouched.
-            TypeError: `indices` are no integers.
-            ValueError: `out` does not fit.
+            IndexError: a row number is out of range; names the first one, and `out` is unchanged.
+            TypeError: `indices` are not integers.
+            ValueError: `out` has the wrong shape, dtype or layout.
         """
-        rows = self._rows()
-        wanted = _row_numbers(indices)
-        workers = make_threads(threads)
-        shape = (*wanted.shape, *self._shape[1:])
-        flat = wanted.reshape(-1)
+        leaf = self._leaf()
+        numbers = _row_numbers(indices)
+        threads = make_threads(threads)
+        shape = (*numbers.shape, *self._shape[1:])
+        flat = numbers.reshape(-1)
         if out is None:
-            return rows.take(flat, workers).reshape(shape)
+            return leaf.take(flat, threads).reshape(shape)
         if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != self._dtype:
             got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
             raise ValueError(f"out must be an array of {self._dtype} {shape}, got {got}")
         if not (out.flags.c_contiguous and out.flags.writeable):
             raise ValueError("out must be C-contiguous and writeable")
-        rows.take_into(flat, out.reshape((len(flat), *self._shape[1:])), workers)
+        leaf.take_into(flat, out.reshape((len(flat), *self._shape[1:])), threads)
         return out
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, tuple):
             raise TypeError(
-                "rows are indexed along axis 0 only: write rows[i][j] for an array's rows[i, j]"
+                "rows are indexed along axis 0 only: write rows[i][j] instead of rows[i, j]"
             )
         if index is Ellipsis:
             index = slice(None)
         if isinstance(index, slice):
-            # A range, not a list of numbers, until it is needed: len() of it is free.
             return self.gather(np.arange(*index.indices(len(self)), dtype=np.int64))
         try:
             row = operator.index(index)
@@ -138,17 +138,18 @@ class Rows:
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
     ) -> npt.NDArray[Any]:
         if copy is False:
-            raise ValueError("the rows of a file become an array only by a copy")
+            raise ValueError(
+                "reading the rows of a file makes a copy, so copy=False is not possible"
+            )
         array: npt.NDArray[Any] = self[:]
         return array if dtype is None else array.astype(dtype, copy=False)
 
     def close(self) -> None:
-        """Lets go of the files. Arrays taken before stay valid; what is asked for later raises
-        ValueError."""
+        """Closes the files. Arrays that were read before stay valid; reading raises ValueError."""
         self._opened = None
 
     def __enter__(self) -> Rows:
-        self._rows()
+        self._leaf()
         return self
 
     def __exit__(
@@ -167,7 +168,7 @@ class Rows:
 def _row_numbers(indices: npt.ArrayLike) -> RowNumbers:
     listed = np.asarray(indices)
     if listed.size == 0 and listed.dtype == np.float64:
-        listed = listed.astype(np.int64)  # what an empty list becomes
+        listed = listed.astype(np.int64)  # an empty list becomes float64
     if listed.dtype.kind not in "iu":
         raise TypeError(f"row numbers are integers, not {listed.dtype}")
     if listed.dtype == np.uint64 and listed.size and listed.max() > np.iinfo(np.int64).max:
@@ -175,8 +176,8 @@ def _row_numbers(indices: npt.ArrayLike) -> RowNumbers:
     return np.ascontiguousarray(listed, dtype=np.int64).reshape(listed.shape)
 
 
-def open_rows(source: Any) -> Rows:
-    """One array, to be read by row.
+def open_rows(source: Source | Path | Sequence[Path] | AnyArray) -> Rows:
+    """Opens one array, to be read by row.
 
     Args:
         source: a `.npy` file, a glob pattern, a directory, a list of files (those of one
@@ -189,7 +190,7 @@ def open_rows(source: Any) -> Rows:
     Raises:
         NpyFormatError: a file is not a readable `.npy`.
         TypeError: the dtype holds Python objects.
-        ValueError: files differ in dtype or row shape; a 0-dimensional array.
+        ValueError: files differ in dtype or row shape; the array is 0-dimensional.
         OSError: as `open` raises it.
 
     Example:

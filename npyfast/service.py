@@ -1,20 +1,20 @@
-"""Ready-made processes of tf.data service, with npyfast's ops loaded.
+"""Runs processes of tf.data service with npyfast's ops loaded.
 
-A dispatcher, and as many workers as there are machines, or more:
+Start one dispatcher, and at least one worker on each machine:
 
     python -m npyfast.service dispatcher --port 5050
     python -m npyfast.service worker --dispatcher HOST:5050 --address THIS_HOST
 
 Each prints one line when it is ready, which ends in its address, and serves until SIGTERM or
-SIGINT. `--help` tells the options, docs/scale-out.md the rest.
+SIGINT. `--help` lists the options; docs/scale-out.md is the guide.
 
-A worker runs the ops of `npyfast.dataset`, and so does every other process that is sent such a
-dataset. A worker program of your own needs this one line, before it starts its
+Every process that receives a dataset of `npyfast.dataset` must have loaded npyfast's ops. Your own
+worker program therefore needs this line before it starts its
 `tf.data.experimental.service.WorkerServer`:
 
     import npyfast.service
 
-The import raises ImportError where TensorFlow is missing or the ops can't be loaded.
+The import raises ImportError if TensorFlow is missing or the ops cannot be loaded.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class _StartError(Exception):
-    """Why a server can't be started, in one sentence."""
+    """Why a server cannot be started, in one sentence."""
 
 
 def _port(text: str) -> int:
-    """A port that can be listened on; 0: any free one."""
+    """A port to listen on; 0: any free one."""
     if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"a port is an integer from 0 to 65535, not {text!r}")
     return int(text)
 
 
 def _split_address(text: str) -> tuple[str, int | None]:
-    """The host and the port of HOST:PORT; None where there is no port."""
-    # An IPv6 address is in brackets, as colons are part of it.
+    """The host and the port of HOST[:PORT]; None without a port."""
+    # An IPv6 address is in brackets, because it contains colons.
     match = re.fullmatch(r"(\[[^][/]+\]|[^][:/\s]+)(?::([0-9]{1,5}))?", text)
     port = int(match[2]) if match and match[2] else None
     if match is None or port == 0 or (port or 0) > 65535:
@@ -68,7 +68,7 @@ def _dispatcher_address(text: str) -> tuple[str, int]:
 
 
 def _milliseconds(text: str) -> int:
-    """A time in seconds, as TensorFlow takes it."""
+    """A time in seconds, converted to the milliseconds that TensorFlow takes."""
     try:
         milliseconds = int(float(text) * 1000)
     except (ValueError, OverflowError):
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         prog=_PROGRAM,
         description="Runs a process of tf.data service with npyfast's ops loaded, until SIGTERM or "
         "SIGINT. When it is ready it prints one line, which ends in its address. It listens on all "
-        "network interfaces and asks nobody who they are: keep it inside a trusted network.",
+        "network interfaces and does not authenticate: keep it inside a trusted network.",
     )
     roles = parser.add_subparsers(dest="role", required=True, metavar="dispatcher|worker")
 
@@ -101,8 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     dispatcher.add_argument(
         "--work-dir",
         metavar="DIR",
-        help="fault-tolerant mode: keep a journal in DIR, so that a dispatcher that is started "
-        "again with the same DIR and the same --port goes on (default: no journal)",
+        help="fault-tolerant mode: keep a journal in DIR, so that a dispatcher restarted with the "
+        "same DIR and the same --port continues (default: no journal)",
     )
 
     worker = add_role("worker", "makes the batches; any number for each service")
@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_split_address,
         metavar="HOST[:PORT]",
         help="where other machines reach this worker; without PORT, the port it listens on "
-        "(default: localhost, which only does for clients on this machine)",
+        "(default: localhost, which works only for clients on this machine)",
     )
     worker.add_argument(
         "--heartbeat",
@@ -138,8 +138,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check_port(port: int) -> None:
     """Raises _StartError unless the port is free."""
-    # gRPC shares a port that another process listens on, without a word; each would then get some
-    # of the calls.
+    # gRPC silently shares a port with another process; each would then get some of the calls.
     if port == 0:
         return
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
@@ -148,12 +147,14 @@ def _check_port(port: int) -> None:
             ("", port), family=family, dualstack_ipv6=family == socket.AF_INET6
         ).close()
     except OSError as error:
-        raise _StartError(f"can't listen on port {port}: {os.strerror(error.errno or 0)}") from None
+        raise _StartError(
+            f"cannot listen on port {port}: {os.strerror(error.errno or 0)}"
+        ) from None
 
 
 def _wait_for(host: str, port: int, milliseconds: int) -> None:
-    """Returns when somebody listens there. Raises _StartError after so long."""
-    # TensorFlow would wait for ever, and take no signal meanwhile.
+    """Waits until a process listens there. Raises _StartError after the given time."""
+    # TensorFlow would wait forever, and handle no signal meanwhile.
     deadline = time.monotonic() + milliseconds / 1000
     while True:
         try:
@@ -188,7 +189,7 @@ def _start_dispatcher(options: argparse.Namespace) -> tuple[Any, str]:
 
 
 def _start_worker(options: argparse.Namespace) -> tuple[Any, str]:
-    """A running worker that its dispatcher knows, and its address."""
+    """A running worker, registered with its dispatcher, and its address."""
     service = import_tensorflow().data.experimental.service
     _check_port(options.port)
     dispatcher_host, dispatcher_port = options.dispatcher
@@ -200,7 +201,7 @@ def _start_worker(options: argparse.Namespace) -> tuple[Any, str]:
         port=options.port,
         heartbeat_interval_ms=options.heartbeat,
     )
-    # A template that differs from one release to another, with localhost in it.
+    # A template that contains localhost, and differs between releases.
     transfer = config.data_transfer_address.replace("localhost", host)
     server = service.WorkerServer(config._replace(data_transfer_address=transfer))
     return server, f"{host}:{port or server._address.rpartition(':')[2]}"
@@ -208,7 +209,7 @@ def _start_worker(options: argparse.Namespace) -> tuple[Any, str]:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[int]:
-    """A file descriptor that becomes readable when this process is told to end."""
+    """A file descriptor that becomes readable when a signal tells this process to end."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
@@ -224,12 +225,12 @@ def _signals() -> Iterator[int]:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    """Runs a server until a signal comes."""
-    # Servers start in C++, where no handler of Python's would run: a signal just ends the process.
+    """Runs a server until a signal arrives."""
+    # Servers start in C++, where no Python handler runs: let a signal end the process directly.
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     tensorflow = import_tensorflow()
-    # A worker works on CPUs, and must not take the memory of the GPUs from the training.
+    # A worker uses CPUs only, and must not take GPU memory from the training.
     tensorflow.config.set_visible_devices([], "GPU")
     graph.load()
     start = {"dispatcher": _start_dispatcher, "worker": _start_worker}[options.role]

@@ -347,7 +347,7 @@ class TestCommand:
         ):
             assert process.wait(processes.TIMEOUT) == 1
             assert self.last_line(cluster, process).endswith(
-                f"error: can't listen on port {port}: Address already in use"
+                f"error: cannot listen on port {port}: Address already in use"
             )
 
     def last_line(self, cluster: Service, process: subprocess.Popen[str]) -> str:
