@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -67,11 +67,24 @@ class Stream(Iterator[Any], Protocol):
         """Ends the iteration."""
 
 
+class Counts(NamedTuple):
+    """Values of Counters, in the order of csrc/core/base/stream_counters.h, which explains them."""
+
+    batches: int
+    rows: int
+    bytes: int
+    waits: int
+    wait_ns: int
+    batches_ahead: int
+    needed_bytes: int
+    read_bytes: int
+
+
 class Counters(Protocol):
     """Counters that streams share. They may be read at any time."""
 
     def counters(self) -> tuple[int, ...]:
-        """The current values, in the order of csrc/core/base/stream_counters.h."""
+        """The current values, in the order of Counts."""
 
 
 class Backend(Protocol):
@@ -103,7 +116,7 @@ class Backend(Protocol):
     def view(self, memory: AnyArray) -> OpenedLeaf:
         """The rows of an array in memory."""
 
-    def statistics(self) -> Counters:
+    def make_counters(self) -> Counters:
         """New counters, for streams of this backend."""
 
     def stream(
@@ -115,7 +128,7 @@ class Backend(Protocol):
         group: int,
         threads: int | None,
         readahead: str,
-        statistics: Counters,
+        counters: Counters,
         pack: Callable[..., Any] | None,
         records: bool = False,
     ) -> Stream:

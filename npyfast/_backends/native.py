@@ -156,7 +156,7 @@ def view(memory: AnyArray) -> NativeLeaf:
     return NativeLeaf(_core.Array.view(memory), memory.dtype, Files(memory=memory))
 
 
-def statistics() -> _core.Statistics:
+def make_counters() -> _core.Statistics:
     """New counters for streams."""
     return _core.Statistics()
 
@@ -169,7 +169,7 @@ def stream(
     group: int,
     threads: int | None,
     readahead: str,
-    statistics: _core.Statistics,
+    counters: _core.Statistics,
     pack: Callable[..., Any] | None,
     records: bool = False,
     kind: type[_core.Stream] = _core.Stream,
@@ -197,6 +197,6 @@ def stream(
         group=group,
         threads=threads or 0,
         readahead=readahead,
-        statistics=statistics,
+        statistics=counters,
         pack=pack,
     )

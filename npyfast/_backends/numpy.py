@@ -71,7 +71,7 @@ def view(memory: AnyArray) -> NumpyLeaf:
     return NumpyLeaf(array.dtype, array.shape[1:], [array])
 
 
-def statistics() -> NumpyCounters:
+def make_counters() -> NumpyCounters:
     """New counters for streams."""
     return NumpyCounters()
 
@@ -84,7 +84,7 @@ def stream(
     group: int,
     threads: int | None,
     readahead: str,
-    statistics: NumpyCounters,
+    counters: NumpyCounters,
     pack: Callable[..., Any] | None,
     records: bool = False,
 ) -> NumpyStream:
@@ -110,4 +110,4 @@ def stream(
         only = flat[0] if len(flat) == 1 else tuple(flat)
         return Item(only if pack is None else pack(*flat), batches, len(rows), size)
 
-    return NumpyStream(make, plan, run, group, statistics)
+    return NumpyStream(make, plan, run, group, counters)

@@ -58,14 +58,14 @@ class NumpyStream:
         plan: Plan,
         run: Run,
         group: int,
-        statistics: NumpyCounters,
+        counters: NumpyCounters,
     ) -> None:
         self.position = 0
         self._make = make
         self._plan = plan
         self._run = run
         self._group = group
-        self._statistics = statistics
+        self._counters = counters
         # Items double in size until they are a whole group.
         self._next = self._place(run.start_epoch, run.start_batch, 1)
         self._before: list[Place] = []  # places that come before the next one
@@ -89,7 +89,7 @@ class NumpyStream:
                     taken.clear()
                     continue
                 wait_ns = time.perf_counter_ns() - begin
-                counted = self._statistics
+                counted = self._counters
                 counted.batches += item.batches
                 counted.rows += item.rows
                 counted.bytes += item.bytes

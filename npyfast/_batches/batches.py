@@ -60,7 +60,7 @@ class Batches:
     def statistics(self) -> Statistics:
         """What all iterations together have delivered so far, and how long they waited; the same
         as `npyfast.statistics(batches)`."""
-        return of_counters(self._batching.statistics.counters())
+        return of_counters(self._batching.counters.counters())
 
     @property
     def seed(self) -> int | None:

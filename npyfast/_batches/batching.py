@@ -45,7 +45,7 @@ class Batching:
     readahead: Readahead
     transform: Transform | None
     transform_threads: int
-    statistics: Counters  # of all streams
+    counters: Counters  # of all streams
 
     def run_of(self, iteration: int) -> Run:
         """The run of the k-th iteration."""
@@ -55,7 +55,7 @@ class Batching:
 
     def stream(self, run: Run, *, group: int = 1, transformed: bool = True) -> Stream:
         """The elements of one iteration."""
-        counters = self.statistics
+        counters = self.counters
         if self.transform is None or not transformed:
             untouched: Stream = self._stream(run, group, counters)
             return untouched
@@ -80,7 +80,7 @@ class Batching:
             return StreamIterator(iterations, self.stream, run)
         from npyfast._batches.native_iterator import NativeIterator
 
-        made: BatchIterator = self._stream(run, 1, self.statistics, kind=NativeIterator)
+        made: BatchIterator = self._stream(run, 1, self.counters, kind=NativeIterator)
         made._iterations = iterations
         return made
 
@@ -97,7 +97,7 @@ class Batching:
             group=group,
             threads=self.threads,
             readahead=self.readahead,
-            statistics=counters,
+            counters=counters,
             pack=packer(self.structure),
             **kind,
         )
@@ -119,7 +119,7 @@ def make_batching(source: Nest, options: Options) -> Batching:
         blocks=_blocks(shuffle, options, flat),
     )
     made_by = backend_for(flat)
-    counters = made_by.statistics()
+    counters = made_by.make_counters()
     return Batching(
         leaves=flat,
         backend=made_by,
@@ -136,7 +136,7 @@ def make_batching(source: Nest, options: Options) -> Batching:
         readahead=options.readahead,
         transform=options.transform,
         transform_threads=options.transform_threads,
-        statistics=counters if options.transform_threads == 1 else DeliveredCounters(counters),
+        counters=counters if options.transform_threads == 1 else DeliveredCounters(counters),
     )
 
 

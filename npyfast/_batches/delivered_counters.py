@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from npyfast._backends.interface import Counters
+from npyfast._backends.interface import Counters, Counts
 from npyfast._batches.living import Living
 
 
@@ -21,8 +21,12 @@ class DeliveredCounters:
         self.streams: Living[_MadeAhead] = Living()
         self.batches = self.rows = self.bytes = self.waits = self.wait_ns = 0
 
-    def counters(self) -> tuple[int, ...]:
-        *_, needed_bytes, read_bytes = self.taken.counters()
-        ahead = sum(stream.ready() for stream in self.streams)
-        counted = (self.batches, self.rows, self.bytes, self.waits, self.wait_ns)
-        return *counted, ahead, needed_bytes, read_bytes
+    def counters(self) -> Counts:
+        return Counts(*self.taken.counters())._replace(
+            batches=self.batches,
+            rows=self.rows,
+            bytes=self.bytes,
+            waits=self.waits,
+            wait_ns=self.wait_ns,
+            batches_ahead=sum(stream.ready() for stream in self.streams),
+        )

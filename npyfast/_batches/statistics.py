@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-# The attribute of a tf.data.Dataset of npyfast's own that holds its npyfast._backends.Counters.
+from npyfast._backends.interface import Counters, Counts
+
+# The attribute of a tf.data.Dataset of npyfast's own that holds its Counters.
 COUNTERS = "_npyfast_counters"
 
 
@@ -86,9 +88,17 @@ def _size(number: float) -> str:
 
 def of_counters(*several: tuple[int, ...]) -> Statistics:
     """The statistics of several datasets together, from what Counters.counters() returned."""
-    sums = [sum(each) for each in zip(*several, strict=True)]
-    batches, rows, size, waits, wait_ns, batches_ahead, needed, read = sums
-    return Statistics(batches, rows, size, waits, wait_ns / 1e9, batches_ahead, needed, read)
+    total = Counts(*map(sum, zip(*several, strict=True)))
+    return Statistics(
+        batches=total.batches,
+        rows=total.rows,
+        bytes=total.bytes,
+        waits=total.waits,
+        wait_seconds=total.wait_ns / 1e9,
+        batches_ahead=total.batches_ahead,
+        bytes_needed=total.needed_bytes,
+        bytes_read=total.read_bytes,
+    )
 
 
 def statistics(made: Any) -> Statistics:
@@ -151,7 +161,7 @@ def statistics(made: Any) -> Statistics:
     return of_counters(*(counters.counters() for counters in found))
 
 
-def _counters_below(dataset: Any) -> list[Any]:
+def _counters_below(dataset: Any) -> list[Counters]:
     """The Counters of all npyfast datasets that a dataset is built on."""
     seen: dict[int, Any] = {}  # by identity: zip((ds, ds)) has the same one twice
     left = [dataset]

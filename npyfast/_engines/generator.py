@@ -54,7 +54,7 @@ def _transformed_signature(batching: Batching) -> Nest:
     """The element_spec of transformed batches, found from the first batch."""
     tf = import_tensorflow()
     rows = static_rows(batching)
-    alone = replace(batching, transform_threads=1, statistics=batching.backend.statistics())
+    alone = replace(batching, transform_threads=1, counters=batching.backend.make_counters())
     run = Run(batching.run.start_epoch)
     if batching.plan.batches == 0:
         # Of nothing, such as the second part of a split: any rows will do.
@@ -233,7 +233,7 @@ def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:
 
         # unbatch() would do the same, and takes twice as long for all but the smallest batches.
         made = made.prefetch(1).flat_map(batches_of)
-    made = counted(_of_cardinality(made, cardinality(batching)), batching.statistics)
+    made = counted(_of_cardinality(made, cardinality(batching)), batching.counters)
     if prefetch is None:
         # What is grouped has been prefetched.
         prefetch = 2 if group == 1 else 0

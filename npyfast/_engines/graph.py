@@ -119,7 +119,7 @@ def _library_text(function: str) -> str:
     return str(text().decode())
 
 
-class _Statistics:
+class _OpCounters:
     """What the ops of one dataset count in this process.
 
     They find them by `number`, an attribute of theirs, for as long as the object lives, and keep
@@ -266,8 +266,8 @@ def _map_batches(indexes: tf.data.Dataset, batching: Batching, grid: _Grid) -> t
     """The dataset of the batches that indexes stand for."""
     tf = import_tensorflow()
     ops = load()
-    statistics = _Statistics()
-    attributes = {**_attributes(batching, grid), "statistics": statistics.number}
+    counters = _OpCounters()
+    attributes = {**_attributes(batching, grid), "statistics": counters.number}
     listed = batching.plan.selection.list
     spec = signature(batching)
     flat_specs = tf.nest.flatten(spec)
@@ -287,7 +287,7 @@ def _map_batches(indexes: tf.data.Dataset, batching: Batching, grid: _Grid) -> t
         batch, input_signature=[tf.TensorSpec((), tf.int64)], autograph=False
     ).get_concrete_function()
     made = map_by_reader(indexes, function, spec)
-    return counted(made, statistics)
+    return counted(made, counters)
 
 
 def _attributes(batching: Batching, grid: _Grid) -> dict[str, Any]:

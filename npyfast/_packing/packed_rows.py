@@ -91,7 +91,7 @@ class PackedRows:
             group=1,
             threads=None,
             readahead="auto",
-            statistics=made_by.statistics(),
+            counters=made_by.make_counters(),
             pack=None,
             records=True,
         )
