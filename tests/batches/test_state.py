@@ -13,7 +13,7 @@ import numpy as np
 import processes
 import pytest
 from backends import BACKENDS, use_backend
-from expected import assert_same
+from expected import RUNS, assert_same
 from hypothesis import given
 from hypothesis import strategies as st
 from samples import Save
@@ -38,16 +38,6 @@ def after(made: npyfast.Batches, count: int) -> npyfast.BatchIterator:
     iterator = iter(made)
     assert len(rows_of(iterator, count)) == count
     return iterator
-
-
-RUNS = [
-    {"epochs": None},
-    {"epochs": None, "start_epoch": 5},
-    {"epochs": 3},
-    {"epochs": 3, "start_epoch": 2, "start_batch": 4},
-    {"epochs": -1},
-    {"epochs": -1, "start_epoch": 7, "start_batch": 10},
-]
 
 
 @pytest.mark.parametrize("shuffle", [False, True, npyfast.BlockShuffle(3, 20)], ids=repr)

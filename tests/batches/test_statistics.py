@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import itertools
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import processes
 import pytest
 from backends import use_backend
+from counted import ROW_BYTES, X, Y, large, pair, read
 from deadlines import wait_until
 from samples import Save, random_array
 
@@ -23,30 +22,11 @@ from npyfast import Statistics
 
 every_backend = pytest.mark.usefixtures("backend")
 
-X = np.arange(103 * 3, dtype="i4").reshape(103, 3)
-Y = np.arange(103)
-ROW_BYTES = 12 + 8
+__all__ = ["large", "pair"]
 
 
 def delivered(statistics: Statistics) -> tuple[int, int, int]:
     return statistics.batches, statistics.rows, statistics.bytes
-
-
-def read(batches: Any, count: int) -> None:
-    assert len(list(itertools.islice(batches, count))) == count
-
-
-@pytest.fixture
-def pair(save: Save) -> tuple[str, str]:
-    return save(X), save(Y)
-
-
-@pytest.fixture
-def large(tmp_path: Path) -> str:
-    """A file of 64 MiB without a block on the disk, in rows of 64 KiB."""
-    path = str(tmp_path / "large.npy")
-    np.lib.format.open_memmap(path, "w+", "u1", (1024, 1 << 16))
-    return path
 
 
 @every_backend

@@ -18,7 +18,7 @@ import numpy as np
 import processes
 import pytest
 import tensorflow as tf
-from expected import epoch_batches
+from expected import RUNS, epoch_batches
 from samples import Save
 from tensors import rows_of
 
@@ -63,18 +63,7 @@ KINDS = pytest.mark.parametrize(
 
 @KINDS
 @pytest.mark.parametrize("shuffle", [False, True, npyfast.BlockShuffle(3, 20)], ids=repr)
-@pytest.mark.parametrize(
-    "run",
-    [
-        {"epochs": None},
-        {"epochs": None, "start_epoch": 5},
-        {"epochs": 3},
-        {"epochs": 3, "start_epoch": 2, "start_batch": 4},
-        {"epochs": -1},
-        {"epochs": -1, "start_epoch": 7, "start_batch": 10},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("run", RUNS, ids=str)
 def test_goes_on_where_it_was_saved(
     save: Save, tmp_path: Path, kind: Any, shuffle: Any, run: dict[str, Any]
 ) -> None:

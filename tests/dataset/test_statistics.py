@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras  # type: ignore[import-untyped]
-import numpy as np
 import pytest
 import tensorflow as tf
+from counted import ROW_BYTES, X, Y, large, pair, read
 from deadlines import wait_until
-from samples import Dataset, Save
+from samples import Dataset
 
 import npyfast
 from npyfast import Statistics
 from npyfast._engines import graph as graph_engine
 
-X = np.arange(103 * 3, dtype="i4").reshape(103, 3)
-Y = np.arange(103)
-ROW_BYTES = 12 + 8
+__all__ = ["large", "pair"]
 
 
 def delivered(made: Any) -> tuple[int, int, int]:
@@ -36,25 +33,8 @@ def after(epochs: int) -> tuple[int, int, int]:
     return epochs * 11, epochs * 103, epochs * 103 * ROW_BYTES
 
 
-def read(made: Any, count: int) -> None:
-    assert len(list(itertools.islice(made, count))) == count
-
-
 def graph(*arguments: Any, **options: Any) -> Any:
     return npyfast.dataset(*arguments, **options, engine="graph")
-
-
-@pytest.fixture
-def pair(save: Save) -> tuple[str, str]:
-    return save(X), save(Y)
-
-
-@pytest.fixture
-def large(tmp_path: Path) -> str:
-    """A file of 64 MiB without a block on the disk, in rows of 64 KiB."""
-    path = str(tmp_path / "large.npy")
-    np.lib.format.open_memmap(path, "w+", "u1", (1024, 1 << 16))
-    return path
 
 
 def test_nothing_has_been_delivered_at_first(dataset: Dataset, pair: Any) -> None:

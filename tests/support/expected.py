@@ -20,6 +20,17 @@ from npyfast._order.full import chain, order
 Array = npt.NDArray[Any]
 
 
+# Options that start and end iterations in every way, for batches of 10 of 103 rows.
+RUNS: list[dict[str, Any]] = [
+    {"epochs": None},
+    {"epochs": None, "start_epoch": 5},
+    {"epochs": 3},
+    {"epochs": 3, "start_epoch": 2, "start_batch": 4},
+    {"epochs": -1},
+    {"epochs": -1, "start_epoch": 7, "start_batch": 10},
+]
+
+
 def cast(array: Array, to: npt.DTypeLike, scale: Any = None, shift: Any = None) -> Array:
     """What npyfast.source(array, cast=to, scale=scale, shift=shift) must give."""
     with np.errstate(all="ignore"):

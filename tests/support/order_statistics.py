@@ -19,6 +19,17 @@ from npyfast import _core
 Keys = npt.NDArray[np.uint64]  # (count, 2): seed, epoch
 Orders = npt.NDArray[np.int64]  # (count, rows)
 
+MAX = 2**64 - 1
+
+# Pairs of (seed, epoch) that a weak hash would confuse.
+RELATED_KEYS = [
+    ((0, 1), (1, 0)),
+    ((3, 7), (7, 3)),
+    ((0, 0), (1, 1)),
+    ((0, 0), (MAX, MAX)),
+    ((0, 0), (0, 2**63)),
+]
+
 # Neighbours in each of the two numbers, alone and together, and numbers that differ in high bits.
 KEYS: dict[str, Callable[[int], Keys]] = {
     "seeds": lambda count: _keys(np.arange(count), np.zeros(count)),
