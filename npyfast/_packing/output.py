@@ -12,7 +12,6 @@ import io
 import os
 import stat
 from collections.abc import Container, Iterable, Sequence
-from types import TracebackType
 
 from npyfast._errors import printable
 from npyfast._packing.descriptor import (
@@ -72,12 +71,7 @@ class Output:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with self._lock, contextlib.suppress(OSError):  # what remains, the next process removes
             try:
                 if self._complete and not isinstance(error, Exception):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from npyfast._sources.formats import HDF5, NPZ, UNKNOWN, Format, format_of_descriptor, open_file
@@ -30,12 +29,7 @@ class Opening:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for files in (self._archive_files, self._hdf5_files):
             while files:
                 files.popitem()[1].close()
