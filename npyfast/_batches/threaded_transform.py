@@ -58,7 +58,7 @@ class TransformedByThreads:
         wait_ns = 0
         if self._workers is not None and serving() is self._workers:
             # It would wait for itself.
-            raise RuntimeError("a transform can't read the iterator that it is run for")
+            raise RuntimeError("a transform cannot read the iterator that it runs for")
         while not self._closed:
             workers = self._working()
             pending = workers.first()

@@ -14,7 +14,7 @@ from npyfast import __version__
 from npyfast._commands import info, pack
 from npyfast._commands.errors import explain
 
-_DESCRIPTION = "Packs arrays into plain .npy files, and tells what npyfast does with a file."
+_DESCRIPTION = "Packs arrays into plain .npy files, and reports what npyfast does with a file."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

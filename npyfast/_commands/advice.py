@@ -51,11 +51,11 @@ def advise_files(path: str, found: Format, files: Sequence[str]) -> list[Advice]
 
 
 def advise(
-    path: str, told: dict[str, Any], dtype: np.dtype[Any], files: Sequence[str]
+    path: str, facts: dict[str, Any], dtype: np.dtype[Any], files: Sequence[str]
 ) -> list[Advice]:
     """Advice about an array, the most serious first."""
     advice = []
-    pack = _pack(path, told["key"])
+    pack = _pack(path, facts["key"])
 
     def fix(code: str, text: str, command: str | None = None) -> None:
         advice.append(_advice(code, "fix", text, command))
@@ -63,15 +63,15 @@ def advise(
     def note(code: str, text: str) -> None:
         advice.append(_advice(code, "note", text))
 
-    if told["access"] == "none":
-        fix("compressed", f"it is compressed ({told['compression']}): no row can be read", pack)
-    if told["access"] == "h5py":
+    if facts["access"] == "none":
+        fix("compressed", f"it is compressed ({facts['compression']}): no row can be read", pack)
+    if facts["access"] == "h5py":
         text = "h5py reads it, many times slower than a plain file"
         if has_header(dtype):
             fix("chunked", text, pack)
         else:
             fix("chunked", f"{text}: save it with the fields in the order of their offsets")
-    if not has_all_types(told["tensorflow"]):
+    if not has_all_types(facts["tensorflow"]):
         text = f"TensorFlow has no type for {dtype}: "
         if dtype.char == "g":
             text += "use npyfast.source(path, cast='float64'), or"
@@ -79,20 +79,20 @@ def advise(
         else:
             text += "convert each batch by dataset(..., transform=...), or save it in another dtype"
             fix("no-tensorflow-type", text)
-    if told["order"] in ("F", "mixed") and told["row_bytes"] > dtype.itemsize:
+    if facts["order"] in ("F", "mixed") and facts["row_bytes"] > dtype.itemsize:
         fix("fortran-order", "in Fortran order the items of a row lie all over the file", pack)
     if len(files) >= _MANY_FILES:
         text = f"{len(files):,} files take long to open"
         fix("many-files", text, f"{pack} --max-file-size 1GiB")
-    if told["fits_in_memory"] is False and told["row_bytes"] < _PAGE:
+    if facts["fits_in_memory"] is False and facts["row_bytes"] < _PAGE:
         text = (
             "its rows are smaller than a page (4 KiB), and it does not fit in memory: shuffled, "
             "each row costs a page; use shuffle='block', or fix one random order for good"
         )
         fix("small-rows", text, f"{pack} --shuffle")
-    if told["native_byte_order"] is False:
+    if facts["native_byte_order"] is False:
         note("byte-order", "its bytes are swapped as they are copied, which costs little")
-    if told["rows"] == 0:
+    if facts["rows"] == 0:
         note("no-rows", "it has no rows: its dataset is empty")
     return advice
 

@@ -1,4 +1,4 @@
-"""What a file is, what npyfast does with it, and what there is to fix: for `npyfast info`.
+"""Describes what a file is, what npyfast does with it, and what to fix, for `npyfast info`.
 
 docs/command-line.md documents the keys of what describe() returns.
 """
@@ -30,20 +30,20 @@ from npyfast._sources.source import Source, source
 
 FORMATS = {NPY: "npy", NPZ: "npz", HDF5: "hdf5"}
 
-# What is wrong with files, and with the installation.
+# What is raised for bad files, and for missing packages.
 ERRORS = (OSError, ValueError, TypeError, LookupError, ImportError, RuntimeError)
 
-# How many headers are read one by one. Beyond that the first ones speak for all.
+# The most headers to read. The rest of the files are taken to be alike.
 _LOOKED_AT = 1000
 
-# The share of usable memory that a file read whole may take; csrc/core/readahead/array_prefetcher.h
-# calls kMostOfMemory.
+# The share of usable memory that files read as a whole may take; kMostOfMemory in
+# csrc/core/readahead/array_prefetcher.h.
 _MOST_OF_MEMORY = 0.85
 
 
 def describe(path: str) -> dict[str, Any]:
-    """Describes what a path stands for: a file, the files of a pattern, or those of a directory."""
-    told: dict[str, Any] = {
+    """Describes the file, or the files of a directory or pattern, that a path stands for."""
+    facts: dict[str, Any] = {
         "path": path,
         "format": None,
         "files": 0,
@@ -54,33 +54,35 @@ def describe(path: str) -> dict[str, Any]:
     }
     try:
         files = expand(path)
-        told.update(files=len(files), bytes=sum(os.stat(file).st_size for file in files))
+        facts.update(files=len(files), bytes=sum(os.stat(file).st_size for file in files))
         with Opening() as opening:
             found = opening.format_of(files[0])
-            told["format"] = FORMATS.get(found)
-            told["advice"] = advise_files(path, found, files)
-            told["arrays"] = _arrays(path, found, files, opening)
+            facts["format"] = FORMATS.get(found)
+            facts["advice"] = advise_files(path, found, files)
+            facts["arrays"] = _arrays(path, found, files, opening)
     except ERRORS as error:
-        told["error"] = explain(error)
+        facts["error"] = explain(error)
     else:
-        if found not in FORMATS or (found == NPY and told["arrays"][0]["dtype"] is None):
-            told["error"] = told.pop("arrays")[0]["error"]
-            told["arrays"] = []
-    return told
+        if found not in FORMATS or (found == NPY and facts["arrays"][0]["dtype"] is None):
+            facts["error"] = facts.pop("arrays")[0]["error"]
+            facts["arrays"] = []
+    return facts
 
 
-def is_unreadable(told: dict[str, Any]) -> bool:
+def is_unreadable(facts: dict[str, Any]) -> bool:
     """Whether npyfast cannot read some of it."""
-    return told["error"] is not None or any(array["error"] for array in told["arrays"])
+    return facts["error"] is not None or any(array["error"] for array in facts["arrays"])
 
 
 def _arrays(
     path: str, found: Format, files: Sequence[str], opening: Opening
 ) -> list[dict[str, Any]]:
-    """What the arrays are that a path stands for."""
+    """Describes the arrays that a path stands for."""
     leaf = source(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of slow sources: that is the advice
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # about slow sources, which the advice covers
         keys = leaf.keys(opening)
         if keys is None:
             return [_array(path, None, leaf, found, files, opening)]
@@ -95,8 +97,8 @@ def _array(
     files: Sequence[str],
     opening: Opening,
 ) -> dict[str, Any]:
-    """What an array is."""
-    told: dict[str, Any] = dict.fromkeys(
+    """Describes an array."""
+    facts: dict[str, Any] = dict.fromkeys(
         (
             *("key", "rows", "row_shape", "dtype", "row_bytes", "nbytes"),
             *("version", "order", "native_byte_order", "data_offset", "chunks", "compression"),
@@ -104,72 +106,72 @@ def _array(
             *("usable_memory", "fits_in_memory", "read_as", "error"),
         )
     )
-    told.update(key=key, access="none", advice=[])
+    facts.update(key=key, access="none", advice=[])
     opened: OpenedLeaf | None = None
     try:
         looked_at = files if found == NPZ else files[:_LOOKED_AT]
-        headers = _headers(told, key, found, looked_at, opening)
+        headers = _headers(facts, key, found, looked_at, opening)
         dtype, shape = headers[0].dtype, headers[0].shape
-        told.update(dtype=_descr(dtype), native_byte_order=native(dtype) == dtype)
-        told["tensorflow"] = tensor_type(dtype)
+        facts.update(dtype=_descr(dtype), native_byte_order=native(dtype) == dtype)
+        facts["tensorflow"] = tensor_type(dtype)
         if shape:
-            told.update(row_shape=list(shape[1:]), row_bytes=dtype.itemsize)
-            told["row_bytes"] *= int(np.prod(shape[1:], dtype=object))
-            told["rows"] = sum(header.shape[0] for header in headers if header.shape)
+            facts.update(row_shape=list(shape[1:]), row_bytes=dtype.itemsize)
+            facts["row_bytes"] *= int(np.prod(shape[1:], dtype=object))
+            facts["rows"] = sum(header.shape[0] for header in headers if header.shape)
         if not shape:
             raise ValueError(
                 f"{path if key is None else member_name(path, key)}: holds a 0-dimensional array, "
                 "which has no rows"
             )
-        if found != NPZ or told["compression"] is None:
+        if found != NPZ or facts["compression"] is None:
             opened = leaf.open(opening)
-            told["rows"] = len(opened)
-            told["access"] = opened.storage.kind
+            facts["rows"] = len(opened)
+            facts["access"] = opened.storage.kind
     except ERRORS as error:
-        told["error"] = explain(error)
-        return told
-    told["nbytes"] = told["rows"] * told["row_bytes"]
+        facts["error"] = explain(error)
+        return facts
+    facts["nbytes"] = facts["rows"] * facts["row_bytes"]
     if opened is not None:
-        _reading(told, opened)
-    told["advice"] = advise(path, told, dtype, files)
-    return told
+        _reading(facts, opened)
+    facts["advice"] = advise(path, facts, dtype, files)
+    return facts
 
 
 def _headers(
-    told: dict[str, Any], key: str | None, found: Format, files: Sequence[str], opening: Opening
+    facts: dict[str, Any], key: str | None, found: Format, files: Sequence[str], opening: Opening
 ) -> list[Header]:
     """The headers of the array in these files; records how the first of them stores it."""
     if found == HDF5:
         assert key is not None
         datasets = [hdf5.look(file, key, opening) for file in files]
         chunks = datasets[0].chunks
-        told.update(
+        facts.update(
             order="C",
             chunks=None if chunks is None else list(chunks),
             compression=datasets[0].compression,
         )
         if datasets[0].located is not None:
-            told["data_offset"] = datasets[0].located.header.data_offset
+            facts["data_offset"] = datasets[0].located.header.data_offset
         return [Header((0, 0), each.shape, each.dtype, False, 0) for each in datasets]
     if found == NPZ:
         assert key is not None
         headers = [opening.archive(file).look(key) for file in files]
         methods = (opening.archive(file).compression(key) for file in files)
-        told["compression"] = next((method for method in methods if method), None)
+        facts["compression"] = next((method for method in methods if method), None)
     else:
         headers = [backend().read_header(file) for file in files]
     first = headers[0]
     orders = {"F" if header.fortran_order else "C" for header in headers if len(header.shape) > 1}
-    told.update(
+    facts.update(
         version=list(first.version),
         order="mixed" if len(orders) > 1 else next(iter(orders), "C"),
-        data_offset=None if told["compression"] else first.data_offset,
+        data_offset=None if facts["compression"] else first.data_offset,
     )
     return headers
 
 
 def _descr(dtype: np.dtype[Any]) -> Any:
-    """A dtype as JSON has it: NumPy's text, or the list of a structure's fields."""
+    """A dtype in JSON: NumPy's text, or the list of a structure's fields."""
     try:
         return npy_format.dtype_to_descr(dtype)
     except ValueError:  # fields out of order
@@ -194,21 +196,21 @@ def tensor_type(dtype: np.dtype[Any]) -> Any:
     return None
 
 
-def _reading(told: dict[str, Any], leaf: OpenedLeaf) -> None:
+def _reading(facts: dict[str, Any], leaf: OpenedLeaf) -> None:
     """How batches of the array are made, and how it is read."""
     made_by = backend_for([leaf])
-    told["backend"] = made_by.NAME
-    told["engine"], told["engine_reason"] = _engine(told["tensorflow"], leaf)
+    facts["backend"] = made_by.NAME
+    facts["engine"], facts["engine_reason"] = _engine(facts["tensorflow"], leaf)
     usable = backend().usable_memory()
-    told["usable_memory"] = usable
+    facts["usable_memory"] = usable
     if usable is not None:
-        told["fits_in_memory"] = told["nbytes"] < _MOST_OF_MEMORY * usable
+        facts["fits_in_memory"] = facts["nbytes"] < _MOST_OF_MEMORY * usable
     if not made_by.READS_AHEAD:
-        told["read_as"] = "on demand"
-    elif told["fits_in_memory"]:
-        told["read_as"] = "whole"
+        facts["read_as"] = "on demand"
+    elif facts["fits_in_memory"]:
+        facts["read_as"] = "whole"
     else:
-        told["read_as"] = "rows" if leaf.storage.dense else "on demand"
+        facts["read_as"] = "rows" if leaf.storage.dense else "on demand"
 
 
 def _engine(types: Any, leaf: OpenedLeaf) -> tuple[str | None, str]:

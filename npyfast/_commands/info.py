@@ -1,4 +1,4 @@
-"""`npyfast info`: what files are, what npyfast does with them, and what there is to fix."""
+"""`npyfast info`: reports what files are, what npyfast does with them, and what to fix."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from npyfast._errors import printable
 from npyfast._packing.sizes import format_bytes
 
 _DESCRIPTION = """\
-Tells, for each PATH, what it is, how npyfast reads it, and what there is to fix. Nothing but
-headers is read. The exit status is 1 if anything can't be read."""
+Reports what each PATH is, how npyfast reads it, and what to fix. Reads headers only. The exit
+status is 1 if anything cannot be read."""
 
 _WIDTH = 100
 
@@ -40,7 +40,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Adds the command and its options."""
     parser = commands.add_parser(
         "info",
-        help="tell what files are, and what npyfast does with them",
+        help="report what files are, and what npyfast does with them",
         description=_DESCRIPTION,
     )
     parser.set_defaults(run=_run)
@@ -59,36 +59,36 @@ def _run(options: argparse.Namespace) -> int:
     unreadable = False
     described = []
     for number, path in enumerate(options.path):
-        told = describe(path)
-        unreadable |= is_unreadable(told)
+        facts = describe(path)
+        unreadable |= is_unreadable(facts)
         if options.json:
-            described.append(told)
+            described.append(facts)
         else:
-            print("\n" * (number > 0) + "\n".join(_lines(told)), flush=True)
+            print("\n" * (number > 0) + "\n".join(_lines(facts)), flush=True)
     if options.json:
         print(json.dumps(described, indent=2))
     return int(unreadable)
 
 
-def _lines(told: dict[str, Any]) -> Iterator[str]:
+def _lines(facts: dict[str, Any]) -> Iterator[str]:
     """A description as text."""
-    yield printable(told["path"])
-    if told["files"]:
-        format_name = _FORMATS.get(told["format"], "none that npyfast knows")
-        versions = {tuple(each["version"]) for each in told["arrays"] if each["version"]}
-        if told["format"] == "npy" and len(versions) == 1:
+    yield printable(facts["path"])
+    if facts["files"]:
+        format_name = _FORMATS.get(facts["format"], "none that npyfast knows")
+        versions = {tuple(each["version"]) for each in facts["arrays"] if each["version"]}
+        if facts["format"] == "npy" and len(versions) == 1:
             format_name += " {}.{}".format(*versions.pop())
-        files = "one file" if told["files"] == 1 else f"{told['files']:,} files"
-        yield from _line("format", f"{format_name}, {files}, {format_bytes(told['bytes'])}")
-    if told["error"] is not None:
-        yield from _line("error", told["error"])
-    for array in told["arrays"]:
+        files = "one file" if facts["files"] == 1 else f"{facts['files']:,} files"
+        yield from _line("format", f"{format_name}, {files}, {format_bytes(facts['bytes'])}")
+    if facts["error"] is not None:
+        yield from _line("error", facts["error"])
+    for array in facts["arrays"]:
         indent = 2
         if array["key"] is not None:
             yield printable(f"  [{array['key']!r}]")
             indent = 4
         yield from _array_lines(array, indent)
-    yield from _advice_lines(told["advice"], 2)
+    yield from _advice_lines(facts["advice"], 2)
 
 
 def _array_lines(array: dict[str, Any], indent: int) -> Iterator[str]:

@@ -23,16 +23,17 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _DESCRIPTION = """\
-Writes one array, wherever it comes from, into one or several plain .npy files: many small files,
-a compressed member of an .npz, a chunked HDF5 dataset, raw numbers, a cast, a subset, or a random
-order that is fixed once and for all. All or nothing: no file has its final name before all are
-complete and on the disk."""
+Writes one array from any source as one or several plain .npy files: many small files, a compressed
+member of an .npz, a chunked HDF5 dataset, raw numbers, a cast, a subset, or a random order. All or
+nothing: no file gets its final name before all are complete and on the disk."""
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command and its options."""
     parser = commands.add_parser(
-        "pack", help="write anything npyfast reads as plain .npy files", description=_DESCRIPTION
+        "pack",
+        help="write anything that npyfast reads as plain .npy files",
+        description=_DESCRIPTION,
     )
     parser.set_defaults(run=_run)
     add = parser.add_argument
@@ -51,19 +52,22 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     add("--key", metavar="NAME", help="the array of an .npz or HDF5 file")
     add("--dtype", metavar="TYPE", help="raw numbers: their type, such as float32 or '>i2'")
     add(
-        "--shape", type=_shape, metavar="N,N,...", help="raw numbers: rows first; -1: all there are"
+        "--shape",
+        type=_shape,
+        metavar="N,N,...",
+        help="raw numbers: rows first; -1: as many as the file holds",
     )
-    add("--offset", type=_offset, metavar="BYTES", help="raw numbers: bytes in front of them")
+    add("--offset", type=_offset, metavar="BYTES", help="raw numbers: the byte where they begin")
 
-    changing = parser.add_argument_group("what becomes of its rows")
+    changing = parser.add_argument_group("how its rows are changed")
     add = changing.add_argument
     add("--cast", metavar="TYPE", help="convert to this type, as NumPy's astype")
     add("--scale", type=_numbers, metavar="X", help="then multiply by X, such as 1/255 or 1,2,3")
     add("--shift", type=_numbers, metavar="X", help="then add X")
     add("--row-shape", type=_shape, metavar="N,N,...", help="reshape each row")
-    add("--rows", type=_rows, metavar="A:B[:C]", help="write these rows only, as in X[A:B:C]")
+    add("--rows", type=_rows, metavar="A:B[:C]", help="write only these rows, as in X[A:B:C]")
     add("--shuffle", action="store_true", help="write the rows in random order")
-    add("--seed", type=_seed, metavar="N", help="of that order (default: drawn, and reported)")
+    add("--seed", type=_seed, metavar="N", help="seed of that order (default: drawn, and reported)")
 
     writing = parser.add_argument_group("how it is written")
     add = writing.add_argument
@@ -71,7 +75,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--max-file-size",
         type=_size,
         metavar="SIZE",
-        help="several files of at most so many bytes, such as 1GiB: OUT-00000-of-00012.npy, ...",
+        help="write several files of at most SIZE, such as 1GiB: OUT-00000-of-00012.npy, ...",
     )
     add("--verify", action="store_true", help="read the files again and compare before renaming")
     add("--overwrite", action="store_true", help="replace files that exist")
@@ -87,7 +91,7 @@ def _shape(text: str) -> tuple[int, ...]:
 
 
 def _rows(text: str) -> slice:
-    """A slice as Python has it."""
+    """A slice in Python's notation."""
     match = re.fullmatch(r"(-?\d*):(-?\d*)(?::(-?\d*))?", text.replace(" ", ""), re.ASCII)
     if match is None or "-" in match.groups() or (match[3] and int(match[3]) == 0):
         raise argparse.ArgumentTypeError(f"rows are A:B or A:B:C, as in X[A:B:C], not {text!r}")

@@ -27,7 +27,7 @@ def _mix(x: int) -> int:
 
 
 def chain(*numbers: int) -> int:
-    """A hash of the numbers, taken in one after the other."""
+    """A chained hash of the numbers."""
     state = 0
     for number in numbers:
         state = _mix(((state ^ number) + _GOLDEN) & _MASK)

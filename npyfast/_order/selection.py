@@ -23,7 +23,7 @@ _ROWS_AT_ONCE = 1 << 16
 
 
 class SplitOrder(NamedTuple):
-    """The order of all rows of a source, of which each part of a split is a range."""
+    """An order of all rows of a source. Each part of a split is a range of its positions."""
 
     rows: int
     seed: int

@@ -132,8 +132,8 @@ def _half_renamed(output: str, lock: io.FileIO) -> list[str]:
         return []  # data
     with open(lock.fileno(), "rb", closefd=False) as file:
         try:
-            told = json.loads(file.read())
-            files = told["files"] if told["what"] == _RENAMING else []
+            record = json.loads(file.read())
+            files = record["files"] if record["what"] == _RENAMING else []
         except (ValueError, KeyError, TypeError, RecursionError):
             return []  # the process did not get as far as renaming
     names = numbered_names(output, len(files)) if isinstance(files, list) else []

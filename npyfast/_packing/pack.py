@@ -1,4 +1,4 @@
-"""`npyfast.pack`: anything that npyfast reads, as plain .npy files."""
+"""`npyfast.pack`: writes anything that npyfast reads as plain .npy files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pack(
     overwrite: bool = False,
     progress: Callable[[Progress], object] | None = None,
 ) -> list[str]:
-    """Writes one array, wherever it comes from, into one or several plain `.npy` files.
+    """Writes one array from any source as one or several plain `.npy` files.
 
     A million small files, a compressed member of an `.npz`, a chunked HDF5 dataset, a cast, a
     subset or a shuffled order become what npyfast reads fastest: contiguous rows in C order and
@@ -53,34 +53,35 @@ def pack(
             paths, an array in memory, or what `npyfast.source` returns, with a `cast` and so on.
         out: the file to write, ending in `.npy`. With `max_file_size`, `OUT.npy` stands for
             `OUT-00000-of-00012.npy` and so on.
-        rows: which rows are written: a slice, an integer array of row numbers, a boolean mask, or
+        rows: the rows to write: a slice, an integer array of row numbers, a boolean mask, or
             what `npyfast.split` returns. None: all.
-        shuffle: writes them in random order: that of the first epoch of
+        shuffle: writes them in random order, that of the first epoch of
             `npyfast.batches(source, shuffle=True, seed=seed, rows=rows)`.
-        seed: makes that order the same on every run and machine, an int in [0, 2**64). None draws
-            one and reports it to `progress`.
-        max_file_size: the most bytes of a file, header included, as an int or a text such as
-            "500MB" or "1GiB"; each file holds whole rows, and at least one. The rows are spread
+        seed: an int in [0, 2**64), which makes that order the same on every run and machine. None
+            draws one and reports it to `progress`.
+        max_file_size: the largest size of a file, header included, as an int or a text such as
+            "500MB" or "1GiB". Each file holds whole rows, and at least one. The rows are spread
             evenly. None: one file.
         verify: reads the files again, from the disk if the system drops their cached pages, and
-            compares them bit for bit with the source (of a compressed archive, and
-            of chunked HDF5 that is shuffled: with what was unpacked) before they are renamed.
-        overwrite: replaces files that exist.
+            compares them bit for bit with the source before they are renamed. A compressed archive,
+            and chunked HDF5 that is shuffled, are unpacked first and compared with the unpacked
+            data.
+        overwrite: replaces existing files.
         progress: a function that is called with a `Progress` (stage, rows, total_rows, bytes,
-            total_bytes, seed) now and then, about every 4 MiB.
+            total_bytes, seed) about every 4 MiB.
 
     Returns:
         The paths of the files, in the order of their rows.
 
     Raises:
-        TypeError: not a source, or a nest of several (pack each array separately); a dtype or shape
-            that `np.load` could not read back with its default options.
-        ValueError: an option's value; the output is one of the inputs; the checksum of an `.npz`
-            archive's array, all rows of which are packed, is another; and as `npyfast.batches`.
+        TypeError: not a source, or a nest of several arrays (pack each separately); a dtype or
+            shape that `np.load` could not read back with its default options.
+        ValueError: an option's value is invalid; the output is one of the inputs; the checksum of
+            an `.npz` array that is packed whole does not match; and as `npyfast.batches`.
         FileExistsError: a file exists, and `overwrite` is False.
         BlockingIOError: another process is packing into the same output.
-        OSError: reading or writing fails; `ENOSPC` before anything is written where the disk has
-            too little room; `EIO` where verifying finds a difference, with the file and the row.
+        OSError: reading or writing fails; `ENOSPC`, before anything is written, if the disk has too
+            little room; `EIO`, with the file and the row, if verifying finds a difference.
 
     Example:
         >>> import numpy as np, npyfast
@@ -104,7 +105,7 @@ def pack(
         Opening() as opening,
     ):
         if most is None:
-            output.check([path], leaf.files)  # soon, because unpacking may take long
+            output.check([path], leaf.files)  # early, because unpacking may take long
         spool = Spool(output, flusher, progress)
         work = spool.work(leaf, opening, rows, boolean("shuffle", shuffle), seed)
         if work.is_whole:

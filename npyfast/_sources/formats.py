@@ -36,7 +36,7 @@ _LISTED_KEYS = 40
 
 
 def open_file(path: str) -> BinaryIO:
-    """Opens a file to look into it. Raises OSError for anything without a known size, such as a
+    """Opens a file for inspection. Raises OSError for anything without a known size, such as a
     pipe, and never waits for the writer of one."""
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):

@@ -1,4 +1,4 @@
-"""The rows of HDF5 datasets that h5py has to read: chunked, compressed and virtual ones."""
+"""The rows of HDF5 datasets that only h5py can read: chunked, compressed and virtual ones."""
 
 from __future__ import annotations
 

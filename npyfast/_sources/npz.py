@@ -42,7 +42,7 @@ _METHODS = {
 # size, length of the name and of the extra field.
 _LOCAL_HEADER = struct.Struct("<4s2xHH4xIIIHH")
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
-_SIZES_BEHIND = 0x8  # sizes and checksum follow the data, and may be 0 before it
+_SIZES_FOLLOW = 0x8  # sizes and checksum follow the data, and may be 0 before it
 _PATCHED = 0x20
 _UTF_8 = 0x800
 _IN_EXTRA = 0xFFFFFFFF  # a size that is found in the extra field of this kind:
@@ -265,10 +265,9 @@ def _difference(info: zipfile.ZipInfo, fields: tuple[int, ...], about: bytes) ->
         return f"has another name, {name!r}, in front of its data"
     sizes = _sizes(packed, unpacked, extra)
     wanted = info.compress_size, info.file_size
-    told = method, checksum, sizes
-    unsaid = flags & _SIZES_BEHIND and (checksum, sizes) == (0, (0, 0))
-    if told != (info.compress_type, info.CRC, wanted) and not (
-        unsaid and method == info.compress_type
+    unset = flags & _SIZES_FOLLOW and (checksum, sizes) == (0, (0, 0))
+    if (method, checksum, sizes) != (info.compress_type, info.CRC, wanted) and not (
+        unset and method == info.compress_type
     ):
         return "has another size, checksum or method in front of its data than in the directory"
     if method == zipfile.ZIP_STORED and info.compress_size != info.file_size:

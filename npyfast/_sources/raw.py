@@ -1,4 +1,4 @@
-"""Raw binary files: items one after the other, without a header."""
+"""Raw binary files: consecutive items without a header."""
 
 from __future__ import annotations
 

@@ -584,7 +584,7 @@ def test_reading_the_iterator_that_it_is_run_for(threads: int) -> None:
         return batch
 
     iterator = iter(npyfast.batches(X, 2, transform=read, transform_threads=threads))
-    with pytest.raises(RuntimeError, match="can't read the iterator that it is run for"):
+    with pytest.raises(RuntimeError, match="cannot read the iterator that it runs for"):
         next(iterator)
 
 
