@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npyfast._backends.cast import is_bfloat16
 from npyfast._backends.fields import AnyArray
 from npyfast._batches.batching import Batching
 from npyfast._batches.transform import apply
@@ -20,7 +21,6 @@ from npyfast._engines.tensors import (
     counted,
     finished,
     import_tensorflow,
-    is_bfloat16,
     map_by_reader,
     signature,
     static_rows,

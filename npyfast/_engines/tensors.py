@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npyfast._backends.cast import is_bfloat16
 from npyfast._backends.fields import Column
 from npyfast._backends.interface import Counters
 from npyfast._batches.batching import Batching
@@ -27,11 +28,6 @@ def import_tensorflow() -> Any:
             "package of your choice); npyfast.batches does without"
         ) from error
     return tensorflow
-
-
-def is_bfloat16(dtype: np.dtype[np.generic]) -> bool:
-    """Whether it is what NumPy saves a bfloat16 as: two bytes of no type."""
-    return dtype.char == "V" and dtype.itemsize == 2 and dtype.names is None
 
 
 def tensor_type(dtype: np.dtype[np.generic], name: str = "an array") -> tf.DType:
