@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import numpy as np
 
+from npyfast._commands.facts import Advice, ArrayFacts, TensorTypes
 from npyfast._sources.formats import NPY, UNKNOWN, Format, has_header, pack_command
-
-
-class Advice(TypedDict):
-    """What to do, or to know, about a file."""
-
-    code: str  # for programs
-    level: Literal["fix", "note"]
-    text: str
-    command: str | None  # that fixes it
-
 
 # With this many files, opening them takes noticeably long.
 _MANY_FILES = 1000
@@ -51,11 +42,12 @@ def advise_files(path: str, found: Format, files: Sequence[str]) -> list[Advice]
 
 
 def advise(
-    path: str, facts: dict[str, Any], dtype: np.dtype[Any], files: Sequence[str]
+    path: str, facts: ArrayFacts, dtype: np.dtype[Any], files: Sequence[str]
 ) -> list[Advice]:
     """Advice about an array, the most serious first."""
     advice = []
     pack = _pack(path, facts["key"])
+    row_bytes = facts["row_bytes"] or 0
 
     def fix(code: str, text: str, command: str | None = None) -> None:
         advice.append(_advice(code, "fix", text, command))
@@ -79,12 +71,12 @@ def advise(
         else:
             text += "convert each batch by dataset(..., transform=...), or save it in another dtype"
             fix("no-tensorflow-type", text)
-    if facts["order"] in ("F", "mixed") and facts["row_bytes"] > dtype.itemsize:
+    if facts["order"] in ("F", "mixed") and row_bytes > dtype.itemsize:
         fix("fortran-order", "in Fortran order the items of a row lie all over the file", pack)
     if len(files) >= _MANY_FILES:
         text = f"{len(files):,} files take long to open"
         fix("many-files", text, f"{pack} --max-file-size 1GiB")
-    if facts["fits_in_memory"] is False and facts["row_bytes"] < _PAGE:
+    if facts["fits_in_memory"] is False and row_bytes < _PAGE:
         text = (
             "its rows are smaller than a page (4 KiB), and it does not fit in memory: shuffled, "
             "each row costs a page; use shuffle='block', or fix one random order for good"
@@ -108,8 +100,8 @@ def _advice(
     return {"code": code, "level": level, "text": text, "command": command}
 
 
-def has_all_types(types: Any) -> bool:
-    """Whether TensorFlow has a type for every field: for what describe.tensor_type() returns."""
+def has_all_types(types: TensorTypes) -> bool:
+    """Whether TensorFlow has a type for every field."""
     return all(map(has_all_types, types.values())) if isinstance(types, dict) else types is not None
 
 

@@ -1,15 +1,13 @@
-"""Describes what a file is, what npyfast does with it, and what to fix, for `npyfast info`.
-
-docs/command-line.md documents the keys of what describe() returns.
-"""
+"""Describes what a file is, what npyfast does with it, and what to fix, for `npyfast info`."""
 
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.lib.format as npy_format
@@ -21,6 +19,7 @@ from npyfast._backends.header import Header
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._commands.advice import advise, advise_files, has_all_types
 from npyfast._commands.errors import explain
+from npyfast._commands.facts import ArrayFacts, Descr, Facts, TensorTypes, no_facts
 from npyfast._engines import engine_for_files
 from npyfast._sources import hdf5
 from npyfast._sources.formats import HDF5, NPY, NPZ, Format, member_name
@@ -41,9 +40,9 @@ _LOOKED_AT = 1000
 _MOST_OF_MEMORY = 0.85
 
 
-def describe(path: str) -> dict[str, Any]:
+def describe(path: str) -> Facts:
     """Describes the file, or the files of a directory or pattern, that a path stands for."""
-    facts: dict[str, Any] = {
+    facts: Facts = {
         "path": path,
         "format": None,
         "files": 0,
@@ -54,7 +53,8 @@ def describe(path: str) -> dict[str, Any]:
     }
     try:
         files = expand(path)
-        facts.update(files=len(files), bytes=sum(os.stat(file).st_size for file in files))
+        facts["files"] = len(files)
+        facts["bytes"] = sum(os.stat(file).st_size for file in files)
         with Opening() as opening:
             found = opening.format_of(files[0])
             facts["format"] = FORMATS.get(found)
@@ -64,25 +64,22 @@ def describe(path: str) -> dict[str, Any]:
         facts["error"] = explain(error)
     else:
         if found not in FORMATS or (found == NPY and facts["arrays"][0]["dtype"] is None):
-            facts["error"] = facts.pop("arrays")[0]["error"]
+            facts["error"] = facts["arrays"][0]["error"]
             facts["arrays"] = []
     return facts
 
 
-def is_unreadable(facts: dict[str, Any]) -> bool:
+def is_unreadable(facts: Facts) -> bool:
     """Whether npyfast cannot read some of it."""
     return facts["error"] is not None or any(array["error"] for array in facts["arrays"])
 
 
-def _arrays(
-    path: str, found: Format, files: Sequence[str], opening: Opening
-) -> list[dict[str, Any]]:
+def _arrays(path: str, found: Format, files: Sequence[str], opening: Opening) -> list[ArrayFacts]:
     """Describes the arrays that a path stands for."""
     leaf = source(path)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", RuntimeWarning
-        )  # about slow sources, which the advice covers
+        # The advice covers slow sources.
+        warnings.simplefilter("ignore", RuntimeWarning)
         keys = leaf.keys(opening)
         if keys is None:
             return [_array(path, None, leaf, found, files, opening)]
@@ -96,62 +93,52 @@ def _array(
     found: Format,
     files: Sequence[str],
     opening: Opening,
-) -> dict[str, Any]:
+) -> ArrayFacts:
     """Describes an array."""
-    facts: dict[str, Any] = dict.fromkeys(
-        (
-            *("key", "rows", "row_shape", "dtype", "row_bytes", "nbytes"),
-            *("version", "order", "native_byte_order", "data_offset", "chunks", "compression"),
-            *("access", "backend", "engine", "engine_reason", "tensorflow"),
-            *("usable_memory", "fits_in_memory", "read_as", "error"),
-        )
-    )
-    facts.update(key=key, access="none", advice=[])
+    facts = no_facts(key)
     opened: OpenedLeaf | None = None
     try:
         looked_at = files if found == NPZ else files[:_LOOKED_AT]
         headers = _headers(facts, key, found, looked_at, opening)
         dtype, shape = headers[0].dtype, headers[0].shape
-        facts.update(dtype=_descr(dtype), native_byte_order=native(dtype) == dtype)
+        facts["dtype"] = _descr(dtype)
+        facts["native_byte_order"] = native(dtype) == dtype
         facts["tensorflow"] = tensor_type(dtype)
-        if shape:
-            facts.update(row_shape=list(shape[1:]), row_bytes=dtype.itemsize)
-            facts["row_bytes"] *= int(np.prod(shape[1:], dtype=object))
-            facts["rows"] = sum(header.shape[0] for header in headers if header.shape)
         if not shape:
             raise ValueError(
                 f"{path if key is None else member_name(path, key)}: holds a 0-dimensional array, "
                 "which has no rows"
             )
+        rows = sum(header.shape[0] for header in headers if header.shape)
+        row_bytes = dtype.itemsize * math.prod(shape[1:])
+        facts["rows"], facts["row_shape"], facts["row_bytes"] = rows, list(shape[1:]), row_bytes
         if found != NPZ or facts["compression"] is None:
             opened = leaf.open(opening)
-            facts["rows"] = len(opened)
+            facts["rows"] = rows = len(opened)
             facts["access"] = opened.storage.kind
     except ERRORS as error:
         facts["error"] = explain(error)
         return facts
-    facts["nbytes"] = facts["rows"] * facts["row_bytes"]
+    facts["nbytes"] = rows * row_bytes
     if opened is not None:
-        _reading(facts, opened)
+        _add_reading(facts, opened, rows * row_bytes)
     facts["advice"] = advise(path, facts, dtype, files)
     return facts
 
 
 def _headers(
-    facts: dict[str, Any], key: str | None, found: Format, files: Sequence[str], opening: Opening
+    facts: ArrayFacts, key: str | None, found: Format, files: Sequence[str], opening: Opening
 ) -> list[Header]:
     """The headers of the array in these files; records how the first of them stores it."""
     if found == HDF5:
         assert key is not None
         datasets = [hdf5.look(file, key, opening) for file in files]
-        chunks = datasets[0].chunks
-        facts.update(
-            order="C",
-            chunks=None if chunks is None else list(chunks),
-            compression=datasets[0].compression,
-        )
-        if datasets[0].located is not None:
-            facts["data_offset"] = datasets[0].located.header.data_offset
+        stored = datasets[0]
+        facts["order"] = "C"
+        facts["chunks"] = None if stored.chunks is None else list(stored.chunks)
+        facts["compression"] = stored.compression
+        if stored.located is not None:
+            facts["data_offset"] = stored.located.header.data_offset
         return [Header((0, 0), each.shape, each.dtype, False, 0) for each in datasets]
     if found == NPZ:
         assert key is not None
@@ -161,26 +148,30 @@ def _headers(
     else:
         headers = [backend().read_header(file) for file in files]
     first = headers[0]
-    orders = {"F" if header.fortran_order else "C" for header in headers if len(header.shape) > 1}
-    facts.update(
-        version=list(first.version),
-        order="mixed" if len(orders) > 1 else next(iter(orders), "C"),
-        data_offset=None if facts["compression"] else first.data_offset,
-    )
+    facts["version"] = list(first.version)
+    facts["order"] = _memory_order(headers)
+    facts["data_offset"] = None if facts["compression"] else first.data_offset
     return headers
 
 
-def _descr(dtype: np.dtype[Any]) -> Any:
-    """A dtype in JSON: NumPy's text, or the list of a structure's fields."""
+def _memory_order(headers: Sequence[Header]) -> Literal["C", "F", "mixed"]:
+    """The memory order of the files. One dimension is in both orders, and counts as C."""
+    fortran = {header.fortran_order for header in headers if len(header.shape) > 1}
+    if len(fortran) > 1:
+        return "mixed"
+    return "F" if True in fortran else "C"
+
+
+def _descr(dtype: np.dtype[Any]) -> Descr:
     try:
-        return npy_format.dtype_to_descr(dtype)
+        descr: Descr = npy_format.dtype_to_descr(dtype)
+        return descr
     except ValueError:  # fields out of order
         return str(dtype)
 
 
-def tensor_type(dtype: np.dtype[Any]) -> Any:
-    """The name of the TensorFlow type for a dtype, or a dict of them for a structure; None if there
-    is none. Does not import TensorFlow."""
+def tensor_type(dtype: np.dtype[Any]) -> TensorTypes:
+    """The TensorFlow type for a dtype. Does not import TensorFlow."""
     if dtype.subdtype is not None:
         return tensor_type(dtype.subdtype[0])
     if dtype.names is not None:
@@ -196,15 +187,15 @@ def tensor_type(dtype: np.dtype[Any]) -> Any:
     return None
 
 
-def _reading(facts: dict[str, Any], leaf: OpenedLeaf) -> None:
-    """How batches of the array are made, and how it is read."""
+def _add_reading(facts: ArrayFacts, leaf: OpenedLeaf, nbytes: int) -> None:
+    """Adds how batches of the array are made, and how it is read."""
     made_by = backend_for([leaf])
     facts["backend"] = made_by.NAME
     facts["engine"], facts["engine_reason"] = _engine(facts["tensorflow"], leaf)
     usable = backend().usable_memory()
     facts["usable_memory"] = usable
     if usable is not None:
-        facts["fits_in_memory"] = facts["nbytes"] < _MOST_OF_MEMORY * usable
+        facts["fits_in_memory"] = nbytes < _MOST_OF_MEMORY * usable
     if not made_by.READS_AHEAD:
         facts["read_as"] = "on demand"
     elif facts["fits_in_memory"]:
@@ -213,7 +204,7 @@ def _reading(facts: dict[str, Any], leaf: OpenedLeaf) -> None:
         facts["read_as"] = "rows" if leaf.storage.dense else "on demand"
 
 
-def _engine(types: Any, leaf: OpenedLeaf) -> tuple[str | None, str]:
+def _engine(types: TensorTypes, leaf: OpenedLeaf) -> tuple[str | None, str]:
     """The engine that `npyfast.dataset` takes, and why."""
     if not has_all_types(types):
         return None, "TensorFlow has no type for it; npyfast.batches and npyfast.open read it"

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy.lib.format as npy_format
 
-from npyfast._commands.advice import Advice
 from npyfast._commands.describe import describe, is_unreadable
+from npyfast._commands.facts import Advice, ArrayFacts, Facts, TensorTypes
 from npyfast._errors import printable
 from npyfast._packing.sizes import format_bytes
 
@@ -70,11 +70,11 @@ def _run(options: argparse.Namespace) -> int:
     return int(unreadable)
 
 
-def _lines(facts: dict[str, Any]) -> Iterator[str]:
+def _lines(facts: Facts) -> Iterator[str]:
     """A description as text."""
     yield printable(facts["path"])
     if facts["files"]:
-        format_name = _FORMATS.get(facts["format"], "none that npyfast knows")
+        format_name = _FORMATS.get(facts["format"] or "", "none that npyfast knows")
         versions = {tuple(each["version"]) for each in facts["arrays"] if each["version"]}
         if facts["format"] == "npy" and len(versions) == 1:
             format_name += " {}.{}".format(*versions.pop())
@@ -91,7 +91,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield from _advice_lines(facts["advice"], 2)
 
 
-def _array_lines(array: dict[str, Any], indent: int) -> Iterator[str]:
+def _array_lines(array: ArrayFacts, indent: int) -> Iterator[str]:
     def line(name: str, text: str) -> Iterator[str]:
         return _line(name, text, indent)
 
@@ -109,10 +109,12 @@ def _array_lines(array: dict[str, Any], indent: int) -> Iterator[str]:
         engine = "no engine" if array["engine"] is None else f"engine {array['engine']}"
         yield from line("dataset", f"{engine}: {array['engine_reason']}")
     yield from line("tensor", _tensor(array["tensorflow"]))
-    if array["fits_in_memory"] is not None:
+    usable, read_as = array["usable_memory"], array["read_as"]
+    if usable is not None and read_as is not None:
         fits = "fits" if array["fits_in_memory"] else "does not fit"
-        usable = format_bytes(array["usable_memory"])
-        yield from line("memory", f"{fits} ({usable} can be used): {_READ_AS[array['read_as']]}")
+        yield from line(
+            "memory", f"{fits} ({format_bytes(usable)} can be used): {_READ_AS[read_as]}"
+        )
     yield from _advice_lines(array["advice"], indent)
     if not any(advice["level"] == "fix" for advice in array["advice"]):
         yield from line("to fix", "nothing")
@@ -143,8 +145,9 @@ def _field(field: Any) -> tuple[Any, ...]:
     return (name, inner, *shape)
 
 
-def _layout(array: dict[str, Any]) -> Iterator[str]:
-    yield f"{format_bytes(array['row_bytes'])} a row"
+def _layout(array: ArrayFacts) -> Iterator[str]:
+    if array["row_bytes"] is not None:
+        yield f"{format_bytes(array['row_bytes'])} a row"
     if array["nbytes"] is not None:
         yield f"{format_bytes(array['nbytes'])} in all"
     if array["order"] is not None:
@@ -157,13 +160,13 @@ def _layout(array: dict[str, Any]) -> Iterator[str]:
         yield f"compressed by {array['compression']}"
 
 
-def _reading(array: dict[str, Any]) -> Iterator[str]:
+def _reading(array: ArrayFacts) -> Iterator[str]:
     yield _ACCESS[array["access"]]
     if array["backend"] is not None:
         yield f"backend {array['backend']}"
 
 
-def _tensor(types: Any) -> str:
+def _tensor(types: TensorTypes) -> str:
     if isinstance(types, dict):
         return "a dict of " + ", ".join(f"{key}: {_tensor(each)}" for key, each in types.items())
     return "none" if types is None else f"tf.{types}"
