@@ -48,7 +48,7 @@ class WatchedFile:
 
     def __init__(self, path: str, state: FileState, *, kept_open: bool = True) -> None:
         self.path = path  # as it was given, for people
-        self.place = absolute_path(path)
+        self.location = absolute_path(path)
         self.state = state
         self._kept_open = kept_open
         self._changed_size: int | None = None  # when it was found to be changed
@@ -58,7 +58,7 @@ class WatchedFile:
         OSError (ESTALE). Once it has raised, it always raises."""
         if self._changed_size is None:
             try:
-                status = os.stat(self.place)
+                status = os.stat(self.location)
             except OSError:
                 if self._kept_open:
                     return
@@ -89,9 +89,9 @@ class WatchedFile:
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
         """The file, open. Raises OSError if it was changed or replaced."""
-        now = os.stat(self.place)
+        now = os.stat(self.location)
         if stat.S_ISREG(now.st_mode):  # opening a pipe would wait for its writer
-            with open(self.place, "rb") as file:
+            with open(self.location, "rb") as file:
                 self.check_same(os.fstat(file.fileno()))
                 yield file
         else:

@@ -111,9 +111,9 @@ class HDF5Leaf:
         opened = process.opened.pop(number, None)
         if opened is None:
             found = self._found[number]
-            file = open_hdf5(found.file.place)
+            file = open_hdf5(found.file.location)
             try:
-                found.file.check_same(status_of(file, found.file.place))
+                found.file.check_same(status_of(file, found.file.location))
                 found.check_files()
                 opened = file, find_dataset(file, found.path, found.key)
             except BaseException:
