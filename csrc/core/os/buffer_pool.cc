@@ -1,6 +1,5 @@
 #include "core/os/buffer_pool.h"
 
-#include <pthread.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <iterator>
 #include <new>
 
+#include "core/os/fork.h"
 #include "core/os/page_size.h"
 
 namespace npyfast {
@@ -84,8 +84,10 @@ BufferPool& BufferPool::Shared() {
   // Never destroyed: arrays outlive main().
   static BufferPool* const pool = new BufferPool;
   // A child must not inherit the mutex while a thread holds it that the child does not have.
-  [[maybe_unused]] static const int registered = ::pthread_atfork(
-      [] { pool->mutex_.lock(); }, [] { pool->mutex_.unlock(); }, [] { pool->mutex_.unlock(); });
+  static const AtFork at_fork({.rank = ForkRank::kOs,
+                               .prepare = [] { pool->mutex_.lock(); },
+                               .parent = [] { pool->mutex_.unlock(); },
+                               .child = [] { pool->mutex_.unlock(); }});
   return *pool;
 }
 

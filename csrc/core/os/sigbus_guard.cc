@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "core/os/float_environment.h"
+#include "core/os/fork.h"
 #include "core/os/per_thread.h"
 
 namespace npyfast {
@@ -75,9 +76,8 @@ class Others {
 Others others;
 std::atomic<bool> installing{false};
 
-// A child must not find it true for ever, as another thread of its parent has left it.
-[[maybe_unused]] const int registered =
-    ::pthread_atfork(nullptr, nullptr, [] { installing = false; });
+// In a child it would stay true if another thread of its parent was installing.
+const AtFork at_fork({.rank = ForkRank::kOs, .child = [] { installing = false; }});
 
 // What a thread has passed on, while it does.
 //
