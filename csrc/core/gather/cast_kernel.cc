@@ -6,14 +6,7 @@
 #include <type_traits>
 
 #include "core/gather/half.h"
-
-// As for the order: the baseline of x86-64 has half the vector width, and no conversion of small
-// integers in vectors.
-#if defined(__x86_64__) && defined(__GNUC__)
-#define NPYFAST_CAST_AVX2
-#include <cpuid.h>
-#include <immintrin.h>
-#endif
+#include "core/os/x86.h"
 
 namespace npyfast {
 namespace {
@@ -134,13 +127,10 @@ struct Baseline {
   }
 };
 
-#ifdef NPYFAST_CAST_AVX2
+#ifdef NPYFAST_X86_64
+// The baseline of x86-64 has half the vector width, and no conversion of small integers in vectors.
 struct Avx2 {
-  static bool IsSupported() {
-    constexpr unsigned kF16c = 1u << 29;
-    unsigned a, b, c, d;
-    return __builtin_cpu_supports("avx2") && __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & kF16c);
-  }
+  static bool IsSupported() { return HasAvx2() && HasF16c(); }
 
   template <typename From, typename To>
   [[gnu::target("avx2")]] static void Convert(const std::byte* source, size_t count,
@@ -344,7 +334,7 @@ bool IsFloat(Number number) {
 }
 
 CastKernel FindCastKernel(Number from, Number to) {
-#ifdef NPYFAST_CAST_AVX2
+#ifdef NPYFAST_X86_64
   if (Avx2::IsSupported()) return KernelFor<Avx2>(from, to);
 #endif
   return KernelFor<Baseline>(from, to);

@@ -8,10 +8,7 @@
 
 #include "core/gather/cpu_prefetch.h"
 #include "core/gather/nontemporal_copy.h"
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
+#include "core/os/x86.h"
 
 namespace npyfast {
 namespace {
@@ -148,7 +145,7 @@ void CopyColumn(const Column& column, const std::byte* const* sources, size_t co
 }
 
 void FinishStores() {
-#if defined(__SSE2__)
+#ifdef NPYFAST_X86_64
   _mm_sfence();
 #endif
 }

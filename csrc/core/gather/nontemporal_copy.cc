@@ -4,14 +4,12 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
+#include "core/os/x86.h"
 
 namespace npyfast {
 namespace {
 
-#if defined(__SSE2__)
+#ifdef NPYFAST_X86_64
 // All that comes before the first aligned address: stores past the cache must be aligned.
 size_t Head(const std::byte* out, size_t bytes, size_t store) {
   return std::min(-reinterpret_cast<uintptr_t>(out) % store, bytes);
@@ -51,8 +49,8 @@ void Copy(const std::byte* source, size_t bytes, std::byte* out) noexcept {
 }  // namespace
 
 PastCacheCopy FindPastCacheCopy() {
-#if defined(__SSE2__)
-  return __builtin_cpu_supports("avx") ? CopyBy32 : CopyBy16;
+#ifdef NPYFAST_X86_64
+  return HasAvx() ? CopyBy32 : CopyBy16;
 #else
   return Copy;
 #endif

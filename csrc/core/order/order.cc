@@ -6,12 +6,7 @@
 #include <cstddef>
 
 #include "core/order/splitmix.h"
-
-// The baseline of x86-64 has half the vector width and no 32-bit product that keeps the low half:
-// it takes twice as long.
-#if defined(__x86_64__) && defined(__GNUC__)
-#define NPYFAST_ORDER_AVX2
-#endif
+#include "core/os/x86.h"
 
 namespace npyfast {
 namespace {
@@ -199,7 +194,9 @@ struct Order::Kernel {
   }
   static void Map(const Order& order, int64_t* rows, size_t size) { MapBlock(order, rows, size); }
 
-#ifdef NPYFAST_ORDER_AVX2
+#ifdef NPYFAST_X86_64
+  // The baseline of x86-64 has half the vector width and no 32-bit product that keeps the low half:
+  // it takes twice as long.
   [[gnu::target("avx2")]] static void FillAvx2(const Order& order, uint64_t x, int64_t* out,
                                                size_t size) {
     FillBlock(order, x, out, size);
@@ -209,7 +206,7 @@ struct Order::Kernel {
   }
 
   static Functions Choose() {
-    return __builtin_cpu_supports("avx2") ? Functions{FillAvx2, MapAvx2} : Functions{Fill, Map};
+    return HasAvx2() ? Functions{FillAvx2, MapAvx2} : Functions{Fill, Map};
   }
 #else
   static Functions Choose() { return {Fill, Map}; }

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -55,6 +56,30 @@ bool IsRegular(const std::string& path) {
   const bool regular = ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
   errno = code;
   return regular;
+}
+
+// What madvise() takes; none if this system has nothing like it.
+std::optional<int> SystemAdvice(MappedFile::Advice advice) {
+#if defined(__linux__) && !defined(MADV_POPULATE_READ)
+  constexpr int MADV_POPULATE_READ = 22;  // since Linux 5.14; libraries of C are older
+#endif
+  switch (advice) {
+    case MappedFile::Advice::kNormal:
+      return MADV_NORMAL;
+    case MappedFile::Advice::kRandom:
+      return MADV_RANDOM;
+    case MappedFile::Advice::kWillNeed:
+      return MADV_WILLNEED;
+    case MappedFile::Advice::kPopulate:
+#if defined(__linux__)
+      return MADV_POPULATE_READ;
+#else
+      return std::nullopt;
+#endif
+    case MappedFile::Advice::kDontNeed:
+      return MADV_DONTNEED;
+  }
+  return std::nullopt;
 }
 
 // The kernel's limit on the mappings of a process; 0 if it is not known.
@@ -262,13 +287,14 @@ void MappedFile::ThrowChanged(int64_t size_now) const {
                     " when it was opened: it was truncated while it was read; copy it again");
 }
 
-bool MappedFile::Advise(int64_t offset, int64_t bytes, int advice) const {
+bool MappedFile::Advise(int64_t offset, int64_t bytes, Advice advice) const {
   const std::byte* data = this->data();
-  if (data == nullptr) return false;
+  const std::optional<int> system_advice = SystemAdvice(advice);
+  if (data == nullptr || !system_advice) return false;
   const int64_t page = PageBytes();
   const int64_t first = offset / page * page;
   return ::madvise(const_cast<std::byte*>(data) + first,
-                   static_cast<size_t>(offset + bytes - first), advice) == 0;
+                   static_cast<size_t>(offset + bytes - first), *system_advice) == 0;
 }
 
 }  // namespace npyfast

@@ -111,9 +111,18 @@ class MappedFile {
   // another file by now, or to none, is no change of this one. One system call.
   void CheckUnchanged() const;
 
-  // madvise() for the pages that hold a range of bytes; returns whether the system has taken it.
-  // Throws what data() throws.
-  bool Advise(int64_t offset, int64_t bytes, int advice) const;
+  // What the system is told about pages of the mapping.
+  enum class Advice {
+    kNormal,    // they are read in order: read ahead of them
+    kRandom,    // they are read in random order: read nothing but them
+    kWillNeed,  // start reading them
+    kPopulate,  // read them now, wait for it, and map them (since Linux 5.14)
+    kDontNeed,  // unmap them; they stay in the page cache
+  };
+
+  // Gives advice about the pages that hold a range of bytes; returns whether the system has taken
+  // it. Throws what data() throws.
+  bool Advise(int64_t offset, int64_t bytes, Advice advice) const;
 
  private:
   const std::byte* MapNow() const;

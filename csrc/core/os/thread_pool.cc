@@ -1,8 +1,5 @@
 #include "core/os/thread_pool.h"
 
-#include <pthread.h>
-
-#include <csignal>
 #include <exception>
 #include <memory>
 #include <system_error>
@@ -10,6 +7,7 @@
 #include <utility>
 
 #include "core/os/fork.h"
+#include "core/os/thread.h"
 
 namespace npyfast {
 namespace {
@@ -17,10 +15,9 @@ namespace {
 // Never destroyed: its threads may outlive main(), and wait on it until the process is gone.
 std::atomic<ThreadPool*> shared{nullptr};
 
-[[maybe_unused]] const int registered = ::pthread_atfork(nullptr, nullptr, [] {
-  // The old pool's mutex may be held by a thread that this child does not have: leave it alone.
-  shared.store(nullptr, std::memory_order_relaxed);
-});
+// The old pool's mutex may be held by a thread that the child does not have: leave it alone.
+const AtFork at_fork({.rank = ForkRank::kOs,
+                      .child = [] { shared.store(nullptr, std::memory_order_relaxed); }});
 
 }  // namespace
 
@@ -66,19 +63,8 @@ void ThreadPool::Submit(std::function<void()> task) {
   wake_.notify_one();
 }
 
-void LeaveSignalsToOthers() {
-  sigset_t signals;
-  ::sigfillset(&signals);
-  for (const int fault : {SIGBUS, SIGSEGV, SIGILL, SIGFPE}) ::sigdelset(&signals, fault);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-}
-
-void PrepareForErrors() { static_cast<void>(std::uncaught_exceptions()); }
-
 void ThreadPool::Run() {
-  ::pthread_setname_np(::pthread_self(), "npyfast");
-  LeaveSignalsToOthers();
-  PrepareForErrors();
+  BeginThread("npyfast");
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return !tasks_.empty(); });

@@ -9,14 +9,6 @@
 
 namespace npyfast {
 
-// For a thread of ours, at its beginning: signals sent to the process are for the program's own
-// threads. Faults stay with who caused them.
-void LeaveSignalsToOthers();
-
-// For a thread that may come to have no memory: has what an exception needs of it allocated now, as
-// the process would end if that failed when there is one to be thrown.
-void PrepareForErrors();
-
 // Threads that run short tasks, first come, first served.
 //
 // One pool serves the whole process: streams come and go with every epoch, threads stay.

@@ -1,7 +1,5 @@
 #include "core/readahead/array_prefetcher.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -11,10 +9,6 @@
 #include "core/os/memory.h"
 #include "core/os/page_size.h"
 #include "core/source/residency.h"
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22  // since Linux 5.14
-#endif
 
 namespace npyfast {
 namespace {
@@ -158,7 +152,8 @@ void ArrayPrefetcher::ExpectRandom(const Array& array, bool random) {
   }
   // Without the lock, which fork() waits for: a file may have to be opened, which may take long.
   for (size_t file = 0; !random && file < advised.size(); ++file) {
-    if (advised[file]) array.file(file).Advise(0, array.file(file).size(), MADV_NORMAL);
+    if (advised[file])
+      array.file(file).Advise(0, array.file(file).size(), MappedFile::Advice::kNormal);
   }
 }
 
@@ -169,7 +164,7 @@ void ArrayPrefetcher::AdviseRandom(size_t file) {
     if (!state.random || state.advised[file]) return;
     state.advised[file] = true;
   }
-  array_->file(file).Advise(0, array_->file(file).size(), MADV_RANDOM);
+  array_->file(file).Advise(0, array_->file(file).size(), MappedFile::Advice::kRandom);
 }
 
 int64_t ArrayPrefetcher::ChunkOf(size_t file, int64_t offset) const {
@@ -214,7 +209,7 @@ void ArrayPrefetcher::AddRanges(const std::vector<RowStretch>& rows,
 
 bool ArrayPrefetcher::StartReading(size_t file, int64_t offset, int64_t bytes) {
   if (refused_ >= kMostRefused) return false;
-  if (array_->file(file).Advise(offset, bytes, MADV_WILLNEED) ||
+  if (array_->file(file).Advise(offset, bytes, MappedFile::Advice::kWillNeed) ||
       CacheOf(file).StartReading(offset, bytes)) {
     refused_ = 0;
     return true;
@@ -253,7 +248,7 @@ bool ArrayPrefetcher::LetGo(int64_t unit, int64_t pieces) {
   if (pieces_.empty() || pieces_.front().unit >= unit) return false;
   for (; pieces > 0 && !pieces_.empty() && pieces_.front().unit < unit; --pieces) {
     const Piece& piece = pieces_.front();
-    array_->file(piece.file).Advise(piece.offset, piece.bytes, MADV_DONTNEED);
+    array_->file(piece.file).Advise(piece.offset, piece.bytes, MappedFile::Advice::kDontNeed);
     CacheOf(piece.file).LetGo(piece.offset, piece.bytes);
     pieces_.pop_front();
   }
@@ -271,7 +266,7 @@ bool ArrayPrefetcher::LoadChunk() {
     const MappedFile& file = array_->file(range.file);
     const int64_t bytes = std::min(range.bytes, file.size() - range.offset);
     // Waits for the pages, and spares the copies the faults that would map them.
-    if (!file.Advise(range.offset, bytes, MADV_POPULATE_READ))
+    if (!file.Advise(range.offset, bytes, MappedFile::Advice::kPopulate))
       CacheOf(range.file).Read(range.offset + bytes - 1);
     loading_.pop_front();
   }

@@ -1,7 +1,5 @@
 #include "core/readahead/readahead.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <limits>
 #include <mutex>
@@ -9,7 +7,7 @@
 #include <utility>
 
 #include "core/os/buffer_pool.h"
-#include "core/os/thread_pool.h"
+#include "core/os/thread.h"
 #include "core/readahead/leaf_prefetchers.h"
 #include "core/readahead/recent_memory.h"
 
@@ -157,9 +155,7 @@ bool Readahead::AllLoaded() const {
 }
 
 void Readahead::Run() {
-  ::pthread_setname_np(::pthread_self(), "npyfast-read");
-  LeaveSignalsToOthers();
-  PrepareForErrors();
+  BeginThread("npyfast-read");
   try {
     if (schedule_.by_blocks()) AskFirstItems();
     while (!stopped_) {

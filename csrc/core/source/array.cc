@@ -1,7 +1,5 @@
 #include "core/source/array.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -11,6 +9,7 @@
 #include "core/base/errors.h"
 #include "core/npy/header_io.h"
 #include "core/npy/shape.h"
+#include "core/os/clock.h"
 #include "core/os/page_size.h"
 
 namespace npyfast {
@@ -127,11 +126,7 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents) {
   return array;
 }
 
-int64_t Array::CheckClock() {
-  timespec now;
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
+int64_t Array::CheckClock() { return CoarseClockNs(); }
 
 void Array::CheckFiles() const {
   const size_t count = files_.size() + empty_.size();

@@ -2,10 +2,17 @@
 
 #include <atomic>
 
+#include "core/os/fork.h"
+
 namespace npyfast {
 namespace {
 
 std::atomic<int64_t> total_bytes{0};
+
+const AtFork at_fork({.rank = ForkRank::kSource,
+                      .prepare = [] { Residency::mutex.lock(); },
+                      .parent = [] { Residency::mutex.unlock(); },
+                      .child = [] { Residency::mutex.unlock(); }});
 
 }  // namespace
 

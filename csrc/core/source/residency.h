@@ -21,8 +21,8 @@ struct Residency {
   // Counts this array among them, with so many bytes. REQUIRES, for all below: mutex held.
   void Count(int64_t bytes);
 
-  // One for all, so that fork() can wait until nobody holds it (see batch_stream.cc): a child must
-  // not find it locked, nor what it guards half changed. Nobody opens or reads a file under it.
+  // One for all, so that fork() can wait until nobody holds it: a child must not find it locked,
+  // nor what it guards half changed. Nobody opens or reads a file under it.
   static std::mutex mutex;
 
   int64_t counted_bytes = 0;
@@ -34,7 +34,7 @@ struct Residency {
   int64_t resident_end = 0;
   // Whether the mappings have been told that rows will be read in random order.
   bool random = false;
-  // Per file: whether MADV_RANDOM has been applied.
+  // Per file: whether its mapping has been told so.
   std::vector<bool> advised;
 };
 

@@ -1,7 +1,5 @@
 #include "core/stream/batch_stream.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <cstddef>
@@ -14,8 +12,8 @@
 
 #include "core/os/fork.h"
 #include "core/os/sigbus_guard.h"
+#include "core/os/thread.h"
 #include "core/os/thread_pool.h"
-#include "core/source/residency.h"
 #include "core/stream/reading_of.h"
 
 namespace npyfast {
@@ -43,19 +41,10 @@ constexpr auto kFilesAnswerWithin = std::chrono::milliseconds(100);
 // Held while a stream starts over in a forked child, which may have several readers by then.
 std::mutex rebuilding;
 
-// In the order in which RebuildAfterFork() takes them.
-void LockForFork() {
-  rebuilding.lock();
-  Residency::mutex.lock();
-}
-
-void UnlockAfterFork() {
-  Residency::mutex.unlock();
-  rebuilding.unlock();
-}
-
-[[maybe_unused]] const int registered =
-    ::pthread_atfork(LockForFork, UnlockAfterFork, UnlockAfterFork);
+const AtFork at_fork({.rank = ForkRank::kStream,
+                      .prepare = [] { rebuilding.lock(); },
+                      .parent = [] { rebuilding.unlock(); },
+                      .child = [] { rebuilding.unlock(); }});
 
 // Lets go of a reference without giving it back: what it keeps is never destroyed.
 template <typename T>
