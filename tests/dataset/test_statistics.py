@@ -250,7 +250,8 @@ class TestGraph:
             assert delivered(made) == (count, 10 * count, 10 * count * ROW_BYTES)
         tf.data.experimental.at(made, 10)
         assert delivered(made) == (5, 43, 43 * ROW_BYTES)
-        assert npyfast.statistics(made).waits == 5
+        # Index 10 follows 9, so batches are made ahead: it may be ready when it is taken.
+        assert npyfast.statistics(made).waits in (4, 5)
         with pytest.raises(tf.errors.OutOfRangeError):
             tf.data.experimental.at(made, 11)
         assert delivered(made) == (5, 43, 43 * ROW_BYTES)
