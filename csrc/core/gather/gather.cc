@@ -30,10 +30,6 @@ constexpr int64_t kScratchBytes = 256 << 10;
 constexpr int kThreadsForFiles = 16;
 constexpr int64_t kFilesPerThread = 4;
 
-// Files whose last byte is read after each copy of their rows. Of more files the last pages would
-// not stay in memory where the data is larger than that.
-constexpr size_t kProbedFiles = 64;
-
 // A batch of this size has left the cache before anybody reads it.
 constexpr int64_t kPastCacheFrom = 16 << 20;
 
@@ -118,7 +114,7 @@ class Gather::Copier {
   void Add(const std::byte* row) { sources_[rows_++] = row; }
   // Rows of a file are among those that are added: this byte of it is read after them. On the page
   // where a file that was cut off ends now, rows come out as zeros without a fault; the byte gives
-  // one. REQUIRES: file < kProbedFiles.
+  // one. REQUIRES: file < Array::kProbedFiles.
   void Probe(size_t file, const std::byte* byte) {
     probed_ |= uint64_t{1} << file;
     probes_[file] = byte;
@@ -167,7 +163,7 @@ class Gather::Copier {
   std::array<const std::byte*, kBlockRows> sources_;
   size_t rows_ = 0;
   uint64_t probed_ = 0;  // the files of which probes_ holds a byte
-  std::array<const std::byte*, kProbedFiles> probes_;
+  std::array<const std::byte*, Array::kProbedFiles> probes_;
   size_t most_ = kBlockRows;
   size_t layout_ = 0;
   std::vector<std::byte*> slots_;
@@ -250,7 +246,7 @@ void Gather::RowsInMemory(std::span<const int64_t> rows, Copier* copier) const {
   size_t file = 0;
   const std::byte* data = files.size() == 1 ? array_->data(0) : nullptr;
   copier->Use(layout_of_file_[0]);
-  const bool probed = array_->file_bytes() > 0 && files.size() <= kProbedFiles;
+  const bool probed = array_->is_probed();
   if (probed && files.size() == 1) copier->Probe(0, array_->last_byte(0));
   for (const int64_t row : rows) {
     if (files.size() > 1) {

@@ -192,12 +192,25 @@ PageCache& ArrayPrefetcher::CacheOf(size_t file) {
   return caches_.try_emplace(file, array_->file(file)).first->second;
 }
 
+void ArrayPrefetcher::AddProbedPages(size_t first, std::vector<FileRange>* ranges) {
+  if (!array_->is_probed()) return;
+  const int64_t page = PageBytes();
+  for (size_t i = first, end = ranges->size(); i < end; ++i) {
+    const size_t file = (*ranges)[i].file;
+    if (probed_[file]) continue;
+    probed_.set(file);
+    const int64_t last_byte = array_->file(file).size() - 1;
+    ranges->push_back({leaf_, file, last_byte / page * page, page});
+  }
+}
+
 void ArrayPrefetcher::AddRanges(const std::vector<RowStretch>& rows,
                                 std::vector<FileRange>* ranges) {
-  if (way_ == Way::kRows) return AddPages(*array_, leaf_, rows, ranges);
-  if (loaded() || !array_->has_dense_rows()) return;
+  if (way_ == Way::kWhole && (loaded() || !array_->has_dense_rows())) return;
   const size_t first = ranges->size();
   AddPages(*array_, leaf_, rows, ranges);
+  AddProbedPages(first, ranges);
+  if (way_ == Way::kRows) return;
   std::vector<FileRange> pages(ranges->begin() + static_cast<int64_t>(first), ranges->end());
   ranges->resize(first);
   for (const FileRange& range : pages) {
@@ -288,6 +301,7 @@ bool ArrayPrefetcher::StillLoaded() {
   } else {
     next_chunk_ = first_chunk_;
   }
+  probed_.reset();
   Residency& state = array_->residency();
   const std::lock_guard lock(state.mutex);
   if (way_ == Way::kRows) state.Count(0);

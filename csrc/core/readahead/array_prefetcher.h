@@ -2,6 +2,7 @@
 #define NPYFAST_CORE_READAHEAD_ARRAY_PREFETCHER_H_
 
 #include <atomic>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -56,7 +57,7 @@ class ArrayPrefetcher {
   static void ExpectRandom(const Array& array, bool random);
 
   // Adds what has to be read for these rows: their pages, or their chunks that nobody has asked for
-  // yet.
+  // yet; and, once a file, where the gather probes its end.
   void AddRanges(const std::vector<RowStretch>& rows, std::vector<FileRange>* ranges);
   // Starts reading a range, until *stop, if given. With `keep` false it is remembered, with its
   // unit, if it was in no cache before.
@@ -87,6 +88,10 @@ class ArrayPrefetcher {
   FileRange RangeOf(int64_t chunk) const;
   // Marks a chunk as asked for; returns whether it was not.
   bool Claim(int64_t chunk);
+  // Adds the last page of each file that the ranges from `first` on lie in, once. Were it missing
+  // when the gather probes it, the kernel would read around it up to the readahead limit of the
+  // device, often megabytes, while the first batch waits.
+  void AddProbedPages(size_t first, std::vector<FileRange>* ranges);
   void AdviseRandom(size_t file);
   bool StartReading(size_t file, int64_t offset, int64_t bytes);
   PageCache& CacheOf(size_t file);
@@ -107,6 +112,7 @@ class ArrayPrefetcher {
 
   std::deque<Piece> pieces_;  // to let go of, by unit
   std::map<size_t, PageCache> caches_;
+  std::bitset<Array::kProbedFiles> probed_;  // whose last page was added
   uint64_t asked_ = 0;
   int refused_ = 0;
 };

@@ -105,6 +105,11 @@ class Array {
     return files_[file].data() + files_[file].size() - 1;
   }
 
+  // Whether readers read last_byte() after each copy. The last pages of more files than this would
+  // not stay in memory where the data is larger than that.
+  static constexpr size_t kProbedFiles = 64;
+  bool is_probed() const { return file_bytes() > 0 && file_rows().size() <= kProbedFiles; }
+
   // Throws if a file of the array was changed after it was opened, as MappedFile::CheckUnchanged()
   // says, naming the first such file. From then on it always throws. Does nothing for memory, nor
   // for files of one row each, which are looked at when they are read.

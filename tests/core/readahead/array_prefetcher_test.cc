@@ -201,6 +201,23 @@ TEST(ArrayPrefetcher, EachChunkIsAskedForOnce) {
   CHECK(whole.reader.loaded());
 }
 
+TEST(ArrayPrefetcher, TheProbedEndOfAFileIsAskedForOnce) {
+  const TempFolder folder;
+  const std::string path = ColdFile(folder, 300);
+  for (const Way way : {Way::kWhole, Way::kRows}) {
+    Reading reading({path}, way);
+    const int64_t last_byte = reading.array->file(0).size() - 1;
+    std::vector<FileRange> first;
+    reading.reader.AddRanges({{3, 1}}, &first);
+    CHECK_EQ(first.size(), 2U);
+    CHECK(first[1].offset <= last_byte);
+    CHECK(last_byte < first[1].offset + first[1].bytes);
+    std::vector<FileRange> second;
+    reading.reader.AddRanges({{200, 1}}, &second);
+    CHECK_EQ(second.size(), 1U);
+  }
+}
+
 TEST(ArrayPrefetcher, RowsAloneAreRead) {
   const TempFolder folder;
   const std::string path = ColdFile(folder, 100);
@@ -210,9 +227,10 @@ TEST(ArrayPrefetcher, RowsAloneAreRead) {
   rows.AskRows(50, 3, 1, true);
   WaitForRows(*rows.array, 10, 1);
   WaitForRows(*rows.array, 50, 3);
-  // Four rows of four pages and the pages that their ends share, and that of the header.
+  // Four rows of four pages and the pages that their ends share, that of the header, and the last
+  // one.
   CHECK(CachedPages(path) >= 16);
-  CHECK(CachedPages(path) <= 16 + 2 + 1);
+  CHECK(CachedPages(path) <= 16 + 2 + 2);
   CHECK(!rows.reader.LoadChunk());
   CHECK(!rows.reader.loaded());
   CHECK(!rows.reader.LetGo(100));
@@ -304,8 +322,9 @@ TEST(ArrayPrefetcher, GoesOnByRowsWhereItDoesNotFitAnyMore) {
   CHECK(whole.reader.StillLoaded());
   std::vector<FileRange> ranges;
   whole.reader.AddRanges({{5, 1}}, &ranges);
-  CHECK_EQ(ranges.size(), 1U);
+  CHECK_EQ(ranges.size(), 2U);
   CHECK(ranges[0].bytes <= kRowBytes + PageBytes());
+  CHECK_EQ(ranges[1].bytes, PageBytes());  // the file's last
   // There is no other way for it, and to read it time and again would be of no use.
   CHECK(fortran.reader.StillLoaded());
   CHECK(!fortran.reader.LoadChunk());
