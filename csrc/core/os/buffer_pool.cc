@@ -83,11 +83,7 @@ void Free(std::byte* block) {
 BufferPool& BufferPool::Shared() {
   // Never destroyed: arrays outlive main().
   static BufferPool* const pool = new BufferPool;
-  // A child must not inherit the mutex while a thread holds it that the child does not have.
-  static const AtFork at_fork({.rank = ForkRank::kOs,
-                               .prepare = [] { pool->mutex_.lock(); },
-                               .parent = [] { pool->mutex_.unlock(); },
-                               .child = [] { pool->mutex_.unlock(); }});
+  static const AtFork at_fork(ForkRank::kOs, pool->mutex_);
   return *pool;
 }
 
@@ -95,7 +91,7 @@ std::byte* BufferPool::Acquire(size_t bytes) {
   if (bytes >= static_cast<size_t>(kTooManyBytes)) throw std::bad_alloc();
   const size_t capacity = CapacityFor(bytes);
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     used_bytes_ += static_cast<int64_t>(capacity);
     const auto found = free_.find(capacity);
     if (found != free_.end() && !found->second.empty()) {
@@ -108,7 +104,7 @@ std::byte* BufferPool::Acquire(size_t bytes) {
   try {
     return Allocate(capacity);
   } catch (...) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     used_bytes_ -= static_cast<int64_t>(capacity);
     throw;
   }
@@ -117,7 +113,7 @@ std::byte* BufferPool::Acquire(size_t bytes) {
 void BufferPool::Release(std::byte* block) noexcept {
   const auto capacity = static_cast<int64_t>(HeadOf(block)->capacity);
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     used_bytes_ -= capacity;
     if (free_bytes_ + capacity <= kKeptBytes + reserved_bytes_) {
       try {
@@ -132,7 +128,7 @@ void BufferPool::Release(std::byte* block) noexcept {
 }
 
 void BufferPool::Reserve(int64_t bytes) noexcept {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   reserved_bytes_ += bytes;
   Trim(kKeptBytes + reserved_bytes_);
 }
@@ -151,12 +147,12 @@ void BufferPool::Trim(int64_t limit) noexcept {
 }
 
 int64_t BufferPool::used_bytes() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return used_bytes_;
 }
 
 int64_t BufferPool::free_bytes() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return free_bytes_;
 }
 

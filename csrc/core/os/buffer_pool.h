@@ -6,8 +6,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <vector>
+
+#include "core/os/mutex.h"
 
 namespace npyfast {
 
@@ -42,14 +43,14 @@ class BufferPool {
 
  private:
   BufferPool() = default;
-  void Trim(int64_t limit) noexcept;
+  void Trim(int64_t limit) noexcept REQUIRES(mutex_);
 
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   // By capacity; the last freed block, whose bytes the cache still holds, is the next one taken.
-  std::map<size_t, std::vector<std::byte*>> free_;
-  int64_t used_bytes_ = 0;
-  int64_t free_bytes_ = 0;
-  int64_t reserved_bytes_ = 0;
+  std::map<size_t, std::vector<std::byte*>> free_ GUARDED_BY(mutex_);
+  int64_t used_bytes_ GUARDED_BY(mutex_) = 0;
+  int64_t free_bytes_ GUARDED_BY(mutex_) = 0;
+  int64_t reserved_bytes_ GUARDED_BY(mutex_) = 0;
 };
 
 struct ReleaseToPool {

@@ -12,13 +12,13 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
-#include <mutex>
 #include <optional>
 #include <system_error>
 #include <utility>
 
 #include "core/base/errors.h"
 #include "core/base/text.h"
+#include "core/os/mutex.h"
 #include "core/os/page_size.h"
 #include "core/os/thread_pool.h"
 
@@ -117,7 +117,7 @@ void ForEachFile(size_t count, const std::function<void(size_t)>& body) {
   const size_t threads = std::clamp<size_t>(count / kFilesPerThread, 1, kThreads);
   std::atomic<size_t> next{0};
   std::atomic<size_t> first_bad{count};
-  std::mutex mutex;
+  Mutex mutex;
   std::exception_ptr error;  // of first_bad
   ThreadPool::Shared().ParallelFor(static_cast<int>(threads), [&](int) {
     // In order: what comes before the first bad one has been begun when nothing more is.
@@ -125,7 +125,7 @@ void ForEachFile(size_t count, const std::function<void(size_t)>& body) {
       try {
         body(i);
       } catch (...) {
-        const std::lock_guard lock(mutex);
+        const MutexLock lock(mutex);
         if (i > first_bad.load()) continue;
         first_bad = i;
         error = std::current_exception();

@@ -3,39 +3,36 @@
 #include <pthread.h>
 
 #include <atomic>
-#include <mutex>
+
+#include "core/os/mutex.h"
 
 namespace npyfast {
 
 // Usable before any constructor of this file has run: other files register at load, too.
 struct ForkRegistry {
   // Held during fork(), so that the handlers that run after it are those that ran before it.
-  static constinit inline std::mutex mutex;
-  static constinit inline AtFork* lowest = nullptr;
-  static constinit inline AtFork* highest = nullptr;
-  static constinit inline bool installed = false;
+  static constinit inline Mutex mutex;
+  static constinit inline AtFork* lowest GUARDED_BY(mutex) = nullptr;
+  static constinit inline AtFork* highest GUARDED_BY(mutex) = nullptr;
+  static constinit inline bool installed GUARDED_BY(mutex) = false;
 
-  static void Prepare() {
+  static void Prepare() ACQUIRE(mutex) {
     mutex.lock();
-    for (const AtFork* at = highest; at != nullptr; at = at->lower_) Call(at->handlers_.prepare);
+    for (const AtFork* at = highest; at != nullptr; at = at->lower_) at->Prepare();
   }
 
-  static void Parent() {
-    for (const AtFork* at = lowest; at != nullptr; at = at->higher_) Call(at->handlers_.parent);
+  static void Parent() RELEASE(mutex) {
+    for (const AtFork* at = lowest; at != nullptr; at = at->higher_) at->Parent();
     mutex.unlock();
   }
 
-  static void Child() {
-    for (const AtFork* at = lowest; at != nullptr; at = at->higher_) Call(at->handlers_.child);
+  static void Child() RELEASE(mutex) {
+    for (const AtFork* at = lowest; at != nullptr; at = at->higher_) at->Child();
     mutex.unlock();
-  }
-
-  static void Call(void (*handler)()) {
-    if (handler != nullptr) handler();
   }
 
   static void Add(AtFork* added) {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     AtFork* above = lowest;
     while (above != nullptr && above->handlers_.rank <= added->handlers_.rank)
       above = above->higher_;
@@ -57,7 +54,25 @@ const AtFork at_fork({.rank = ForkRank::kOs,
 
 }  // namespace
 
-AtFork::AtFork(const ForkHandlers& handlers) : handlers_(handlers) { ForkRegistry::Add(this); }
+AtFork::AtFork(const ForkHandlers& handlers, Mutex* held) : handlers_(handlers), held_(held) {
+  ForkRegistry::Add(this);
+}
+
+// The compiler cannot follow that Prepare() takes what the others release.
+void AtFork::Prepare() const NO_THREAD_SAFETY_ANALYSIS {
+  if (handlers_.prepare != nullptr) handlers_.prepare();
+  if (held_ != nullptr) held_->lock();
+}
+
+void AtFork::Parent() const NO_THREAD_SAFETY_ANALYSIS {
+  if (held_ != nullptr) held_->unlock();
+  if (handlers_.parent != nullptr) handlers_.parent();
+}
+
+void AtFork::Child() const NO_THREAD_SAFETY_ANALYSIS {
+  if (held_ != nullptr) held_->unlock();
+  if (handlers_.child != nullptr) handlers_.child();
+}
 
 uint64_t ForkGeneration() { return generation.load(std::memory_order_relaxed); }
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "core/os/mutex.h"
+
 namespace npyfast {
 
 // How many forks lie between this process and the one that loaded the library. A thread does not
@@ -15,8 +17,7 @@ uint64_t ForkGeneration();
 enum class ForkRank { kOs, kSource, kStream };
 
 // What a subsystem does at fork(); each may be null. `prepare` and `parent` run in the parent,
-// before and after; `child` runs in the child. All run in the thread that forks. A subsystem whose
-// lock must not be inherited locked takes it in `prepare` and releases it in the other two.
+// before and after; `child` runs in the child. All run in the thread that forks.
 //
 // The handlers allocate nothing and take no other locks: after fork(), a lock of the memory
 // allocator may be held by a thread that the child does not have.
@@ -35,14 +36,23 @@ struct ForkHandlers {
 // that a handler takes.
 class AtFork {
  public:
-  explicit AtFork(const ForkHandlers& handlers);
+  explicit AtFork(const ForkHandlers& handlers) : AtFork(handlers, nullptr) {}
+  // Holds a mutex during fork(): a child must not inherit it locked by a thread that the child does
+  // not have.
+  AtFork(ForkRank rank, Mutex& held) : AtFork({.rank = rank}, &held) {}
   AtFork(const AtFork&) = delete;
   AtFork& operator=(const AtFork&) = delete;
 
  private:
   friend struct ForkRegistry;
 
+  AtFork(const ForkHandlers& handlers, Mutex* held);
+  void Prepare() const;
+  void Parent() const;
+  void Child() const;
+
   const ForkHandlers handlers_;
+  Mutex* const held_;
   // A list that is sorted by rank.
   AtFork* lower_ = nullptr;
   AtFork* higher_ = nullptr;

@@ -31,7 +31,7 @@ ThreadPool& ThreadPool::Shared() {
 }
 
 void ThreadPool::Grow(int threads) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   while (threads_ < threads) {
     try {
       std::thread([this] { Run(); }).detach();
@@ -46,7 +46,7 @@ void ThreadPool::Grow(int threads) {
 void ThreadPool::GrowByOne() noexcept {
   constexpr int kMost = 256;
   try {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (threads_ >= kMost) return;
     std::thread([this] { Run(); }).detach();
     ++threads_;
@@ -56,25 +56,25 @@ void ThreadPool::GrowByOne() noexcept {
 
 void ThreadPool::Submit(std::function<void()> task) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     tasks_.push_back(std::move(task));
     waiting_.fetch_add(1, std::memory_order_relaxed);
   }
-  wake_.notify_one();
+  wake_.NotifyOne();
 }
 
 void ThreadPool::Run() {
   BeginThread("npyfast");
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return !tasks_.empty(); });
+    while (tasks_.empty()) wake_.Wait(mutex_);
     std::function<void()> task = std::move(tasks_.front());
     tasks_.pop_front();
     waiting_.fetch_sub(1, std::memory_order_relaxed);
-    lock.unlock();
+    lock.Unlock();
     task();
     task = nullptr;  // what it holds is let go of, and not under the lock
-    lock.lock();
+    lock.Lock();
   }
 }
 
@@ -83,10 +83,10 @@ void ThreadPool::ParallelFor(int parts, const std::function<void(int)>& body) {
     const std::function<void(int)>* body;
     int parts;
     std::atomic<int> next{0};
-    std::mutex mutex;
-    std::condition_variable all_done;
-    int done = 0;
-    std::exception_ptr error;
+    Mutex mutex;
+    CondVar all_done;
+    int done GUARDED_BY(mutex) = 0;
+    std::exception_ptr error GUARDED_BY(mutex);
 
     void Work() {
       for (int part; (part = next.fetch_add(1)) < parts;) {
@@ -96,9 +96,9 @@ void ThreadPool::ParallelFor(int parts, const std::function<void(int)>& body) {
         } catch (...) {
           failure = std::current_exception();
         }
-        const std::lock_guard lock(mutex);
+        const MutexLock lock(mutex);
         if (failure && !error) error = std::move(failure);
-        if (++done == parts) all_done.notify_all();
+        if (++done == parts) all_done.NotifyAll();
       }
     }
   };
@@ -113,8 +113,8 @@ void ThreadPool::ParallelFor(int parts, const std::function<void(int)>& body) {
   } catch (const std::exception&) {  // no thread or no memory to be had: the caller does it all
   }
   state->Work();
-  std::unique_lock lock(state->mutex);
-  state->all_done.wait(lock, [&] { return state->done == state->parts; });
+  const MutexLock lock(state->mutex);
+  while (state->done != state->parts) state->all_done.Wait(state->mutex);
   // Moved: a late task may hold the state, but never the exception that the caller handles.
   if (state->error) std::rethrow_exception(std::move(state->error));
 }

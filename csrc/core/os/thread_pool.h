@@ -2,10 +2,10 @@
 #define NPYFAST_CORE_OS_THREAD_POOL_H_
 
 #include <atomic>
-#include <condition_variable>
 #include <deque>
 #include <functional>
-#include <mutex>
+
+#include "core/os/mutex.h"
 
 namespace npyfast {
 
@@ -40,11 +40,11 @@ class ThreadPool {
   ThreadPool() = default;
   void Run();
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::function<void()>> tasks_;
+  Mutex mutex_;
+  CondVar wake_;
+  std::deque<std::function<void()>> tasks_ GUARDED_BY(mutex_);
   std::atomic<int> waiting_{0};
-  int threads_ = 0;
+  int threads_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace npyfast

@@ -47,7 +47,7 @@ constexpr size_t kOpenFiles = 8;
 
 void SetResident(const Array& array, int64_t first_row, int64_t end_row) {
   Residency& state = array.residency();
-  const std::lock_guard lock(state.mutex);
+  const MutexLock lock(Residency::mutex);
   state.resident_at = Clock::now();
   state.resident_first = first_row;
   state.resident_end = end_row;
@@ -71,7 +71,7 @@ ArrayPrefetcher::ArrayPrefetcher(std::shared_ptr<const Array> array, size_t leaf
     chunk_begin_.push_back(chunk_begin_.back() + (bytes + kChunkBytes - 1) / kChunkBytes);
   }
   Residency& state = array_->residency();
-  const std::lock_guard lock(state.mutex);
+  const MutexLock lock(Residency::mutex);
   // What an epoch before this one has asked for may be gone by now.
   state.asked.assign(static_cast<size_t>(chunk_begin_.back()), false);
   state.Count(SpanBytes(*array_, first_row_, end_row_));
@@ -98,7 +98,7 @@ int64_t ArrayPrefetcher::SpanBytes(const Array& array, int64_t first_row, int64_
 bool ArrayPrefetcher::Fits(const Array& array, int64_t first_row, int64_t end_row) {
   const auto usable = static_cast<double>(UsableMemory());  // reads files
   Residency& state = array.residency();
-  const std::lock_guard lock(state.mutex);
+  const MutexLock lock(Residency::mutex);
   const int64_t others = Residency::TotalBytes() - state.counted_bytes;
   return static_cast<double>(SpanBytes(array, first_row, end_row) + others) <
          kMostOfMemory * usable;
@@ -108,7 +108,7 @@ bool ArrayPrefetcher::Resident(const Array& array, int64_t first_row, int64_t en
                                bool where_unknown) {
   Residency& state = array.residency();
   {
-    const std::lock_guard lock(state.mutex);
+    const MutexLock lock(Residency::mutex);
     const bool same = state.resident_first <= first_row && end_row <= state.resident_end;
     if (same && Clock::now() - state.resident_at < kFreshFor) return true;
   }
@@ -143,7 +143,7 @@ void ArrayPrefetcher::ExpectRandom(const Array& array, bool random) {
   Residency& state = array.residency();
   std::vector<bool> advised;
   {
-    const std::lock_guard lock(state.mutex);
+    const MutexLock lock(Residency::mutex);
     if (state.random == random) return;
     state.random = random;
     // Each file when it is first asked for: it may not even be mapped yet.
@@ -160,7 +160,7 @@ void ArrayPrefetcher::ExpectRandom(const Array& array, bool random) {
 void ArrayPrefetcher::AdviseRandom(size_t file) {
   Residency& state = array_->residency();
   {
-    const std::lock_guard lock(state.mutex);
+    const MutexLock lock(Residency::mutex);
     if (!state.random || state.advised[file]) return;
     state.advised[file] = true;
   }
@@ -179,7 +179,7 @@ FileRange ArrayPrefetcher::RangeOf(int64_t chunk) const {
 
 bool ArrayPrefetcher::Claim(int64_t chunk) {
   Residency& state = array_->residency();
-  const std::lock_guard lock(state.mutex);
+  const MutexLock lock(Residency::mutex);
   if (state.asked[static_cast<size_t>(chunk)]) return false;
   state.asked[static_cast<size_t>(chunk)] = true;
   return true;
@@ -303,7 +303,7 @@ bool ArrayPrefetcher::StillLoaded() {
   }
   probed_.reset();
   Residency& state = array_->residency();
-  const std::lock_guard lock(state.mutex);
+  const MutexLock lock(Residency::mutex);
   if (way_ == Way::kRows) state.Count(0);
   std::fill(state.asked.begin(), state.asked.end(), false);
   return false;

@@ -51,7 +51,7 @@ std::vector<Leaf> LeavesOf(const Reading& reading, const Span& span) {
 int64_t OtherBytes(const std::vector<Leaf>& leaves) {
   int64_t bytes = Residency::TotalBytes();
   std::set<const Array*> counted;
-  const std::lock_guard lock(Residency::mutex);
+  const MutexLock lock(Residency::mutex);
   for (const Leaf& leaf : leaves) {
     if (counted.insert(leaf.array.get()).second) bytes -= leaf.array->residency().counted_bytes;
   }
@@ -115,7 +115,7 @@ LeafPrefetchers MakePrefetchers(const Reading& reading, ReadaheadMode mode,
     made.resident = made.resident && facts.leaves[i].resident;
     ArrayPrefetcher::ExpectRandom(*array, action == LeafAction::kReadRows);
     {
-      const std::lock_guard lock(Residency::mutex);
+      const MutexLock lock(Residency::mutex);
       array->residency().Count(IsWhole(action) ? bytes : 0);
     }
     if (action == LeafAction::kLeaveToKernel || action == LeafAction::kNothing) continue;

@@ -9,14 +9,11 @@ namespace {
 
 std::atomic<int64_t> total_bytes{0};
 
-const AtFork at_fork({.rank = ForkRank::kSource,
-                      .prepare = [] { Residency::mutex.lock(); },
-                      .parent = [] { Residency::mutex.unlock(); },
-                      .child = [] { Residency::mutex.unlock(); }});
+const AtFork at_fork(ForkRank::kSource, Residency::mutex);
 
 }  // namespace
 
-std::mutex Residency::mutex;
+Mutex Residency::mutex;
 
 Residency::~Residency() { total_bytes -= counted_bytes; }
 

@@ -3,8 +3,9 @@
 
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <vector>
+
+#include "core/os/mutex.h"
 
 namespace npyfast {
 
@@ -18,24 +19,24 @@ struct Residency {
 
   // Bytes that the arrays of this process which are read as a whole take together.
   static int64_t TotalBytes();
-  // Counts this array among them, with so many bytes. REQUIRES, for all below: mutex held.
-  void Count(int64_t bytes);
-
   // One for all, so that fork() can wait until nobody holds it: a child must not find it locked,
   // nor what it guards half changed. Nobody opens or reads a file under it.
-  static std::mutex mutex;
+  static Mutex mutex;
 
-  int64_t counted_bytes = 0;
+  // Counts this array among those read as a whole, with so many bytes.
+  void Count(int64_t bytes) REQUIRES(mutex);
+
+  int64_t counted_bytes GUARDED_BY(mutex) = 0;
   // The chunks of all files, one after the other, that have been asked for.
-  std::vector<bool> asked;
+  std::vector<bool> asked GUARDED_BY(mutex);
   // When a look at some of the pages of some rows last found them all in memory, and which rows.
-  std::chrono::steady_clock::time_point resident_at{};
-  int64_t resident_first = 0;
-  int64_t resident_end = 0;
+  std::chrono::steady_clock::time_point resident_at GUARDED_BY(mutex){};
+  int64_t resident_first GUARDED_BY(mutex) = 0;
+  int64_t resident_end GUARDED_BY(mutex) = 0;
   // Whether the mappings have been told that rows will be read in random order.
-  bool random = false;
+  bool random GUARDED_BY(mutex) = false;
   // Per file: whether its mapping has been told so.
-  std::vector<bool> advised;
+  std::vector<bool> advised GUARDED_BY(mutex);
 };
 
 }  // namespace npyfast

@@ -39,12 +39,9 @@ constexpr auto kThreadsComeWithin = std::chrono::milliseconds(20);
 constexpr auto kFilesAnswerWithin = std::chrono::milliseconds(100);
 
 // Held while a stream starts over in a forked child, which may have several readers by then.
-std::mutex rebuilding;
+Mutex rebuilding;
 
-const AtFork at_fork({.rank = ForkRank::kStream,
-                      .prepare = [] { rebuilding.lock(); },
-                      .parent = [] { rebuilding.unlock(); },
-                      .child = [] { rebuilding.unlock(); }});
+const AtFork at_fork(ForkRank::kStream, rebuilding);
 
 // Lets go of a reference without giving it back: what it keeps is never destroyed.
 template <typename T>
@@ -458,9 +455,9 @@ void BatchStream::RebuildAfterFork() {
   const uint64_t now = ForkGeneration();
   // Before the lock, for which fork() waits: this looks at files.
   std::shared_ptr<State> fresh = NewState(position());
-  std::unique_lock rebuild(rebuilding);
+  MutexLock rebuild(rebuilding);
   if (generation_ == now) {  // another reader was first
-    rebuild.unlock();
+    rebuild.Unlock();
     fresh->cancelled = true;
     Discard(*fresh);
     return;
