@@ -5,13 +5,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
-#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include "core/npy/header.h"
+#include "core/source/array_source.h"
 #include "python/dtype.h"
 #include "python/gil.h"
 #include "python/owned.h"
@@ -22,32 +22,41 @@ namespace {
 
 namespace py = pybind11;
 
-std::unique_ptr<PyArray> OpenFiles(const std::vector<py::bytes>& paths) {
-  const std::vector<std::string> names(paths.begin(), paths.end());
-  const GilReleased released;  // opening may wait for a disk or a network
-  return std::make_unique<PyArray>(PyArray{Array::Open(names)});
+using Kind = ArraySource::Kind;
+
+std::vector<std::string> Names(const std::vector<py::bytes>& paths) {
+  return {paths.begin(), paths.end()};
 }
 
-// npyfast._file_status.FileState.
-using StateNumbers = std::tuple<uint64_t, uint64_t, int64_t, int64_t, int64_t>;
+std::unique_ptr<PyArray> Open(ArraySource source, std::span<const FileStamp> stamps = {}) {
+  const GilReleased released;  // opening may wait for a disk or a network
+  std::shared_ptr<const Array> array = OpenArray(source, stamps);
+  return std::make_unique<PyArray>(PyArray{std::move(array), std::move(source)});
+}
 
-// Files of any kind: what lies in each from which byte on, as the header of a .npy file.
-std::unique_ptr<PyArray> OpenExtents(
-    const std::vector<std::tuple<py::bytes, py::bytes, int64_t, StateNumbers>>& extents) {
-  std::vector<Extent> files;
-  for (const auto& [path, header, data_offset, state] : extents) {
-    files.push_back(
-        {path, ParseHeader(std::string_view(header)), std::make_from_tuple<FileStamp>(state)});
-    files.back().header->data_offset = data_offset;
-  }
-  const GilReleased released;
-  return std::make_unique<PyArray>(PyArray{Array::Open(files)});
+std::unique_ptr<PyArray> OpenFiles(const std::vector<py::bytes>& paths) {
+  return Open({.kind = Kind::kNpyFiles, .paths = Names(paths)});
 }
 
 std::unique_ptr<PyArray> OpenRowFiles(const std::vector<py::bytes>& paths) {
-  const std::vector<std::string> names(paths.begin(), paths.end());
-  const GilReleased released;
-  return std::make_unique<PyArray>(PyArray{Array::OpenRowFiles(names)});
+  return Open({.kind = Kind::kRowFiles, .paths = Names(paths)});
+}
+
+// npyfast._backends.file_status.FileState.
+using StateNumbers = std::tuple<uint64_t, uint64_t, int64_t, int64_t, int64_t>;
+
+// Path, header of a .npy file that describes the data, offset of the data, and state of each file.
+std::unique_ptr<PyArray> OpenExtents(
+    const std::vector<std::tuple<py::bytes, py::bytes, int64_t, StateNumbers>>& extents) {
+  ArraySource source{.kind = Kind::kExtents};
+  std::vector<FileStamp> stamps;
+  for (const auto& [path, header, data_offset, state] : extents) {
+    source.paths.emplace_back(path);
+    source.headers.emplace_back(header);
+    source.offsets.push_back(data_offset);
+    stamps.push_back(std::make_from_tuple<FileStamp>(state));
+  }
+  return Open(std::move(source), stamps);
 }
 
 std::unique_ptr<PyArray> ViewMemory(const py::array& memory) {
@@ -59,13 +68,50 @@ std::unique_ptr<PyArray> ViewMemory(const py::array& memory) {
       PyArray{Array::View(std::move(data), FromNumpy(memory.dtype()), shape, strides)});
 }
 
-// (device, inode, size, times of modification and of change in nanoseconds) of each file.
-py::list Stamps(const PyArray& self) {
-  py::list stamps;
-  for (const FileStamp& stamp : self.array->stamps())
-    stamps.append(
-        py::make_tuple(stamp.device, stamp.inode, stamp.size, stamp.modified_ns, stamp.changed_ns));
-  return stamps;
+// Of npyfast._backends.interface.Storage.
+const char* StorageKind(const PyArray& self) {
+  if (self.array->row_files() != nullptr) return "row files";
+  return self.source.paths.empty() ? "memory" : "mapped";
+}
+
+// The path of each file that has rows, and how many.
+py::list Parts(const PyArray& self) {
+  py::list parts;
+  const auto add = [&parts](const std::string& path, int64_t rows) {
+    parts.append(py::make_tuple(py::bytes(path), rows));
+  };
+  if (self.array->row_files() != nullptr) {
+    for (const std::string& path : self.source.paths) add(path, 1);
+  } else if (!self.source.paths.empty()) {
+    const std::vector<FileRows>& files = self.array->file_rows();
+    for (size_t i = 0; i < files.size(); ++i) add(self.array->file(i).path(), files[i].rows);
+  }
+  return parts;
+}
+
+py::bytes FirstPath(const PyArray& self) { return self.source.paths.at(0); }
+
+py::object ToPython(int64_t number) { return py::int_(number); }
+py::object ToPython(const std::vector<int64_t>& numbers) { return py::cast(numbers); }
+py::object ToPython(const std::vector<std::string>& texts) {
+  py::list list;
+  for (const std::string& text : texts) list.append(py::bytes(text));
+  return list;
+}
+
+// What the TensorFlow op needs to open these arrays, by the names of its attributes.
+py::dict EncodeArrays(const std::vector<const PyArray*>& arrays) {
+  std::vector<ArrayFiles> files;
+  for (const PyArray* each : arrays) {
+    const Array& array = *each->array;
+    files.push_back({each->source, array.stamps(), array.row_type(), array.rows()});
+  }
+  py::dict attributes;
+  EncodedArrays encoded = Encode(files);
+  EncodedArrays::ForEach(encoded, [&attributes](const char* name, const auto& value) {
+    attributes[name] = ToPython(value);
+  });
+  return attributes;
 }
 
 }  // namespace
@@ -84,20 +130,17 @@ void RegisterArray(py::module_& m) {
       .def_property_readonly(
           "row_shape",
           [](const PyArray& self) { return py::tuple(py::cast(self.array->row_shape())); })
-      .def_property_readonly("row_type", [](const PyArray& self) { return self.array->row_type(); })
-      .def_property_readonly("stamps", &Stamps)
+      .def_property_readonly("storage", &StorageKind)
+      .def_property_readonly("parts", &Parts)
+      .def_property_readonly("first_path", &FirstPath)
       .def("check_files",
            [](const PyArray& self) {
              const GilReleased released;
              self.array->CheckFiles();
            })
       .def_property_readonly("dtype",
-                             [](const PyArray& self) { return ToNumpy(self.array->dtype()); })
-      .def_property_readonly("rows_of_files", [](const PyArray& self) {
-        std::vector<int64_t> rows;
-        for (const FileRows& file : self.array->file_rows()) rows.push_back(file.rows);
-        return rows;
-      });
+                             [](const PyArray& self) { return ToNumpy(self.array->dtype()); });
+  m.def("encode_arrays", &EncodeArrays, py::arg("arrays"));
 }
 
 }  // namespace npyfast::python

@@ -271,60 +271,59 @@ class BatchKernel {
 }  // namespace
 
 void RegisterBatchOp() {
-  RegisterOp(
-      {.name = "NpyfastBatch",
-       .inputs = {"index: int64", "rows: lists * int64"},
-       .outputs = {"columns: types"},
-       .attributes =
-           {
-               "files: list(string)",    // of all leaves, several in an entry with zeros between
-               "shards: list(int)",      // how many files each leaf has
-               "kinds: list(int) = []",  // of each leaf: ArraySource::Kind
-               // Of each file that is an extent, a .npy header and the place of its data.
-               "headers: list(string) = []",
-               "offsets: list(int) = []",
-               // Device, inode, size, times of modification and of change of each file that does
-               // not hold one row.
-               "stamps: list(int)",
-               "machine: string",          // the machine on which the stamps hold
-               "row_types: list(string)",  // of each leaf
-               "rows_of_leaf: int",        // of every leaf
-               // Of each leaf that is cast, a .npy header of the type it becomes, and .npy
-               // files of what it is multiplied by and what is added; else "".
-               "casts: list(string) = []",
-               "scales: list(string) = []",
-               "shifts: list(string) = []",
-               "types: list(type) >= 1",  // of the outputs
-               "texts: list(string)",     // "S" or "U" for an output that is text
-               "ranks: list(int)",        // of a row of each output
-               "dims: list(int)",         // of a row of each output, one after the other
-               "lists: int >= 0",         // 1: the rows that take part are an input
-               "selection: list(int)",    // start, step, size; or 0, 1, size of the list
-               "batch_size: int",         //
-               "shuffle: bool",           //
-               "seed: int",               // 64 bits without a sign
-               "block_rows: int = 0",     // 0: shuffled in full
-               "window_rows: int = 0",    //
-               "shard_index: int",        //
-               "shard_count: int",        //
-               "drop_remainder: bool",    //
-               "start_epoch: int",        //
-               "start_batch: int",        //
-               "epochs: int",             // -1: endless
-               "single_passes: bool",     // each iteration is one epoch
-               "first: int",              // the index of batch 0
-               "stride: int",             // from one batch's index to the next one's
-               "order_version: int",      // kOrderVersion of who made the dataset
-               "block_order_version: int",
-               "threads: int",         // 0: as many as the process may use
-               "readahead: string",    //
-               "statistics: int = 0",  // the number of the dataset's counters
-               // Rows and seed of the order of a split, where the selection is a part of it.
-               "selection_order: list(int) = []",
-           },
-       .create = CreateKernel<BatchKernel>,
-       .compute = ComputeKernel<BatchKernel>,
-       .destroy = DestroyKernel<BatchKernel>});
+  RegisterOp({.name = "NpyfastBatch",
+              .inputs = {"index: int64", "rows: lists * int64"},
+              .outputs = {"columns: types"},
+              .attributes =
+                  {
+                      // The files of the leaves: EncodedArrays of core/source/array_source.h.
+                      "files: list(string)",
+                      "shards: list(int)",
+                      "kinds: list(int) = []",
+                      "headers: list(string) = []",
+                      "offsets: list(int) = []",
+                      "stamps: list(int)",
+                      "row_types: list(string)",
+                      "rows_of_leaf: int",
+                      "machine: string",  // the machine on which the stamps hold
+                                          // Of each leaf that is cast, a .npy header of the type it
+                                          // becomes, and .npy files of what it is multiplied by and
+                                          // what is added; else "".
+                      "casts: list(string) = []",
+                      "scales: list(string) = []",
+                      "shifts: list(string) = []",
+                      "types: list(type) >= 1",  // of the outputs
+                      "texts: list(string)",     // "S" or "U" for an output that is text
+                      "ranks: list(int)",        // of a row of each output
+                      "dims: list(int)",         // of a row of each output, one after the other
+                      "lists: int >= 0",         // 1: the rows that take part are an input
+                      "selection: list(int)",    // start, step, size; or 0, 1, size of the list
+                      "batch_size: int",         //
+                      "shuffle: bool",           //
+                      "seed: int",               // 64 bits without a sign
+                      "block_rows: int = 0",     // 0: shuffled in full
+                      "window_rows: int = 0",    //
+                      "shard_index: int",        //
+                      "shard_count: int",        //
+                      "drop_remainder: bool",    //
+                      "start_epoch: int",        //
+                      "start_batch: int",        //
+                      "epochs: int",             // -1: endless
+                      "single_passes: bool",     // each iteration is one epoch
+                      "first: int",              // the index of batch 0
+                      "stride: int",             // from one batch's index to the next one's
+                      "order_version: int",      // kOrderVersion of who made the dataset
+                      "block_order_version: int",
+                      "threads: int",         // 0: as many as the process may use
+                      "readahead: string",    //
+                      "statistics: int = 0",  // the number of the dataset's counters
+                                              // Rows and seed of the order of a split, where the
+                                              // selection is a part of it.
+                      "selection_order: list(int) = []",
+                  },
+              .create = CreateKernel<BatchKernel>,
+              .compute = ComputeKernel<BatchKernel>,
+              .destroy = DestroyKernel<BatchKernel>});
 }
 
 }  // namespace npyfast::tf

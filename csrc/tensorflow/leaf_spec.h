@@ -10,8 +10,8 @@
 
 #include "core/gather/cast.h"
 #include "core/gather/gather.h"
+#include "core/source/array_source.h"
 #include "tensorflow/attributes.h"
-#include "tensorflow/open_arrays.h"
 
 namespace npyfast::tf {
 

@@ -8,8 +8,9 @@
 #include <list>
 #include <mutex>
 #include <utility>
+#include <vector>
 
-#include "core/npy/header.h"
+#include "core/os/file.h"
 #include "tensorflow/status.h"
 
 namespace npyfast::tf {
@@ -18,7 +19,7 @@ namespace {
 // Arrays that nobody has at the moment, but the next epoch's iterator may ask for.
 constexpr size_t kUnusedArrays = 8;
 
-struct OpenArray {
+struct Entry {
   ArraySource source;
   // As the dataset knows them: after a file was replaced, datasets from before and after may both
   // be in use.
@@ -29,17 +30,6 @@ struct OpenArray {
     return source == files.source && stamps == files.stamps;
   }
 };
-
-std::shared_ptr<const Array> Open(const ArraySource& source) {
-  if (source.kind == ArraySource::Kind::kNpyFiles) return Array::Open(source.paths);
-  if (source.kind == ArraySource::Kind::kRowFiles) return Array::OpenRowFiles(source.paths);
-  std::vector<Extent> extents;
-  for (size_t i = 0; i < source.paths.size(); ++i) {
-    extents.push_back({source.paths[i], ParseHeader(source.headers[i])});
-    extents.back().header->data_offset = source.offsets[i];
-  }
-  return Array::Open(extents);
-}
 
 // Of files of one row each the first one says what all of them are; the others are looked at when
 // they are read.
@@ -64,7 +54,7 @@ class OpenArrays {
 
   // Adds an array, or finds that another thread has been first; returns the one to use.
   std::shared_ptr<const Array> Add(const ArrayFiles& files, std::shared_ptr<const Array> array) {
-    std::list<OpenArray> closed;  // unmapped when the lock has been let go
+    std::list<Entry> closed;  // unmapped when the lock has been let go
     const std::lock_guard lock(mutex_);
     if (const auto found = Position(files); found != arrays_.end()) return found->array;
     arrays_.push_front({files.source, files.stamps, array});
@@ -80,22 +70,22 @@ class OpenArrays {
 
   // Whoever has it keeps it.
   void Forget(const Array& array) {
-    std::list<OpenArray> closed;
+    std::list<Entry> closed;
     const std::lock_guard lock(mutex_);
-    const auto found = std::find_if(arrays_.begin(), arrays_.end(), [&](const OpenArray& open) {
+    const auto found = std::find_if(arrays_.begin(), arrays_.end(), [&](const Entry& open) {
       return open.array.get() == &array;
     });
     if (found != arrays_.end()) closed.splice(closed.begin(), arrays_, found);
   }
 
  private:
-  std::list<OpenArray>::iterator Position(const ArrayFiles& files) {
+  std::list<Entry>::iterator Position(const ArrayFiles& files) {
     return std::find_if(arrays_.begin(), arrays_.end(),
-                        [&](const OpenArray& open) { return open.Is(files); });
+                        [&](const Entry& open) { return open.Is(files); });
   }
 
   std::mutex mutex_;
-  std::list<OpenArray> arrays_;  // the one asked for last comes first
+  std::list<Entry> arrays_;  // the one asked for last comes first
 };
 
 // The array as this process has it open, if it has. Throws if a file was changed since.
@@ -131,7 +121,7 @@ std::shared_ptr<const Array> OpenAnew(const ArrayFiles& files, bool same_machine
   };
   // First of all, since whatever opening them would say is due to that.
   ForEachFile(files.stamps.size(), [&](size_t i) { check(i, StampOf(paths[i])); });
-  std::shared_ptr<const Array> array = Open(files.source);
+  std::shared_ptr<const Array> array = OpenArray(files.source);
   // A file may have been replaced before it was opened.
   for (size_t i = 0; i < array->stamps().size(); ++i) check(i, array->stamps()[i]);
   return array;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,24 +38,6 @@ def parse_header(data: bytes) -> Header:
     return Header(*_core.parse_header(data))
 
 
-@dataclass(frozen=True)
-class Files:
-    """What an array was opened from: all it takes to open it again."""
-
-    paths: tuple[bytes, ...] = ()
-    extents: tuple[tuple[bytes, int], ...] = ()  # of each file: the header, and the data's offset
-    one_row_each: bool = False
-    memory: AnyArray | None = field(default=None, compare=False)
-
-    def storage(self, array: _core.Array) -> Storage:
-        """How the array lies in them."""
-        if not self.paths:
-            return Storage("memory")
-        if self.one_row_each:
-            return Storage("row files")
-        return Storage("mapped", dense=array.has_dense_rows)
-
-
 class NativeLeaf:
     """Rows that the core has mapped, reads or views."""
 
@@ -64,15 +45,16 @@ class NativeLeaf:
         self,
         array: _core.Array,
         dtype: np.dtype[np.generic],
-        files: Files,
+        memory: AnyArray | None = None,
         cast: Cast | None = None,
         row_shape: tuple[int, ...] | None = None,
     ) -> None:
-        self._array = array
-        self.storage = files.storage(array)
-        self._stored = dtype
-        self.files = files
+        self.array = array
+        dense = array.storage != "mapped" or array.has_dense_rows
+        self.storage = Storage(array.storage, dense)
         self.cast = cast
+        self._stored = dtype
+        self._memory = memory
         self.dtype = native(dtype) if cast is None else cast.dtype
         self.row_shape: tuple[int, ...] = array.row_shape if row_shape is None else row_shape
         self._cast = None
@@ -81,47 +63,35 @@ class NativeLeaf:
         self._records = _core.Gather(array, False, [(self.dtype, self.row_shape)], self._cast)
 
     def __len__(self) -> int:
-        return self._array.rows
+        return self.array.rows
 
     def parts(self) -> Sequence[tuple[str | bytes, int]]:
-        paths = self.files.paths
-        counts = [1] * len(paths) if self.files.one_row_each else self._array.rows_of_files
-        return list(zip(paths, counts, strict=False))  # memory has a count, and no path
+        return self.array.parts
 
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         return self._records.take(rows, threads or 0)[0]
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
-        if self.files.memory is not None and np.may_share_memory(out, self.files.memory):
+        if self._memory is not None and np.may_share_memory(out, self._memory):
             out[...] = self.take(rows, threads)  # rows would be written before they are read
         else:
             self._records.take_into(rows, out, threads or 0)
 
     def check_files(self) -> None:
-        self._array.check_files()
+        self.array.check_files()
 
     def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> NativeLeaf:
-        return NativeLeaf(self._array, self._stored, self.files, cast, row_shape)
+        return NativeLeaf(self.array, self._stored, self._memory, cast, row_shape)
 
     @property
     def file_bytes(self) -> int:
         """Bytes of all files together; 0 for memory, and for files of one row each."""
-        return self._array.file_bytes
-
-    @property
-    def stamps(self) -> list[tuple[int, int, int, int, int]]:
-        """The state of each file: see npyfast._backends.file_status.FileState."""
-        return self._array.stamps
-
-    @property
-    def row_type(self) -> str:
-        """The stored dtype and shape of a row, as text."""
-        return self._array.row_type
+        return self.array.file_bytes
 
     def columns(self) -> _core.Gather:
         """Copies rows into one array for each field."""
         specs = [(c.dtype, c.shape) for c in leaves(columns(self.dtype, self.row_shape))]
-        return _core.Gather(self._array, True, specs, self._cast)
+        return _core.Gather(self.array, True, specs, self._cast)
 
     def records(self) -> _core.Gather:
         """Copies rows into one array, whatever fields they have."""
@@ -130,30 +100,30 @@ class NativeLeaf:
 
 def open(files: Sequence[str], located: Sequence[LocatedHeader] | None = None) -> NativeLeaf:
     """Maps the files of one array."""
-    paths = tuple(os.fsencode(path) for path in files)
+    paths = [os.fsencode(path) for path in files]
     if located is None:
         array = _core.Array.open(paths)
-        return NativeLeaf(array, array.dtype, Files(paths))
-    extents = tuple((header_bytes(header), header.data_offset) for header, _ in located)
-    states = [FileState.of(status) for _, status in located]
+        return NativeLeaf(array, array.dtype)
     array = _core.Array.open_extents(
-        [(path, *at, state) for path, at, state in zip(paths, extents, states, strict=True)]
+        [
+            (path, header_bytes(header), header.data_offset, FileState.of(status))
+            for path, (header, status) in zip(paths, located, strict=True)
+        ]
     )
     # Not the array's dtype, which knows no types of other packages, such as bfloat16.
-    return NativeLeaf(array, located[0].header.dtype, Files(paths, extents))
+    return NativeLeaf(array, located[0].header.dtype)
 
 
 def open_row_files(files: Sequence[str]) -> NativeLeaf:
     """The rows of files that hold one each."""
-    paths = tuple(os.fsencode(path) for path in files)
-    array = _core.Array.open_row_files(paths)
-    return NativeLeaf(array, array.dtype, Files(paths, one_row_each=True))
+    array = _core.Array.open_row_files([os.fsencode(path) for path in files])
+    return NativeLeaf(array, array.dtype)
 
 
 def view(memory: AnyArray) -> NativeLeaf:
     """Rows of an array in memory."""
     check_nesting(memory.dtype)
-    return NativeLeaf(_core.Array.view(memory), memory.dtype, Files(memory=memory))
+    return NativeLeaf(_core.Array.view(memory), memory.dtype, memory)
 
 
 def make_counters() -> _core.Statistics:

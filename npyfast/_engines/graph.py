@@ -61,7 +61,7 @@ def obstacle(batching: Batching) -> str | None:
         return "transform is a Python function"
     if batching.backend is not backend():
         return "a source is read by Python (a compressed or chunked HDF5 dataset; npyfast pack)"
-    if not all(leaf.files.paths for leaf in _leaves(batching)):
+    if any(leaf.storage.kind == "memory" for leaf in batching.leaves):
         return "an array in memory can't be part of a graph"
     tf = import_tensorflow()
     legacy = not (tf.executing_eagerly() or tf.inside_function())
@@ -249,7 +249,7 @@ def _iterations_indexes(batching: Batching, count: int) -> tuple[tf.data.Dataset
     # to be foreign, wherever in an epoch they were taken.
     identity = _identity(batching, 15)
     seeds = (identity % _SEEDS, identity // _SEEDS % _SEEDS)
-    counter = _counter(load(), seeds, os.fsdecode(_leaves(batching)[0].files.paths[0]))
+    counter = _counter(load(), seeds, os.fsdecode(_leaves(batching)[0].array.first_path))
 
     def epoch(numbers: Any) -> Any:
         first = grid.first + counter(numbers) * count * stride
@@ -292,24 +292,14 @@ def _map_batches(indexes: tf.data.Dataset, batching: Batching, grid: _Grid) -> t
 
 def _attributes(batching: Batching, grid: _Grid) -> dict[str, Any]:
     """The attributes of NpyfastBatch; csrc/tensorflow/batch_op.cc lists them."""
+    from npyfast._core import encode_arrays  # which the graph engine alone is sure to have
+
     plan, run, selection = batching.plan, batching.run, batching.plan.selection
     columns = list(leaves(batching.structure))
     opened = _leaves(batching)
-    folder = os.getcwdb()
-    stamps = [number for leaf in opened for stamp in leaf.stamps for number in stamp]
     return {
-        # Absolute: another process may have another working directory.
-        "files": [
-            b"\0".join(os.path.join(folder, path) for path in leaf.files.paths) for leaf in opened
-        ],
-        "shards": [len(leaf.files.paths) for leaf in opened],
-        "kinds": [_kind(leaf.files) for leaf in opened],
-        "headers": [header for leaf in opened for header, _ in leaf.files.extents],
-        "offsets": [offset for leaf in opened for _, offset in leaf.files.extents],
-        "stamps": [_signed(number) for number in stamps],
+        **encode_arrays([leaf.array for leaf in opened]),
         "machine": _library_text("npyfast_machine_id"),
-        "row_types": [leaf.row_type for leaf in opened],
-        "rows_of_leaf": len(opened[0]),
         "casts": [_npy(np.empty(0, leaf.dtype)) if leaf.cast else b"" for leaf in opened],
         "scales": [_npy(leaf.cast.scale if leaf.cast else None) for leaf in opened],
         "shifts": [_npy(leaf.cast.shift if leaf.cast else None) for leaf in opened],
@@ -339,13 +329,6 @@ def _attributes(batching: Batching, grid: _Grid) -> dict[str, Any]:
         "threads": batching.threads or 0,
         "readahead": batching.readahead,
     }
-
-
-def _kind(files: native.Files) -> int:
-    """ArraySource::Kind of csrc/tensorflow/open_arrays.h."""
-    if files.one_row_each:
-        return 2
-    return 1 if files.extents else 0
 
 
 def _npy(array: AnyArray | None) -> bytes:

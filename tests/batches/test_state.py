@@ -91,6 +91,7 @@ def test_from_one_backend_to_the_other(save: Save, names: Any, shuffle: Any) -> 
     structured = np.zeros(103, [("a", "<i4", (2,)), ("b", ">f8"), ("c", "S3"), ("d", "M8[ns]")])
     source = {
         "x": [save(Y[:50], "a/x.npy"), save(Y[50:], "b/x.npy")],
+        "e": [save(part, f"{i}/e.npy") for i, part in enumerate(np.split(Y, [0, 50, 50]))],
         "y": save(structured),
         "z": npyfast.source(save(np.ones((103, 4), "u1")), cast="float32", scale=[1, 2, 3, 4]),
         "m": Y,

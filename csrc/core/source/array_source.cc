@@ -1,0 +1,160 @@
+#include "core/source/array_source.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <utility>
+
+#include "core/base/errors.h"
+#include "core/npy/header.h"
+
+namespace npyfast {
+namespace {
+
+using Kind = ArraySource::Kind;
+
+constexpr size_t kStampNumbers = 5;  // device, inode, size, times of modification and of change
+
+void AppendStamp(const FileStamp& stamp, std::vector<int64_t>* numbers) {
+  numbers->insert(numbers->end(),
+                  {static_cast<int64_t>(stamp.device), static_cast<int64_t>(stamp.inode),
+                   stamp.size, stamp.modified_ns, stamp.changed_ns});
+}
+
+FileStamp StampFrom(const int64_t* numbers) {
+  return {static_cast<uint64_t>(numbers[0]), static_cast<uint64_t>(numbers[1]), numbers[2],
+          numbers[3], numbers[4]};
+}
+
+std::string Joined(const std::vector<std::string>& paths) {
+  std::string joined;
+  for (const std::string& path : paths) joined.append(AbsolutePath(path)).push_back('\0');
+  joined.pop_back();
+  return joined;
+}
+
+std::vector<std::string> Split(const std::vector<std::string>& joined) {
+  std::vector<std::string> paths;
+  for (const std::string& some : joined) {
+    for (size_t begin = 0, end; begin <= some.size(); begin = end + 1) {
+      end = std::min(some.find('\0', begin), some.size());
+      paths.push_back(some.substr(begin, end - begin));
+    }
+  }
+  return paths;
+}
+
+// Reads the lists of EncodedArrays from the front.
+class Decoder {
+ public:
+  explicit Decoder(const EncodedArrays& encoded) : encoded_(encoded), paths_(Split(encoded.files)) {
+    const size_t arrays = encoded.file_counts.size();
+    const bool has_kinds = encoded.kinds.empty() || encoded.kinds.size() == arrays;
+    if (arrays == 0 || encoded.row_types.size() != arrays || !has_kinds ||
+        encoded.headers.size() != encoded.offsets.size()) {
+      throw FormatError("files");
+    }
+  }
+
+  ArrayFiles Array(size_t array) {
+    ArrayFiles files;
+    files.source.kind = KindOf(array);
+    files.row_type = encoded_.row_types[array];
+    files.rows = encoded_.rows;
+    const int64_t count = encoded_.file_counts[array];
+    if (count < 1 || static_cast<size_t>(count) > paths_.size() - path_)
+      throw FormatError("shards");
+    for (int64_t i = 0; i < count; ++i) {
+      files.source.paths.push_back(std::move(paths_[path_++]));
+      if (files.source.kind == Kind::kExtents) AddExtent(&files.source);
+      if (files.source.kind != Kind::kRowFiles) files.stamps.push_back(Stamp());
+    }
+    return files;
+  }
+
+  void CheckEnd() const {
+    if (path_ != paths_.size() || extent_ != encoded_.headers.size() ||
+        stamp_ != encoded_.stamps.size()) {
+      throw FormatError("files");
+    }
+  }
+
+ private:
+  Kind KindOf(size_t array) const {
+    if (encoded_.kinds.empty()) return Kind::kNpyFiles;
+    const auto kind = static_cast<Kind>(encoded_.kinds[array]);
+    if (kind != Kind::kNpyFiles && kind != Kind::kExtents && kind != Kind::kRowFiles)
+      throw FormatError("kinds");
+    return kind;
+  }
+
+  void AddExtent(ArraySource* source) {
+    if (extent_ == encoded_.headers.size() || encoded_.offsets[extent_] < 0)
+      throw FormatError("headers");
+    try {
+      ParseHeader(encoded_.headers[extent_]);
+    } catch (const FormatError&) {
+      throw FormatError("headers");
+    }
+    source->headers.push_back(encoded_.headers[extent_]);
+    source->offsets.push_back(encoded_.offsets[extent_++]);
+  }
+
+  FileStamp Stamp() {
+    if (encoded_.stamps.size() - stamp_ < kStampNumbers) throw FormatError("stamps");
+    const FileStamp stamp = StampFrom(&encoded_.stamps[stamp_]);
+    stamp_ += kStampNumbers;
+    return stamp;
+  }
+
+  const EncodedArrays& encoded_;
+  std::vector<std::string> paths_;
+  // What comes next.
+  size_t path_ = 0;
+  size_t extent_ = 0;
+  size_t stamp_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<const Array> OpenArray(const ArraySource& source,
+                                       std::span<const FileStamp> stamps) {
+  if (source.kind == Kind::kRowFiles) return Array::OpenRowFiles(source.paths);
+  std::vector<Extent> extents;
+  extents.reserve(source.paths.size());
+  for (size_t i = 0; i < source.paths.size(); ++i) {
+    extents.push_back({source.paths[i]});
+    Extent& extent = extents.back();
+    if (source.kind == Kind::kExtents) {
+      extent.header = ParseHeader(source.headers[i]);
+      extent.header->data_offset = source.offsets[i];
+    }
+    if (!stamps.empty()) extent.stamp = stamps[i];
+  }
+  return Array::Open(extents);
+}
+
+EncodedArrays Encode(std::span<const ArrayFiles> arrays) {
+  EncodedArrays encoded;
+  encoded.rows = arrays[0].rows;
+  for (const auto& [source, stamps, row_type, rows] : arrays) {
+    encoded.files.push_back(Joined(source.paths));
+    encoded.file_counts.push_back(std::ssize(source.paths));
+    encoded.kinds.push_back(static_cast<int64_t>(source.kind));
+    encoded.headers.insert(encoded.headers.end(), source.headers.begin(), source.headers.end());
+    encoded.offsets.insert(encoded.offsets.end(), source.offsets.begin(), source.offsets.end());
+    for (const FileStamp& stamp : stamps) AppendStamp(stamp, &encoded.stamps);
+    encoded.row_types.push_back(row_type);
+  }
+  return encoded;
+}
+
+std::vector<ArrayFiles> Decode(const EncodedArrays& encoded) {
+  Decoder decoder(encoded);
+  std::vector<ArrayFiles> arrays;
+  for (size_t i = 0; i < encoded.file_counts.size(); ++i) arrays.push_back(decoder.Array(i));
+  decoder.CheckEnd();
+  return arrays;
+}
+
+}  // namespace npyfast

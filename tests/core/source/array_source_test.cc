@@ -1,0 +1,168 @@
+#include "core/source/array_source.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/errors.h"
+#include "core/source/array.h"
+#include "tests/core/support/check.h"
+#include "tests/core/support/npy_file.h"
+
+namespace npyfast {
+namespace {
+
+using testing::NpyHeader;
+using testing::TempFolder;
+using testing::WriteFile;
+using testing::WriteNpy;
+
+using Kind = ArraySource::Kind;
+
+const std::vector<int64_t> kTwo{2};
+
+std::string Int32Header() { return NpyHeader("'<i4'", kTwo); }
+
+FileStamp Stamp(int64_t number) {
+  // Large numbers, which have to come back from numbers with a sign.
+  return {~uint64_t{0} - static_cast<uint64_t>(number), uint64_t{1} << 63, number, -number, 5};
+}
+
+// An array of each kind, in the order of their numbers.
+std::vector<ArrayFiles> OneOfEachKind() {
+  return {
+      {{.kind = Kind::kNpyFiles, .paths = {"/a.npy", "/b.npy"}},
+       {Stamp(1), Stamp(2)},
+       "int32 ()",
+       4},
+      {{.kind = Kind::kExtents,
+        .paths = {"/x.npz", "/y.npz"},
+        .headers = {Int32Header(), Int32Header()},
+        .offsets = {40, 0}},
+       {Stamp(3), Stamp(4)},
+       "int32 ()",
+       4},
+      {{.kind = Kind::kRowFiles, .paths = {"/0.npy", "/1.npy", "/2.npy", "/3.npy"}},
+       {},
+       "float32 (3,)",
+       4},
+  };
+}
+
+void CheckSame(const std::vector<ArrayFiles>& some, const std::vector<ArrayFiles>& others) {
+  CHECK_EQ(some.size(), others.size());
+  for (size_t i = 0; i < some.size(); ++i) {
+    CHECK(some[i].source == others[i].source);
+    CHECK(some[i].stamps == others[i].stamps);
+    CHECK_EQ(some[i].row_type, others[i].row_type);
+    CHECK_EQ(some[i].rows, others[i].rows);
+  }
+}
+
+TEST(Encode, AndDecodeAreInverse) {
+  std::vector<ArrayFiles> arrays = OneOfEachKind();
+  for (int order = 0; order < 6; ++order) {
+    CheckSame(Decode(Encode(arrays)), arrays);
+    std::rotate(arrays.begin(), arrays.begin() + 1, arrays.end());
+    if (order == 2) std::swap(arrays[0], arrays[1]);
+  }
+  for (const ArrayFiles& array : arrays) CheckSame(Decode(Encode({&array, 1})), {array});
+}
+
+// Saved graphs hold these lists.
+TEST(Encode, WritesWhatSavedGraphsHold) {
+  const std::vector<ArrayFiles> arrays = OneOfEachKind();
+  const EncodedArrays encoded = Encode(arrays);
+  const std::string zero(1, '\0');
+  CHECK_EQ(encoded.files, (std::vector<std::string>{
+                              "/a.npy" + zero + "/b.npy", "/x.npz" + zero + "/y.npz",
+                              "/0.npy" + zero + "/1.npy" + zero + "/2.npy" + zero + "/3.npy"}));
+  CHECK_EQ(encoded.file_counts, (std::vector<int64_t>{2, 2, 4}));
+  CHECK_EQ(encoded.kinds, (std::vector<int64_t>{0, 1, 2}));
+  CHECK_EQ(encoded.headers, (std::vector<std::string>{Int32Header(), Int32Header()}));
+  CHECK_EQ(encoded.offsets, (std::vector<int64_t>{40, 0}));
+  CHECK_EQ(encoded.stamps.size(), 20u);
+  CHECK_EQ(encoded.stamps[0], -2);
+  CHECK_EQ(encoded.row_types, (std::vector<std::string>{"int32 ()", "int32 ()", "float32 (3,)"}));
+  CHECK_EQ(encoded.rows, 4);
+  std::vector<std::string> names;
+  EncodedArrays::ForEach(encoded, [&](const char* name, const auto&) { names.emplace_back(name); });
+  CHECK_EQ(names, (std::vector<std::string>{"files", "shards", "kinds", "headers", "offsets",
+                                            "stamps", "row_types", "rows_of_leaf"}));
+}
+
+TEST(Encode, MakesPathsAbsolute) {
+  const ArrayFiles relative{{.paths = {"a.npy"}}, {Stamp(1)}, "int32 ()", 4};
+  CHECK_EQ(Encode({&relative, 1}).files[0], AbsolutePath("a.npy"));
+}
+
+TEST(Decode, OlderGraphsHoldNoKindsAndOnePathAnEntry) {
+  const ArrayFiles array = OneOfEachKind()[0];
+  EncodedArrays encoded = Encode({&array, 1});
+  encoded.kinds.clear();
+  encoded.files = {"/a.npy", "/b.npy"};
+  CheckSame(Decode(encoded), {array});
+}
+
+TEST(Decode, NamesTheMalformedAttribute) {
+  const auto refuses = [](const char* attribute, const auto& change) {
+    const std::vector<ArrayFiles> arrays = OneOfEachKind();
+    EncodedArrays encoded = Encode(arrays);
+    change(encoded);
+    CHECK_THROWS(Decode(encoded), FormatError, attribute);
+  };
+  refuses("files", [](EncodedArrays& e) { e = {}; });
+  refuses("files", [](EncodedArrays& e) { e.row_types.pop_back(); });
+  refuses("files", [](EncodedArrays& e) { e.kinds.pop_back(); });
+  refuses("files", [](EncodedArrays& e) { e.headers.pop_back(); });
+  refuses("files", [](EncodedArrays& e) { e.files.emplace_back("/one too many"); });
+  refuses("files", [](EncodedArrays& e) { e.stamps.push_back(0); });
+  refuses("shards", [](EncodedArrays& e) { e.files.pop_back(); });
+  for (const int64_t count : {INT64_MIN, int64_t{-1}, int64_t{0}, int64_t{5}, INT64_MAX})
+    refuses("shards", [count](EncodedArrays& e) { e.file_counts[2] = count; });
+  for (const int64_t kind : {INT64_MIN, int64_t{-1}, int64_t{3}, INT64_MAX})
+    refuses("kinds", [kind](EncodedArrays& e) { e.kinds[1] = kind; });
+  refuses("headers", [](EncodedArrays& e) { e.kinds[0] = 1; });
+  refuses("headers", [](EncodedArrays& e) { e.headers[1] = "no header"; });
+  refuses("headers", [](EncodedArrays& e) { e.offsets[0] = -1; });
+  refuses("stamps", [](EncodedArrays& e) { e.stamps.pop_back(); });
+  refuses("stamps", [](EncodedArrays& e) { e.kinds[2] = 0; });
+}
+
+TEST(OpenArray, OpensEachKind) {
+  const TempFolder folder;
+  const std::vector<int32_t> numbers{7, 8};
+  const std::string data(reinterpret_cast<const char*>(numbers.data()), 8);
+  WriteFile(folder / "rows.npy", Int32Header() + data);
+  WriteFile(folder / "raw", "......" + data);
+  const auto check = [](const Array& array, int64_t rows, const std::string& row_type) {
+    CHECK_EQ(array.rows(), rows);
+    CHECK_EQ(array.row_type(), row_type);
+  };
+  check(*OpenArray({.paths = {folder / "rows.npy", folder / "rows.npy"}}), 4, "int32 ()");
+  check(*OpenArray({.kind = Kind::kRowFiles, .paths = {folder / "rows.npy"}}), 1, "int32 (2,)");
+  const auto extent = OpenArray({.kind = Kind::kExtents,
+                                 .paths = {folder / "raw"},
+                                 .headers = {Int32Header()},
+                                 .offsets = {6}});
+  check(*extent, 2, "int32 ()");
+  CHECK_EQ(extent->data(0)[0], std::byte{7});
+}
+
+TEST(OpenArray, RefusesAFileInAnotherState) {
+  const TempFolder folder;
+  WriteFile(folder / "rows.npy", Int32Header() + std::string(8, '\0'));
+  const ArraySource source{.paths = {folder / "rows.npy"}};
+  std::vector<FileStamp> stamps{StampOf(folder / "rows.npy")};
+  CHECK_EQ(OpenArray(source, stamps)->stamps(), stamps);
+  ++stamps[0].modified_ns;
+  CHECK_THROWS(OpenArray(source, stamps), OsError, "was changed or replaced");
+}
+
+}  // namespace
+}  // namespace npyfast
+
+TEST_MAIN()
