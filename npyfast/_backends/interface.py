@@ -22,9 +22,8 @@ class Storage:
     # "mapped": in files, in place; "row files": in a file each, which is opened for each read;
     # "h5py": in HDF5 files from which only h5py can read them.
     kind: Literal["memory", "mapped", "row files", "h5py"]
-    dense: bool = (
-        True  # whether the items of a row are adjacent, which in Fortran order they aren't
-    )
+    # Whether the items of a row are adjacent, which in Fortran order they are not.
+    dense: bool = True
     chunk_rows: int | None = None  # of the largest HDF5 chunk, which is always read whole
 
 
@@ -83,14 +82,15 @@ class Counts(NamedTuple):
 class Counters(Protocol):
     """Counters that streams share. They may be read at any time."""
 
-    def counters(self) -> tuple[int, ...]:
-        """The current values, in the order of Counts."""
+    def counters(self) -> Counts:
+        """The current values."""
 
 
 class Backend(Protocol):
     """What a backend module offers."""
 
-    NAME: str
+    NAME: str  # for people
+    SERVES_GRAPHS: bool  # whether the ops of TensorFlow's graphs read what it opens
     NATIVE_STREAMS: bool  # whether its streams are npyfast._core.Stream, and may be a `kind` of it
     READS_AHEAD: bool  # whether its streams read files before a batch needs them
 

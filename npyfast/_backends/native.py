@@ -13,7 +13,7 @@ from npyfast._backends.cast import Cast
 from npyfast._backends.fields import AnyArray, check_nesting, columns, native
 from npyfast._backends.file_status import FileState
 from npyfast._backends.header import Header, LocatedHeader, header_bytes, look_at_header
-from npyfast._backends.interface import Storage
+from npyfast._backends.interface import Counts, Storage
 from npyfast._nest import leaves
 from npyfast._order.plan import Plan, Run
 from npyfast._order.selection import RowNumbers
@@ -21,6 +21,7 @@ from npyfast._order.selection import RowNumbers
 NAME = "native"
 READS_AHEAD = True
 NATIVE_STREAMS = True
+SERVES_GRAPHS = True
 
 
 def usable_memory() -> int:
@@ -126,9 +127,16 @@ def view(memory: AnyArray) -> NativeLeaf:
     return NativeLeaf(_core.Array.view(memory), memory.dtype, memory)
 
 
-def make_counters() -> _core.Statistics:
+class NativeCounters(_core.Statistics):
+    """Counters that streams of the core share."""
+
+    def counters(self) -> Counts:
+        return Counts(*super().counters())
+
+
+def make_counters() -> NativeCounters:
     """New counters for streams."""
-    return _core.Statistics()
+    return NativeCounters()
 
 
 def stream(

@@ -27,6 +27,7 @@ from npyfast._order.selection import RowNumbers
 NAME = "numpy"
 NATIVE_STREAMS = False
 READS_AHEAD = False
+SERVES_GRAPHS = False
 
 
 def usable_memory() -> int | None:

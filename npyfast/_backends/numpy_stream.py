@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from npyfast._backends.interface import Counts
 from npyfast._order.plan import Plan, Run
 from npyfast._order.selection import RowNumbers
 
@@ -22,9 +23,9 @@ class NumpyCounters:
     def __init__(self) -> None:
         self.batches = self.rows = self.bytes = self.waits = self.wait_ns = 0
 
-    def counters(self) -> tuple[int, ...]:
+    def counters(self) -> Counts:
         # Nothing is made or read ahead.
-        return self.batches, self.rows, self.bytes, self.waits, self.wait_ns, 0, 0, 0
+        return Counts(self.batches, self.rows, self.bytes, self.waits, self.wait_ns, 0, 0, 0)
 
 
 class Item(NamedTuple):

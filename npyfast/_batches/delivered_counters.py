@@ -22,7 +22,7 @@ class DeliveredCounters:
         self.batches = self.rows = self.bytes = self.waits = self.wait_ns = 0
 
     def counters(self) -> Counts:
-        return Counts(*self.taken.counters())._replace(
+        return self.taken.counters()._replace(
             batches=self.batches,
             rows=self.rows,
             bytes=self.bytes,

@@ -86,8 +86,8 @@ def _size(number: float) -> str:
     return f"{number / 1024:,.1f} TiB"
 
 
-def of_counters(*several: tuple[int, ...]) -> Statistics:
-    """The statistics of several datasets together, from what Counters.counters() returned."""
+def of_counters(*several: Counts) -> Statistics:
+    """The statistics of several datasets together."""
     total = Counts(*map(sum, zip(*several, strict=True)))
     return Statistics(
         batches=total.batches,
