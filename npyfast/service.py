@@ -30,7 +30,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from npyfast._engines import graph
+from npyfast._engines.op_library import load
 from npyfast._engines.tensors import import_tensorflow
 
 _PROGRAM = "python -m npyfast.service"
@@ -232,7 +232,7 @@ def _serve(options: argparse.Namespace) -> None:
     tensorflow = import_tensorflow()
     # A worker uses CPUs only, and must not take GPU memory from the training.
     tensorflow.config.set_visible_devices([], "GPU")
-    graph.load()
+    load()
     start = {"dispatcher": _start_dispatcher, "worker": _start_worker}[options.role]
     server, address = start(options)
     with _signals() as signalled:
@@ -254,4 +254,4 @@ def _main() -> int:
 if __name__ == "__main__":
     sys.exit(_main())
 else:
-    graph.load()
+    load()

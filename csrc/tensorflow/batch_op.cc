@@ -29,7 +29,7 @@ struct Output {
   std::vector<int64_t> row_shape;
 };
 
-// What the attributes say. npyfast/_engines/graph.py writes them.
+// What the attributes say. npyfast/_engines/op_attributes.py writes them.
 struct Spec {
   explicit Spec(const Attributes& attributes);
 

@@ -92,7 +92,7 @@ struct Functions {
 // The functions. REQUIRES: LoadFunctions() has succeeded.
 const Functions& Api();
 
-// Finds the functions. Returns why they can't be had, or an empty text.
+// Finds the functions. Returns why they are not available, or an empty text.
 std::string LoadFunctions();
 
 }  // namespace npyfast::tf

@@ -72,9 +72,8 @@ class OpenArrays {
   void Forget(const Array& array) {
     std::list<Entry> closed;
     const std::lock_guard lock(mutex_);
-    const auto found = std::find_if(arrays_.begin(), arrays_.end(), [&](const Entry& open) {
-      return open.array.get() == &array;
-    });
+    const auto found = std::find_if(arrays_.begin(), arrays_.end(),
+                                    [&](const Entry& open) { return open.array.get() == &array; });
     if (found != arrays_.end()) closed.splice(closed.begin(), arrays_, found);
   }
 

@@ -1,18 +1,17 @@
 """Engines: how batches reach tf.data. `graph`, an op without Python, or `generator`.
 
-The modules of this package are the only ones that import TensorFlow, once they are called.
+The modules of this package are the only ones that import TensorFlow, and only when called.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-from typing import TYPE_CHECKING, Literal, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from npyfast._backends import backend, backend_reason
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._batches.batching import Batching
-from npyfast._engines import generator, graph
+from npyfast._engines import generator, graph, op_library
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -30,7 +29,7 @@ class Engine(Protocol):
 
 
 def check_engine(engine: object) -> None:
-    """Refuses any value of the option `engine` but those that there are."""
+    """Raises ValueError unless `engine` is the name of an engine, or "auto"."""
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
 
@@ -38,38 +37,44 @@ def check_engine(engine: object) -> None:
 def choose(engine: EngineName, batching: Batching) -> Engine:
     """The engine for these batches.
 
-    Raises ValueError, or ImportError, where engine="graph" can't deliver them.
+    With engine="graph", raises ValueError if that cannot deliver them, and ImportError if its ops
+    cannot be loaded.
     """
     if engine == "generator":
-        return cast(Engine, generator)
+        return generator
     obstacle = graph.obstacle(batching)
-    if engine == "graph" and obstacle is not None:
-        raise ValueError(f"engine='graph' can't be had, because {obstacle}: leave engine out")
-    missing = graph.missing() if obstacle is None else None
-    if engine == "graph" and missing is not None:
-        raise ImportError(f"engine='graph' can't be had, because {missing}")
-    return cast(Engine, graph if obstacle is None and missing is None else generator)
+    load_error = op_library.load_error() if obstacle is None else None
+    if obstacle is None and load_error is None:
+        return graph
+    if engine == "auto":
+        return generator
+    error = ValueError if load_error is None else ImportError
+    raise error(
+        f"engine='graph' is not available: {obstacle or load_error}; "
+        "omit `engine` to fall back to the generator"
+    )
 
 
 def default_engine() -> tuple[str, str]:
-    """What engine="auto" takes for files, and why."""
-    if backend().NAME != "native":
+    """The engine that "auto" chooses for files, and why."""
+    if not backend().SERVES_GRAPHS:
         return "generator", f"the graph engine needs the native backend, not {backend().NAME}"
     if "tensorflow" not in sys.modules:
         return "graph", "to be confirmed once TensorFlow is imported, which it has not been"
-    missing = graph.missing()
-    if missing is not None:
-        return "generator", missing
+    error = op_library.load_error()
+    if error is not None:
+        return "generator", error
     return "graph", "its library is loaded; arrays in memory and transform take the generator"
 
 
 def engine_for_files(leaf: OpenedLeaf) -> tuple[str, str]:
-    """What engine="auto" takes for a leaf of files, and why, as far as is known without
+    """The engine that "auto" chooses for a leaf of files, and why, as far as is known without
     TensorFlow."""
-    if backend().NAME != "native":
+    if not backend().SERVES_GRAPHS:
         return "generator", f"the graph engine needs the native backend: {backend_reason()}"
     if leaf.storage.kind == "h5py":
         return "generator", "h5py reads it, in Python"
-    if not os.path.exists(graph.LIBRARY):
-        return "generator", f"npyfast was installed without {os.path.basename(graph.LIBRARY)}"
+    not_installed = op_library.not_installed()
+    if not_installed is not None:
+        return "generator", not_installed
     return "graph", "an op of TensorFlow's graph reads the files, without Python"

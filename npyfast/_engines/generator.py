@@ -32,22 +32,26 @@ from npyfast._order.plan import Plan, Run, make_plan
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# A call into Python costs about 100 us whatever it brings. Small batches are therefore handed over
-# in groups of up to so many bytes and batches, which TensorFlow's C++ takes apart; that costs a
-# copy, which for batches larger than the last number is more than the call.
+# A call into Python costs about 100 us regardless of its size. Small batches are therefore handed
+# over in groups of up to this many bytes and batches, which TensorFlow splits in C++.
 GROUP_BYTES = 4 << 20
 GROUP_BATCHES = 128
+# Splitting costs a copy, which for larger batches takes longer than the call.
 GROUPED_BATCH_BYTES = 1 << 20
 
 
+def _needs_view(dtype: np.dtype[np.generic]) -> bool:
+    """Whether TensorFlow cannot make a tensor of this dtype, but of the same bytes as another."""
+    return dtype.kind in "mM" or (dtype.char == "V" and is_bfloat16(dtype))
+
+
 def to_tensor_array(array: AnyArray) -> AnyArray:
-    """What TensorFlow makes a tensor of: dates and times are their int64, and NumPy's plain two
-    bytes a bfloat16."""
+    """An array that TensorFlow can make a tensor of: dates and times become int64, V2 bfloat16."""
     if array.dtype.kind in "mM":
         return array.view(np.int64)
-    return (
-        array.view(tensor_type(array.dtype).as_numpy_dtype) if is_bfloat16(array.dtype) else array
-    )
+    if _needs_view(array.dtype):
+        return array.view(tensor_type(array.dtype).as_numpy_dtype)
+    return array
 
 
 def _transformed_signature(batching: Batching) -> Nest:
@@ -57,7 +61,7 @@ def _transformed_signature(batching: Batching) -> Nest:
     alone = replace(batching, transform_threads=1, counters=batching.backend.make_counters())
     run = Run(batching.run.start_epoch)
     if batching.plan.batches == 0:
-        # Of nothing, such as the second part of a split: any rows will do.
+        # Of an empty selection, such as the second part of a split, any rows will do.
         alone, run = replace(alone, plan=_some_rows(batching)), Run()
     none = object()
     first = next(iter(alone.stream(run)), none)
@@ -68,7 +72,7 @@ def _transformed_signature(batching: Batching) -> Nest:
 
     def spec(value: Any) -> Any:
         array = _as_array(value)
-        # The first dimension is the batch's, and as static as that, if it is as long.
+        # The first dimension is the batch's if it is as long, and then as static as that.
         static = array.shape[:1] == (rows,) or batching.plan.batches == 0
         shape = (rows if static else None, *array.shape[1:]) if array.ndim else ()
         return tf.TensorSpec(shape, _returned_type(array))
@@ -80,7 +84,7 @@ def _transformed_signature(batching: Batching) -> Nest:
 
 
 def _some_rows(batching: Batching) -> Plan:
-    """A plan with a batch of any rows there are."""
+    """A plan that ignores the selection, and so has a batch if there are any rows."""
     plan = batching.plan
     return make_plan(
         len(batching.leaves[0]),
@@ -94,7 +98,7 @@ def _some_rows(batching: Batching) -> Plan:
 
 
 def _group(batching: Batching) -> int:
-    """How many batches to hand over at once; 1: each by itself."""
+    """How many batches to hand over at once."""
     if batching.transform is not None or batching.plan.full_batches == 0:
         return 1
     row_bytes = 0
@@ -108,7 +112,7 @@ def _group(batching: Batching) -> int:
 
 
 def _grouped(spec: Any) -> Any:
-    """The signature of a group of batches of this signature."""
+    """The signature of a group of batches with this signature."""
     tf = import_tensorflow()
     return map_nest(lambda s: tf.TensorSpec((None, *s.shape), s.dtype), spec)
 
@@ -116,7 +120,7 @@ def _grouped(spec: Any) -> Any:
 def _generator(
     held: Callable[[], Batching | None], group: int, signature: Nest
 ) -> Callable[[], Iterator[Any]]:
-    """What from_generator calls at the start of each iteration."""
+    """The function that from_generator calls at the start of each iteration."""
     iterations = itertools.count()
 
     def begin() -> Iterator[Any]:
@@ -127,7 +131,7 @@ def _generator(
                 "built on it: keep one of them while its batches are read"
             )
         dtypes = [column.dtype for column in leaves(batching.structure)]
-        viewed = any(dtype.kind in "mM" or is_bfloat16(dtype) for dtype in dtypes)
+        viewed = any(map(_needs_view, dtypes))
         stream = UntilExit(batching.stream(batching.run_of(next(iterations)), group=group))
         if batching.transform is not None:
             return map(functools.partial(_checked, signature), stream)
@@ -141,7 +145,7 @@ def _tensor_arrays(element: Nest) -> Nest:
 
 
 def _as_array(value: Any) -> AnyArray:
-    """A leaf of what a transform returned, as an array that a tensor can be made of."""
+    """A leaf of a transform's result as an array, if a tensor can be made of it."""
     advice = "return an array, or a tuple or dict of arrays"
     if np.ma.is_masked(value):
         raise TypeError("the transform returned masked items: return array.filled(...)")
@@ -152,17 +156,18 @@ def _as_array(value: Any) -> AnyArray:
         raise TypeError(f"the transform returned a {name} that is no array: {advice}") from error
     objects = array.flat if array.dtype.hasobject else ()
     for item in objects:
-        if not isinstance(item, (str, bytes)):  # which TensorFlow has a type for
+        if not isinstance(item, (str, bytes)):  # TensorFlow has a type for these
             name = type(item).__name__
             raise TypeError(f"the transform returned Python objects (of type {name}): {advice}")
     return array
 
 
 def _checked(signature: Nest, element: Nest) -> Nest:
-    """A transformed element as arrays, of the types that the first one had."""
+    """A transformed element as arrays. Raises TypeError if types or shapes differ from the first
+    element's."""
     flatten = import_tensorflow().nest.flatten
     arrays = _tensor_arrays(element)
-    # TensorFlow checks the nest, but would cut 0.5 to fit an int without a word.
+    # TensorFlow checks the nest, but would silently truncate 0.5 to fit an int.
     for array, spec in zip(flatten(arrays), flatten(signature), strict=False):
         if _returned_type(array) != spec.dtype:
             raise TypeError(
@@ -189,11 +194,12 @@ def _returned_type(array: AnyArray) -> tf.DType:
 
 
 def _of_cardinality(made: tf.data.Dataset, count: int) -> tf.data.Dataset:
-    """The same dataset, which knows how many elements it has.
+    """The same dataset with a known cardinality.
 
-    Where some are errors, whoever drops them gets fewer. assert_cardinality() would raise at the
-    end then, each time it is asked again, and ignore_errors() would ask for ever. So numbers cut
-    off a dataset that is said to be endless: an error uses one up as well.
+    If some elements are errors, a reader that ignores errors gets fewer elements. The end that
+    assert_cardinality() checks would then be an error too, again and again, and ignore_errors()
+    would never return. So the dataset is declared endless, and a range zipped with it ends it: an
+    error uses up a number as well.
     """
     tf = import_tensorflow()
     endless = tf.data.INFINITE_CARDINALITY
@@ -203,7 +209,7 @@ def _of_cardinality(made: tf.data.Dataset, count: int) -> tf.data.Dataset:
     numbered = tf.data.Dataset.zip((tf.data.Dataset.range(count), made))
     spec = made.element_spec
     flat = tf.nest.flatten(spec)
-    # No call at all: TensorFlow sees that the function only picks arguments.
+    # TensorFlow sees that the function only picks arguments, and does not call it.
     without = tf.function(
         lambda number, *columns: columns,
         input_signature=[tf.TensorSpec((), tf.int64), *flat],
@@ -218,9 +224,8 @@ def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:
     group = _group(batching)
     spec = signature(batching) if batching.transform is None else _transformed_signature(batching)
     output = spec if group == 1 else _grouped(spec)
-    # TensorFlow keeps every generator until the process ends, or, of a graph, until that ends. The
-    # files are to be closed with the last dataset: each has those that it is built on, and an
-    # iterator its dataset.
+    # TensorFlow keeps every generator until the process or its graph ends, but files must be closed
+    # with the last dataset. A dataset owns those that it is built on, and an iterator its dataset.
     held = weakref.ref(batching) if tf.executing_eagerly() else lambda: batching
     begin = _generator(held, group, spec)
     made = tf.data.Dataset.from_generator(begin, output_signature=output)
@@ -231,10 +236,10 @@ def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:
             nest = tf.nest.pack_sequence_as(spec, tf.nest.flatten(group))
             return tf.data.Dataset.from_tensor_slices(nest)
 
-        # unbatch() would do the same, and takes twice as long for all but the smallest batches.
+        # unbatch() does the same, but takes twice as long for all but the smallest batches.
         made = made.prefetch(1).flat_map(batches_of)
     made = counted(_of_cardinality(made, cardinality(batching)), batching.counters)
     if prefetch is None:
-        # What is grouped has been prefetched.
+        # Groups have been prefetched already.
         prefetch = 2 if group == 1 else 0
     return finished(made, batching, prefetch)

@@ -1,4 +1,4 @@
-"""What the engines have in common: TensorFlow's types, and the element_spec of a dataset."""
+"""What the engines share: TensorFlow's types, and the element_spec and options of a dataset."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def import_tensorflow() -> Any:
 
 
 def tensor_type(dtype: np.dtype[np.generic], name: str = "an array") -> tf.DType:
-    """The TensorFlow type that holds items of a NumPy dtype; TypeError, which calls the array by
-    its name, where there is none."""
+    """The TensorFlow type that holds items of a NumPy dtype. Raises TypeError naming the array if
+    there is none."""
     tf = import_tensorflow()
     if dtype.kind in "SU":
         return tf.string
@@ -52,7 +52,7 @@ def tensor_type(dtype: np.dtype[np.generic], name: str = "an array") -> tf.DType
 
 
 def static_rows(batching: Batching) -> int | None:
-    """The number of rows, if every batch of the dataset has the same."""
+    """The number of rows of every batch; None if they differ."""
     plan = batching.plan
     if plan.batches == 0:
         return plan.batch_size if plan.drop_remainder else None
@@ -72,21 +72,19 @@ def signature(batching: Batching) -> Nest:
 
 
 def cardinality(batching: Batching) -> int:
-    """What `Dataset.cardinality()` is to say."""
+    """What `Dataset.cardinality()` reports."""
     count = batching.run.batches(batching.plan)
     return int(import_tensorflow().data.INFINITE_CARDINALITY) if count < 0 else count
 
 
 def map_by_reader(source: tf.data.Dataset, function: Any, spec: Nest) -> tf.data.Dataset:
-    """A dataset of what a concrete function makes of the elements of another one: as many, of this
-    element_spec.
+    """Maps a concrete function over a dataset; `spec` is the element_spec of the result.
 
-    Dataset.map() would run each call on TensorFlow's pool of threads, or on several of them, and
-    wait: many times what it takes to hand over a batch that lies ready. Here it is run by the
-    thread that wants the batch.
+    Dataset.map() would run each call on TensorFlow's thread pool and wait for it, which takes many
+    times as long as handing over a finished batch. Here the thread that wants the batch runs it.
     """
     tf = import_tensorflow()
-    # TensorFlow 2.16 has an option instead.
+    # TensorFlow 2.16 lacks the argument and has an option instead.
     known = inspect.signature(tf.raw_ops.MapDataset).parameters
     here = {"force_synchronous": True} if "force_synchronous" in known else {}
     flat = tf.nest.flatten(spec)
@@ -101,7 +99,7 @@ def map_by_reader(source: tf.data.Dataset, function: Any, spec: Nest) -> tf.data
         **here,
     )
     made = tf.data.experimental.from_variant(variant, spec)
-    made._npyfast_kept = function, source  # alive as long as the dataset
+    made._npyfast_kept = function, source  # must live as long as the dataset
     if not here:
         options = tf.data.Options()
         options.experimental_optimization.map_parallelization = False
@@ -110,20 +108,20 @@ def map_by_reader(source: tf.data.Dataset, function: Any, spec: Nest) -> tf.data
 
 
 def counted(made: tf.data.Dataset, counters: Counters) -> tf.data.Dataset:
-    """The dataset, with counters that npyfast.statistics() finds below all that is built on it."""
+    """The dataset with counters, which npyfast.statistics() finds from any dataset built on it."""
     setattr(made, COUNTERS, counters)
     return made
 
 
 def finished(made: tf.data.Dataset, batching: Batching, prefetch: int) -> tf.data.Dataset:
-    """The dataset with as many batches prefetched, and with the options that it needs."""
+    """The dataset with `prefetch` batches prefetched, and with the options that it needs."""
     tf = import_tensorflow()
     options = tf.data.Options()
     if prefetch:
         made = made.prefetch(prefetch)
     else:
-        # TensorFlow would append a prefetch by itself, which grows to hundreds of batches and, for
-        # small ones, takes as long as all the rest.
+        # Otherwise TensorFlow appends a prefetch, which grows to hundreds of batches and, for small
+        # ones, takes as long as everything else together.
         options.experimental_optimization.inject_prefetch = False
     if batching.plan.shard_count > 1:
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF

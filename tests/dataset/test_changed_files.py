@@ -195,9 +195,10 @@ def test_a_directory_of_another_name(dataset: Dataset, save: Save) -> None:
 def test_a_container_is_another_machine(native: None) -> None:
     """Its files are others than those at the same paths outside, though the kernel is the same."""
     script = (
-        "import sys; from npyfast._engines import graph; print(graph._library_text(sys.argv[1]))"
+        "from npyfast._engines.op_library import library_text; "
+        "print(library_text('npyfast_machine_id'))"
     )
-    command = [sys.executable, "-c", script, "npyfast_machine_id"]
+    command = [sys.executable, "-c", script]
 
     def machine(*before: str) -> str:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

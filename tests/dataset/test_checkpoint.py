@@ -23,7 +23,7 @@ from samples import Save
 from tensors import rows_of
 
 import npyfast
-from npyfast._engines import graph as engine
+from npyfast._engines.indexes import make_indexes
 from npyfast._order import full as _order
 
 pytestmark = pytest.mark.usefixtures("native")
@@ -422,7 +422,7 @@ def layout(made: Any) -> tuple[int, int, int]:
     """Start, stop and step of the range that is below a dataset of explicit epochs."""
     found: list[Any] = []
     with mock.patch.object(tf.data.Dataset, "range", side_effect=lambda *a: found.append(a)):
-        engine._indexes(made)
+        make_indexes(made)
     return found[0]  # type: ignore[no-any-return]
 
 

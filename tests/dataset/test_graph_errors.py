@@ -1,5 +1,5 @@
 """What goes wrong with the graph engine is an error of the right kind that names the file; where
-the engine can't be had at all, `auto` takes the other one and says why.
+the engine is not available at all, `auto` takes the other one and says why.
 """
 
 from __future__ import annotations
@@ -138,10 +138,10 @@ class TestAnotherMachine:
 
     @pytest.fixture(autouse=True)
     def elsewhere(self, native: None, monkeypatch: pytest.MonkeyPatch) -> None:
-        original = engine._attributes
+        original = engine.op_attributes
         monkeypatch.setattr(
             engine,
-            "_attributes",
+            "op_attributes",
             lambda *arguments: {**original(*arguments), "machine": "another machine"},
         )
 
@@ -208,14 +208,14 @@ class TestTheOp:
         records = np.zeros(103, [("a", "f4", (2,)), ("b", "U3")])
         source = (save(records), save(Y))
         seen: list[dict[str, Any]] = []
-        original = engine._attributes
+        original = engine.op_attributes
 
         def attributes(batching: Batching, grid: Any) -> dict[str, Any]:
             seen.append(original(batching, grid))
             return seen[-1]
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(engine, "_attributes", attributes)
+            patch.setattr(engine, "op_attributes", attributes)
             graph(source, 10, True, seed=1, epochs=2)
         return {**seen[0], "first": 0, "stride": 1}
 
@@ -418,7 +418,7 @@ class TestTheOp:
 class TestWhatItCannotDeliver:
     def test_a_transform(self, save: Save) -> None:
         path = save(Y)
-        with pytest.raises(ValueError, match="engine='graph' can't be had.*transform"):
+        with pytest.raises(ValueError, match="engine='graph' is not available.*transform"):
             graph(path, transform=lambda y: y)
         made = npyfast.dataset(path, 10, transform=lambda y: y + 1)
         assert engine_of(made) == "generator"
@@ -426,7 +426,7 @@ class TestWhatItCannotDeliver:
 
     def test_an_array_in_memory(self, save: Save) -> None:
         for source in (Y, (Y, save(Y)), {"a": save(Y), "b": (save(Y), Y)}):
-            with pytest.raises(ValueError, match="engine='graph' can't be had.*in memory"):
+            with pytest.raises(ValueError, match="engine='graph' is not available.*in memory"):
                 graph(source)
             assert engine_of(npyfast.dataset(source)) == "generator"
 
@@ -450,7 +450,9 @@ def test_a_library_that_cannot_be_loaded(save: Save, tmp_path: Path, library: st
         place = Path(importlib.import_module("npyfast._core").__file__ or "")
     rows, error, name, reason = run("dataset_with_library.py", save(Y), place)
     assert rows == [Y[:60].tolist(), Y[60:].tolist()]
-    assert error == f"engine='graph' can't be had, because {reason}"
+    assert error == (
+        f"engine='graph' is not available: {reason}; omit `engine` to fall back to the generator"
+    )
     assert name == "generator"
     if library == "missing":
         assert reason == "npyfast was installed without library.so"
@@ -467,7 +469,7 @@ def test_the_numpy_backend_takes_the_generator(save: Save) -> None:
     assert rows == [Y[:60].tolist(), Y[60:].tolist()]
     assert name == "generator"
     assert reason == "the graph engine needs the native backend, not numpy"
-    assert "engine='graph' can't be had" in error
+    assert "engine='graph' is not available" in error
     assert "native" in error
 
 

@@ -384,8 +384,7 @@ class TestCommand:
         )
         assert dispatcher.wait(processes.TIMEOUT) == 1
         assert self.last_line(cluster, dispatcher).endswith(
-            "error: the graph engine can't be had, because npyfast was installed without "
-            "_tensorflow.so"
+            "error: the graph engine is not available: npyfast was installed without _tensorflow.so"
         )
 
     @pytest.mark.parametrize(

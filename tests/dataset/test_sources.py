@@ -62,7 +62,7 @@ def test_every_kind_of_source(
     options = {**options, "path": f"{files}/{options['path']}"}
     by_python = options.get("key") == "g/chunked"
     if by_python and engine == "graph":
-        with pytest.raises(ValueError, match="engine='graph' can't be had, because a source is re"):
+        with pytest.raises(ValueError, match="engine='graph' is not available: a source is re"):
             dataset(npyfast.source(**options))
         return
     nest = {

@@ -18,7 +18,7 @@ from samples import Dataset
 
 import npyfast
 from npyfast import Statistics
-from npyfast._engines import graph as graph_engine
+from npyfast._engines import op_library
 
 __all__ = ["large", "pair"]
 
@@ -348,6 +348,6 @@ def number_of(made: Any) -> int:
 
 def counters_of(number: int) -> list[int]:
     values = (ctypes.c_int64 * 8)()
-    library = ctypes.CDLL(graph_engine.LIBRARY)
+    library = ctypes.CDLL(op_library.LIBRARY)
     library.npyfast_read_statistics(ctypes.c_int64(number), values)
     return list(values)

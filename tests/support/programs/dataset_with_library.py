@@ -6,9 +6,9 @@ import warnings
 
 warnings.simplefilter("ignore")
 import npyfast
-from npyfast._engines import graph
+from npyfast._engines import op_library
 
-path, graph.LIBRARY = sys.argv[1:]
+path, op_library.LIBRARY = sys.argv[1:]
 rows = [batch.numpy().tolist() for batch in npyfast.dataset(path, 60)]
 try:
     npyfast.dataset(path, engine="graph")
