@@ -25,8 +25,8 @@ _AHEAD = 2
 # Seconds after which a reader checks again whether the element it waits for can still come.
 _RECHECK_SECONDS = 0.1
 
-# Seconds for which the exit of the interpreter waits for running calls. Python kills a thread that
-# is still running then, and some C++ code answers that by aborting the process.
+# Seconds for which the exit of the interpreter waits for running calls. Python stops threads
+# that are still running then, on which some C++ code aborts the process.
 _EXIT_SECONDS = 2.0
 
 

@@ -17,7 +17,7 @@ class Advice(TypedDict):
     code: str  # for programs
     level: Literal["fix", "note"]
     text: str
-    command: str | None  # that fixes it
+    command: str | None  # fixes it
 
 
 class ArrayFacts(TypedDict):

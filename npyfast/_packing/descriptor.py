@@ -1,5 +1,5 @@
-"""Files in folders that others may write to: none of theirs is opened, followed or replaced by
-mistake, and no descriptor leaks."""
+"""Handles files in folders that others may write to: never opens, follows or replaces one of theirs
+by mistake, and leaks no descriptor."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 
-# What the system reports on a filesystem without such a rename, or without hard links.
+# Errors of a filesystem without such a rename, or without hard links.
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK)
 
 
-# What flock() reports on a filesystem without locks. Other processes are not kept out then.
+# Errors of flock() on a filesystem without locks, where other processes cannot be kept out.
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -36,7 +36,7 @@ def held(call: Callable[..., int], *arguments: object) -> io.FileIO:
 
 @contextlib.contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Errors of the system inside name the file."""
+    """Adds the file name to system errors raised inside."""
     try:
         yield
     except OSError as error:
@@ -48,7 +48,7 @@ def naming(path: str) -> Iterator[None]:
 class Folder:
     """An open folder. Raises OSError if the name is a link."""
 
-    # io.FileIO takes no folders.
+    # io.FileIO does not accept folders.
     def __init__(self, path: str, more: int = os.O_NOFOLLOW) -> None:
         self._held: list[int] = []
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | more
@@ -60,7 +60,7 @@ class Folder:
     def close(self) -> None:
         """Closes it, once."""
         if self._held:
-            # In one step again: nothing comes between.
+            # In one step, which no interrupt can divide.
             next(map(os.close, map(list.pop, [self._held])))
 
     def __del__(self) -> None:
@@ -74,7 +74,7 @@ class Folder:
 
 
 def sync_folder(path: str) -> None:
-    """Brings the names in a folder to the disk."""
+    """Flushes the names in a folder to the disk."""
     with naming(path), Folder(path, more=0) as folder:
         os.fsync(folder.fileno())
 
@@ -158,7 +158,7 @@ def rename_new(old: str, new: str) -> None:
 
 def _rename_no_replace(old: str, new: str) -> None:
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if renameat2 is None:  # another C library than glibc, or one older than 2.28
+    if renameat2 is None:  # not glibc, or older than 2.28
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), new)
     names = (_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new))
     if renameat2(*names, _RENAME_NOREPLACE) != 0:
@@ -168,7 +168,7 @@ def _rename_no_replace(old: str, new: str) -> None:
 
 def inherit_permissions(file: io.FileIO, old: os.stat_result) -> None:
     """Gives a file the permissions of another one, and its owner and group if that is allowed; if
-    not, the rights are reduced so that nobody gains any."""
+    not, the permissions are reduced so that nobody gains access."""
     for owner in (old.st_uid, -1):
         with contextlib.suppress(OSError):
             os.fchown(file.fileno(), owner, old.st_gid)

@@ -1,4 +1,4 @@
-"""The lock of an output, and what a process that was killed has left of it.
+"""The lock of an output, and the files that a killed process has left behind.
 
 The file NAME.partial beside an output NAME is locked (flock) while a process writes it. An output
 of several files writes into it, before the first is renamed, which files it renames: if the process
@@ -27,7 +27,7 @@ from npyfast._packing.descriptor import (
 from npyfast._packing.names import SUFFIX, numbered_files, numbered_names, partial
 from npyfast._packing.scratch import Scratch
 
-# What a file keeps when it is renamed, and shares with no other: inode, size, time.
+# Identifies a file, whatever its name: inode, size, time.
 Identity = tuple[int, int, int]
 
 _TRIES = 100
@@ -92,7 +92,7 @@ def take_over(output: str, scratch: Scratch) -> None:
         # Its owner may have renamed it meanwhile: then it is that process's output.
         if not (has_inode(path, status) and is_own_file(status)):
             return
-        # A list that has a second name may be any file.
+        # A list with a second name may be an unrelated file.
         for name in _half_renamed(output, left) if status.st_nlink == 1 else []:
             os.unlink(name)
         remove_temporary(output, scratch)

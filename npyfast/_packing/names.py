@@ -27,5 +27,5 @@ def numbered_files(path: str, suffix: str = "") -> list[str]:
     pattern = re.compile(re.escape(stem) + r"-\d{5,}-of-\d{5,}\.npy" + re.escape(suffix))
     with os.scandir(folder or ".") as entries:
         found = [entry.name for entry in entries if pattern.fullmatch(entry.name)]
-    # As numbered_names() has it: those of "OUT.npy" are "OUT-...", not "./OUT-...".
+    # As in numbered_names(): those of "OUT.npy" are "OUT-...", not "./OUT-...".
     return [os.path.join(folder, name) for name in found]

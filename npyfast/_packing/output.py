@@ -56,7 +56,7 @@ class Output:
         self._overwrite = overwrite
         self._names: Sequence[str] = ()  # final names
         self._written: dict[str, os.stat_result] = {}  # by their final names
-        self._complete: list[Identity] = []  # the files that are to have them, once all are there
+        self._complete: list[Identity] = []  # the files to be renamed, once all are complete
         self._committed = False
         if not os.path.isdir(self._folder):
             raise FileNotFoundError(errno.ENOENT, "there is no such folder", self._folder)
@@ -72,7 +72,7 @@ class Output:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        with self._lock, contextlib.suppress(OSError):  # what remains, the next process removes
+        with self._lock, contextlib.suppress(OSError):  # the next process removes what is left
             try:
                 if self._complete and not isinstance(error, Exception):
                     # Interrupted: finish renaming rather than undo it, because files that were
@@ -199,7 +199,7 @@ class Output:
                 try:
                     rename_new(partial(name), name)
                 except FileExistsError:
-                    self.check([name])  # says what to do
+                    self.check([name])  # its error says what to do
                     raise
                 return
             with contextlib.suppress(FileNotFoundError):

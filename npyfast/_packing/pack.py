@@ -161,7 +161,7 @@ def _verify(work: PackedRows, output: Output, names: Sequence[str], counts: Sequ
     piece = next(pieces, None)
     for number, (name, count) in enumerate(zip(names, counts, strict=True)):
         with naming(name), output.reopen(name) as file:
-            # Cached pages would say nothing about the disk.
+            # Reading cached pages would not check the disk.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             header = work.header(count)
             if _read(file, len(header)).tobytes() != header:

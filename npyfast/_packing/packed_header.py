@@ -68,7 +68,7 @@ def _is_same(stored: np.dtype[Any], dtype: np.dtype[Any]) -> bool:
         (mine, shape), (other, others) = dtype.subdtype, stored.subdtype
         return shape == others and _is_same(other, mine)
     if dtype.names is not None and dtype.fields is not None and stored.fields is not None:
-        "".join(dtype.names).encode()  # no text is half of a surrogate pair
+        "".join(dtype.names).encode()  # raises for half of a surrogate pair
         pairs = [(stored.fields.get(name), dtype.fields[name]) for name in dtype.names]
         return (stored.names, stored.itemsize) == (dtype.names, dtype.itemsize) and all(
             other is not None and other[1:] == mine[1:] and _is_same(other[0], mine[0])

@@ -18,7 +18,7 @@ from npyfast._order.selection import RowChoice
 from npyfast._packing.holes import clear, holes
 from npyfast._packing.packed_header import descr_of, header_text, refuse_unreadable
 
-# How many bytes to copy at once: enough to hide Python's overhead, in little memory.
+# Bytes to copy at once: enough to hide Python's overhead, in little memory.
 _CHUNK_BYTES = 4 << 20
 _SCATTERED_BYTES = 64 << 20
 _CHUNKED_BYTES = 256 << 20
@@ -28,7 +28,7 @@ class Progress(NamedTuple):
     """How far `npyfast.pack` has come."""
 
     stage: str  # "unpacking", "checking", "writing" or "verifying"
-    rows: int  # of the stage that are done, and all of them
+    rows: int  # rows done in this stage
     total_rows: int
     bytes: int
     total_bytes: int
@@ -98,7 +98,7 @@ class PackedRows:
         try:
             for chunk in stream:
                 items = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8)
-                # Padding means nothing, and equal rows must give equal files.
+                # Padding has no meaning, and equal rows must give equal files.
                 clear(self._holes, items, chunk.dtype.itemsize)
                 yield items.reshape(len(chunk), self.row_bytes)
         finally:
@@ -135,7 +135,7 @@ def _chunk_bytes(leaf: OpenedLeaf) -> int:
         wanted = max(1, _CHUNK_BYTES // max(1, chunk_bytes)) * chunk_bytes
         most = _CHUNKED_BYTES
     elif storage.kind == "mapped" and not storage.dense:
-        # In Fortran order each page holds a little of every row: the more rows at once, the better.
+        # In Fortran order each page holds a bit of every row: more rows at once are better.
         wanted = most = _SCATTERED_BYTES
     else:
         return _CHUNK_BYTES

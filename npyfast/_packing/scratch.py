@@ -1,4 +1,4 @@
-"""The folder beside an output for temporary files: what was unpacked, rows that were reordered."""
+"""The folder beside an output for temporary files: unpacked data, and rows in file order."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Scratch:
         except FileNotFoundError:
             return
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            return  # it is in the way, once the folder is needed
+            return  # create() reports it if the folder is needed
         with Folder(self.path) as folder:
             names = os.listdir(folder.fileno())
             for name in filter(_FILE.fullmatch, names):

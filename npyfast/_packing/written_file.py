@@ -14,7 +14,7 @@ from npyfast._packing.descriptor import naming
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# At most twice this many bytes are on their way to the disk.
+# At most twice this many bytes are written but not yet on the disk.
 _FLUSH_BYTES = 128 << 20
 
 

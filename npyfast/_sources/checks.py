@@ -58,7 +58,7 @@ def refuse_key(path: str, key: str, found: Format) -> NoReturn:
 
 
 def new_shape(name: str, old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
-    """The option row_shape, with the -1 in it worked out."""
+    """The option row_shape, with -1 inferred."""
     items, known = math.prod(old), math.prod(n for n in new if n >= 0)
     if -1 in new and known and items % known == 0:
         return tuple(items // known if n < 0 else n for n in new)

@@ -27,7 +27,7 @@ class FileOptions:
 
     @property
     def by_content(self) -> bool:
-        """Whether the files themselves tell their format."""
+        """Whether the format is detected from the files."""
         return self.per_file is None and self.layout is None
 
 

@@ -28,7 +28,7 @@ UNKNOWN: Final = "no file of arrays"
 _SIGNATURES: dict[bytes, Format] = {
     b"\x93NUMPY": NPY,
     b"PK\x03\x04": NPZ,
-    b"PK\x05\x06": NPZ,  # an archive of nothing
+    b"PK\x05\x06": NPZ,  # an empty archive
 }
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 

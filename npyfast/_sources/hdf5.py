@@ -19,7 +19,7 @@ def keys(path: str, opening: Opening) -> list[str]:
 
 
 def look(path: str, key: str, opening: Opening) -> HDF5Dataset:
-    """What there is to know of a dataset. Raises as open() does for it."""
+    """Looks at a dataset. Raises as open() does for it."""
     with opening.hdf5(path) as file:
         status = status_of(file, path)
         return HDF5Dataset(path, key, find_dataset(file, path, key), status)

@@ -1,4 +1,4 @@
-"""What there is to know of an HDF5 dataset: where it lies, and whether it can be mapped."""
+"""What is known of an HDF5 dataset: where its data is, and whether it can be mapped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from npyfast._sources.hdf5_sources import source_files
 
 
 class HDF5Dataset:
-    """What there is to know of a dataset without keeping its file open."""
+    """What is known of a dataset. Does not keep its file open."""
 
     def __init__(self, path: str, key: str, dataset: Any, status: os.stat_result) -> None:
         self.path = path
@@ -39,7 +39,7 @@ class HDF5Dataset:
                 f"{_kind(dtype)}), which have no fixed size: save it with a "
                 "numeric or fixed-length string dtype"
             )
-        # Items that are arrays are dimensions more, as they are for NumPy.
+        # Array items add dimensions, as in NumPy.
         self.dtype = plain_dtype(dtype).base
         self.shape: tuple[int, ...] = dataset.shape + dtype.shape
         self.chunks: tuple[int, ...] | None = dataset.chunks
@@ -48,7 +48,7 @@ class HDF5Dataset:
         self.obstacle = _obstacle(path, dataset)
         self.located: LocatedHeader | None = None
         self.file = WatchedFile(path, FileState.of(status))
-        self.others: list[WatchedFile] = []  # that it has data in
+        self.others: list[WatchedFile] = []  # other files that hold data of it
         if self.obstacle is None:
             offset = dataset.id.get_offset() if dataset.size else 0
             header = Header((0, 0), self.shape, self.dtype, False, offset)
@@ -69,7 +69,7 @@ class HDF5Dataset:
             other.check_unchanged()
 
     def warn(self) -> None:
-        """Says once, for each dataset, that it is slow, and what helps."""
+        """Warns once for each dataset that it is slow, and says what helps."""
         if self.obstacle is None or (self.path, self.key) in _warned:
             return
         _warned.add((self.path, self.key))
@@ -135,7 +135,7 @@ def _kind(dtype: np.dtype[Any]) -> str:
 
 
 def plain_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype without what h5py notes in it about HDF5's own types."""
+    """The dtype without the metadata that h5py adds for HDF5's own types."""
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return np.dtype((plain_dtype(base), shape))

@@ -31,7 +31,7 @@ def open_hdf5(path: str, *, readable: bool = False) -> Any:
     if not readable:
         open_file(path).close()  # h5py's errors name no file
     try:
-        # Where a filesystem has no locks, reading is fine all the same.
+        # On a filesystem without locks, reading is fine without one.
         file = h5py.File(path, "r", locking="best-effort")
     except (OSError, RuntimeError) as error:
         number = getattr(error, "errno", None)
@@ -45,7 +45,7 @@ def open_hdf5(path: str, *, readable: bool = False) -> Any:
 
 
 def status_of(file: Any, path: str) -> os.stat_result:
-    """The state of an open file, by the very descriptor that HDF5 reads."""
+    """The state of an open file, from the descriptor that HDF5 reads."""
     try:
         descriptor = file.id.get_vfd_handle()
     except (NotImplementedError, RuntimeError, ValueError):  # of a driver that has none

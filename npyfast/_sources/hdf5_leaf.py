@@ -18,7 +18,7 @@ from npyfast._order.selection import RowNumbers, resolve_rows
 from npyfast._sources.hdf5_dataset import HDF5Dataset
 from npyfast._sources.hdf5_file import find_dataset, open_hdf5, status_of
 
-# Files that are open at the same time.
+# The most files that are open at the same time.
 _OPEN_FILES = 32
 
 
@@ -43,7 +43,7 @@ class HDF5Leaf:
         self.storage = Storage("h5py", chunk_rows=self._chunk_rows())
         self._process = _Process()
         if len(self._found) <= _OPEN_FILES:
-            # They stay open, which keeps files that are removed or replaced later.
+            # They stay open, so that files removed or replaced later can still be read.
             for number in range(len(self._found)):
                 self._opened(self._process, number)
 
@@ -102,7 +102,7 @@ class HDF5Leaf:
             try:
                 read: AnyArray = dataset[begin:end]
             except (OSError, RuntimeError) as error:
-                self._found[number].check_files()  # which says more
+                self._found[number].check_files()  # its error is more precise
                 raise OSError(f"{self._found[number].name}: {error}") from error
         return to_native(read)
 

@@ -18,7 +18,7 @@ from npyfast._errors import NpyFormatError
 from npyfast._sources.formats import member_name
 from npyfast._sources.hdf5_file import dataset_or_none, open_hdf5, status_of
 
-# Virtual datasets of virtual datasets.
+# The deepest nesting of virtual datasets.
 _MOST_NESTED = 32
 
 _BLOCK = re.compile("%(%|b)")

@@ -69,7 +69,9 @@ class Archive:
         with self._opened() as file:
             self.status = os.fstat(file.fileno())
             infos, directory = _directory(path, file)
-        self._members = {info.filename: info for info in infos}  # as in np.load, the last counts
+        self._members = {
+            info.filename: info for info in infos
+        }  # the last one counts, as in np.load
         counts = Counter(info.filename for info in infos)
         self._twice = {name for name, count in counts.items() if count > 1}
         self._ends: dict[str, int] = {}  # the offset of what follows each member
@@ -279,7 +281,7 @@ def _difference(info: zipfile.ZipInfo, fields: tuple[int, ...], about: bytes) ->
 
 
 def _sizes(packed: int, unpacked: int, extra: bytes) -> tuple[int, int] | None:
-    """The sizes of a local header, which may stand in its extra field; None if they are missing."""
+    """The sizes of a local header, which may be in its extra field; None if they are missing."""
     long = b""
     while len(extra) >= 4:
         kind, size = struct.unpack_from("<HH", extra)

@@ -44,7 +44,7 @@ def open_nest(nest: Nest) -> tuple[Nest, list[OpenedLeaf], list[str]]:
 
 
 def _open_given(given: Nest, source: Source, opening: Opening) -> Nest:
-    """A leaf, opened. Errors of a list whose files are no single array name the way out."""
+    """A leaf, opened. If the files of a list do not form one array, the error says what to do."""
     try:
         return _open(source, source is given, opening)
     except ValueError as error:

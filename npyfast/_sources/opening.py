@@ -1,4 +1,4 @@
-"""The files that are looked into while sources are opened: each is opened once for all of it."""
+"""The files that are inspected while sources are opened, each of which is opened once."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from npyfast._sources.npz import Archive
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# Archives, and HDF5 files, that stay open. More of them are opened each time they are needed.
+# The most archives, and HDF5 files, that stay open. Any others are opened when they are needed.
 _KEPT_OPEN = 32
 
 
 class Opening:
-    """Answers what sources ask about their files. Leaving its `with` block closes the files."""
+    """Opens and inspects the files of sources. Leaving its `with` block closes the files."""
 
     def __init__(self) -> None:
         self._formats: dict[str, Format] = {}
@@ -58,7 +58,7 @@ class Opening:
         """An `.npz` archive. Its directory is read once."""
         found = self._archives.get(path)
         if found is None:
-            self.format_of(path)  # leaves it open
+            self.format_of(path)  # also opens it
             found = self._archives[path] = Archive(path, self._archive_files.get(path))
         return found
 

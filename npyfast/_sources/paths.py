@@ -1,4 +1,4 @@
-"""Expands what a user writes for a path to the files it stands for."""
+"""Expands paths, patterns and directories to files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def expand(path: Path) -> list[str]:
     """
     name = os.fsdecode(os.fspath(path))
     if "\0" in name:
-        # The system would open the part before it.
+        # The system would ignore everything after it.
         raise ValueError(f"{name!r}: a path has no null characters")
     if os.path.isdir(name):
         with os.scandir(name) as entries:

@@ -29,7 +29,7 @@ class Layout:
     """What a raw file holds, as the options of `npyfast.source` describe it."""
 
     dtype: np.dtype[Any]
-    shape: tuple[int, ...]  # -1 rows: as many as there are
+    shape: tuple[int, ...]  # -1 rows: as many as the file holds
     offset: int
 
     @staticmethod
@@ -38,7 +38,7 @@ class Layout:
     ) -> Layout:
         """Checks the options."""
         if isinstance(dtype, str) and dtype == "bfloat16":
-            made = np.dtype("V2")  # as NumPy saves it; the name takes ml_dtypes
+            made = np.dtype("V2")  # as NumPy saves it; the name would need ml_dtypes
         else:
             try:
                 made = make_dtype(dtype)

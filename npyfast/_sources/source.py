@@ -33,7 +33,7 @@ LEAVES = (
 
 @dataclass(frozen=True)
 class RowOptions:
-    """The options of `npyfast.source` that say what becomes of the rows."""
+    """The options of `npyfast.source` that change the rows."""
 
     cast: npt.DTypeLike | None = None
     scale: npt.ArrayLike | None = None
@@ -272,5 +272,5 @@ def as_source(leaf: object) -> Source:
 def _are_numbers(values: list[Any]) -> bool:
     try:
         return np.asarray(values).dtype.kind in "biufc"
-    except ValueError:  # of several shapes
+    except ValueError:  # arrays of different shapes
         return False
