@@ -33,6 +33,7 @@ class OpenedLeaf(Protocol):
     storage: Storage
     dtype: np.dtype[np.generic]  # in native byte order
     row_shape: tuple[int, ...]
+    cast: Cast | None  # applied to the stored rows
 
     def __len__(self) -> int: ...
 

@@ -63,6 +63,8 @@ _MAPPED_OF_MANY = 32
 class NumpyLeaf:
     """The rows of files that are concatenated along axis 0, or of an array in memory."""
 
+    cast: Cast | None = None
+
     def __init__(
         self, dtype: np.dtype[Any], row_shape: tuple[int, ...], parts: Sequence[File | AnyArray]
     ) -> None:
@@ -144,6 +146,7 @@ class RowFiles:
     """The rows of files that hold one each, opened when a row is taken."""
 
     storage = Storage("row files")
+    cast: Cast | None = None
 
     def __init__(self, files: Sequence[str]) -> None:
         self._files = [absolute_path(path) for path in files]

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from npyfast._backends.cast import Cast
 from npyfast._backends.fields import columns
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._nest import leaves
@@ -188,12 +187,11 @@ def _leaf(leaf: OpenedLeaf) -> str:
         f"{column.dtype.str.lstrip('<>=|')}{list(column.shape)}"
         for column in leaves(columns(leaf.dtype, leaf.row_shape))
     )
-    scaled: Cast | None = getattr(leaf, "cast", None)
-    for name in ("scale", "shift"):
-        by = getattr(scaled, name, None)
-        if by is not None:
-            numbers = np.ascontiguousarray(by)
-            made += f", {name} {_hash(repr(numbers.shape).encode(), numbers.tobytes())}"
+    if leaf.cast is not None:
+        for name, operand in (("scale", leaf.cast.scale), ("shift", leaf.cast.shift)):
+            if operand is not None:
+                numbers = np.ascontiguousarray(operand)
+                made += f", {name} {_hash(repr(numbers.shape).encode(), numbers.tobytes())}"
     return made
 
 

@@ -35,6 +35,8 @@ class HDF5Leaf:
     """The rows of datasets that are concatenated along axis 0, read by h5py: see
     npyfast._backends.interface.OpenedLeaf. Thread-safe; a forked process opens the files itself."""
 
+    cast: Cast | None = None
+
     def __init__(self, datasets: Sequence[HDF5Dataset]) -> None:
         self._found = [dataset for dataset in datasets if dataset.shape[0]]
         self._first_rows = np.cumsum([0] + [dataset.shape[0] for dataset in self._found])
