@@ -74,9 +74,9 @@ def test_takes_the_graph_engine(save: Save) -> None:
 def test_what_is_refused(dataset: Dataset, save: Save) -> None:
     path = save(Y)
     train, _ = npyfast.split(path)
-    with pytest.raises(ValueError, match="of a source of 103 rows, and this one has 102"):
+    with pytest.raises(ValueError, match="to a source of 103 rows, and this one has 102"):
         dataset(save(Y[:-1]), rows=train)
-    with pytest.raises(ValueError, match="rows that follow each other"):
+    with pytest.raises(ValueError, match="blocks of consecutive rows"):
         dataset(path, shuffle="block", rows=train)
 
 
