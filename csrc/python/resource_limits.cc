@@ -1,7 +1,7 @@
+#include "core/os/resource_limits.h"
+
 #include <pybind11/pybind11.h>
 
-#include "core/os/cpus.h"
-#include "core/os/memory.h"
 #include "python/register.h"
 
 namespace npyfast::python {

@@ -9,8 +9,8 @@
 
 #include "core/base/errors.h"
 #include "core/npy/shape.h"
-#include "core/os/cpus.h"
 #include "core/os/per_thread.h"
+#include "core/os/resource_limits.h"
 #include "core/os/sigbus_guard.h"
 #include "core/os/thread_pool.h"
 

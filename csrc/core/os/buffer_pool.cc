@@ -56,7 +56,9 @@ void* Map(size_t bytes) {
   if (before + end < bytes + slack) ::munmap(first + before + end, bytes + slack - before - end);
   // Huge pages cut the faults of a fresh block, and the TLB misses of every later use, by 512.
   // Advice: where it is refused nothing is lost.
+#if defined(MADV_HUGEPAGE)
   ::madvise(first + before, bytes, MADV_HUGEPAGE);
+#endif
   return first + before;
 }
 

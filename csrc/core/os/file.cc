@@ -18,6 +18,7 @@
 
 #include "core/base/errors.h"
 #include "core/base/text.h"
+#include "core/os/file_hints.h"
 #include "core/os/mutex.h"
 #include "core/os/page_size.h"
 #include "core/os/thread_pool.h"
@@ -36,8 +37,15 @@ FileStamp MakeStamp(const struct stat& status) {
     return static_cast<int64_t>(static_cast<uint64_t>(time.tv_sec) * kSecond +
                                 static_cast<uint64_t>(time.tv_nsec));
   };
-  return {status.st_dev, status.st_ino, status.st_size, nanoseconds(status.st_mtim),
-          nanoseconds(status.st_ctim)};
+#if defined(__APPLE__)
+  const timespec& modified = status.st_mtimespec;
+  const timespec& changed = status.st_ctimespec;
+#else
+  const timespec& modified = status.st_mtim;
+  const timespec& changed = status.st_ctim;
+#endif
+  return {static_cast<uint64_t>(status.st_dev), status.st_ino, status.st_size,
+          nanoseconds(modified), nanoseconds(changed)};
 }
 
 // A descriptor, or -1 with errno.
@@ -163,7 +171,7 @@ bool OpenFile::IsUnchanged() const {
 
 std::string OpenFile::Start(size_t bytes) const {
   // Otherwise the kernel takes the first bytes for the beginning of them all, and reads ahead.
-  ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_RANDOM);
+  HintRandom(descriptor_);
   std::string start(bytes, '\0');
   start.resize(Read(std::as_writable_bytes(std::span(start)), 0));
   return start;

@@ -1,44 +1,15 @@
 #include "core/os/page_cache.h"
 
 #include <fcntl.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <utility>
 
 #include "core/base/errors.h"
+#include "core/os/file_hints.h"
 #include "core/os/page_size.h"
 
 namespace npyfast {
-namespace {
-
-// cachestat(2), which libraries of C are yet to know; it has the same number everywhere.
-constexpr long kCachestat = 451;
-
-struct CacheRange {
-  uint64_t offset;
-  uint64_t bytes;
-};
-
-struct CacheCounts {
-  uint64_t cached;
-  uint64_t dirty;
-  uint64_t writeback;
-  uint64_t evicted;
-  uint64_t recently_evicted;
-};
-
-// Pages of a range that are there; negative where the kernel does not tell.
-int64_t CachedPages(int fd, int64_t offset, int64_t bytes) {
-  const CacheRange range = {static_cast<uint64_t>(offset), static_cast<uint64_t>(bytes)};
-  CacheCounts counts = {};
-  if (::syscall(kCachestat, fd, &range, &counts, 0) != 0) return -1;
-  return static_cast<int64_t>(counts.cached);
-}
-
-}  // namespace
 
 PageCache::PageCache(const MappedFile& file) {
   try {
@@ -49,7 +20,7 @@ PageCache::PageCache(const MappedFile& file) {
   fd_ = ::open(file.place().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   // A look at a page must not make the kernel read megabytes around it.
   if (fd_ < 0) return;
-  ::posix_fadvise(fd_, 0, 0, POSIX_FADV_RANDOM);
+  HintRandom(fd_);
   // Of a file of overlayfs, as in a container, it counts no page at all: those are another file's.
   counts_ = CachedPages(fd_, 0, 1) > 0;
   if (counts_) return;
@@ -77,16 +48,11 @@ double PageCache::Share(int64_t offset, int64_t bytes) const {
     const int64_t pages = (offset + bytes - 1) / page - offset / page + 1;
     return static_cast<double>(cached) / static_cast<double>(pages);
   }
-  // Unlike mincore(2), this tells the truth to who may only read the file. A page that is missing
-  // may be read for it.
-  char byte;
-  const iovec place = {&byte, 1};
-  if (::preadv2(fd_, &place, 1, offset + bytes / 2, RWF_NOWAIT) == 1) return 1;
-  return errno == EAGAIN ? 0 : -1;
+  return IsCached(fd_, offset + bytes / 2);
 }
 
 bool PageCache::StartReading(int64_t offset, int64_t bytes) const {
-  return fd_ >= 0 && ::posix_fadvise(fd_, offset, bytes, POSIX_FADV_WILLNEED) == 0;
+  return fd_ >= 0 && HintWillNeed(fd_, offset, bytes);
 }
 
 void PageCache::Read(int64_t offset) const {
@@ -95,7 +61,7 @@ void PageCache::Read(int64_t offset) const {
 }
 
 void PageCache::LetGo(int64_t offset, int64_t bytes) const {
-  if (fd_ >= 0) ::posix_fadvise(fd_, offset, bytes, POSIX_FADV_DONTNEED);
+  if (fd_ >= 0) HintDontNeed(fd_, offset, bytes);
 }
 
 }  // namespace npyfast

@@ -1,7 +1,7 @@
 #include "core/os/sigbus_guard.h"
 
 #include <pthread.h>
-#include <ucontext.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -92,10 +92,18 @@ struct Passing {
 };
 NPYFAST_THREAD_LOCAL Passing passing = {};
 
+#if defined(__APPLE__)
+// SI_USER and the codes of other calls are positive there, above those of faults.
+bool RaisedByFault(const siginfo_t& info) { return info.si_code > 0 && info.si_code < SI_USER; }
+bool RaisedAgain(const siginfo_t& info) {
+  return info.si_code == SI_USER && info.si_pid == ::getpid();
+}
+#else
 bool RaisedByFault(const siginfo_t& info) { return info.si_code > 0; }
 
 // raise() by a handler that came before ours, which has lost what the kernel told it.
 bool RaisedAgain(const siginfo_t& info) { return info.si_code == SI_TKILL; }
+#endif
 
 void ByDefault(int signal, const siginfo_t& info) {
   struct sigaction standard = {};
@@ -134,7 +142,7 @@ void OnBusError(int signal, siginfo_t* info, void* context) {
   call->fault = RaisedByFault(*info) ? info->si_addr : nullptr;
   // As it was before the signal. A handler before ours may have been less generous than we are.
   sigset_t blocked = static_cast<ucontext_t*>(context)->uc_sigmask;
-  ::sigdelset(&blocked, SIGBUS);
+  sigdelset(&blocked, SIGBUS);
   ::pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
   ::siglongjmp(call->resume, 1);
 }
@@ -157,7 +165,7 @@ void InstallGuard() {
   ours.sa_sigaction = OnBusError;
   // The signal is not blocked while it is handled: whoever it is passed on to may leave by a jump.
   ours.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
-  ::sigemptyset(&ours.sa_mask);
+  sigemptyset(&ours.sa_mask);
   ::sigaction(SIGBUS, &ours, nullptr);
   installing.store(false, std::memory_order_release);
 }

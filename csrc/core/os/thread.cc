@@ -15,8 +15,8 @@ void BeginThread(const char* name) {
   ::pthread_setname_np(::pthread_self(), name);
 #endif
   sigset_t signals;
-  ::sigfillset(&signals);
-  for (const int fault : {SIGBUS, SIGSEGV, SIGILL, SIGFPE}) ::sigdelset(&signals, fault);
+  sigfillset(&signals);
+  for (const int fault : {SIGBUS, SIGSEGV, SIGILL, SIGFPE}) sigdelset(&signals, fault);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   PrepareForErrors();
 }

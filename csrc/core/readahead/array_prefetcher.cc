@@ -6,8 +6,8 @@
 #include <random>
 #include <utility>
 
-#include "core/os/memory.h"
 #include "core/os/page_size.h"
+#include "core/os/resource_limits.h"
 #include "core/source/residency.h"
 
 namespace npyfast {

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <chrono>
 
-#include "core/os/memory.h"
+#include "core/os/resource_limits.h"
 
 namespace npyfast {
 

@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
-#include "core/os/memory.h"
 #include "core/os/page_size.h"
+#include "core/os/resource_limits.h"
 #include "core/source/residency.h"
 #include "tests/core/support/cached.h"
 #include "tests/core/support/check.h"

@@ -1,15 +1,51 @@
-#include "core/os/memory.h"
+#include "core/os/resource_limits.h"
+
+#include <sched.h>
 
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "tests/core/support/check.h"
 #include "tests/core/support/npy_file.h"
 
 namespace npyfast {
 namespace {
+
+TEST(UsableCpus, IsAtLeastOneAndNoMoreThanThereAre) {
+  const int cpus = UsableCpus();
+  CHECK(cpus >= 1);
+  const auto known = static_cast<int>(std::thread::hardware_concurrency());
+  CHECK(known == 0 || cpus <= known);
+}
+
+TEST(UsableCpus, FollowsTheAffinityMask) {
+  cpu_set_t before;
+  CHECK_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+  const int cpus = UsableCpus();
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  int first = 0;
+  while (!CPU_ISSET(first, &before)) ++first;
+  CPU_SET(first, &one);
+  CHECK_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+  const int bound = UsableCpus();
+  CHECK_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
+  CHECK_EQ(bound, 1);
+  CHECK_EQ(UsableCpus(), cpus);
+}
+
+TEST(UsableCpus, MayBeAskedFromAnyThread) {
+  const int cpus = UsableCpus();
+  std::vector<int> answers(4);
+  std::vector<std::thread> threads;
+  for (int& answer : answers) threads.emplace_back([&answer] { answer = UsableCpus(); });
+  for (std::thread& thread : threads) thread.join();
+  CHECK_EQ(answers, std::vector<int>(4, cpus));
+}
 
 using Files = std::map<std::string, std::string>;
 
@@ -28,23 +64,23 @@ int64_t Usable(Files files) {
 
 std::string Text(int64_t mib) { return std::to_string(mib * kMiB) + "\n"; }
 
-TEST(Memory, OfThisMachine) {
+TEST(UsableMemory, OfThisMachine) {
   const int64_t bytes = UsableMemory();
   CHECK(bytes > 0);
   CHECK(bytes < int64_t{1} << 50);
 }
 
-TEST(Memory, WithoutGroupsItIsWhatTheMachineHas) {
+TEST(UsableMemory, WithoutGroupsItIsWhatTheMachineHas) {
   CHECK_EQ(Usable({}), 8192 * kMiB);
   CHECK_EQ(Usable({{"proc/self/cgroup", "0::/a\n"}}), 8192 * kMiB);
   CHECK_EQ(Usable({{"proc/self/cgroup", "\n4:cpu\n4:cpu:/a\nnonsense"}}), 8192 * kMiB);
 }
 
-TEST(Memory, WhereNothingIsKnownItIsUnlimited) {
+TEST(UsableMemory, WhereNothingIsKnownItIsUnlimited) {
   CHECK_EQ(Usable({{"proc/meminfo", "MemFree: 5 kB\n"}}), INT64_MAX);
 }
 
-TEST(Memory, WhatAGroupHoldsIsNotToBeHad) {
+TEST(UsableMemory, WhatAGroupHoldsIsNotToBeHad) {
   Files files = {{"proc/self/cgroup", "0::/a/b\n"},
                  {"sys/fs/cgroup/a/b/memory.max", Text(1000)},
                  {"sys/fs/cgroup/a/b/memory.current", Text(700)},
@@ -62,7 +98,7 @@ TEST(Memory, WhatAGroupHoldsIsNotToBeHad) {
   CHECK_EQ(Usable(files), 1000 * kMiB);
 }
 
-TEST(Memory, AnAncestorsLimitCounts) {
+TEST(UsableMemory, AnAncestorsLimitCounts) {
   CHECK_EQ(Usable({{"proc/self/cgroup", "0::/a/b\n"},
                    {"sys/fs/cgroup/a/b/memory.max", "max\n"},
                    {"sys/fs/cgroup/a/memory.max", Text(500)},
@@ -74,7 +110,7 @@ TEST(Memory, AnAncestorsLimitCounts) {
            8192 * kMiB);
 }
 
-TEST(Memory, GroupsOfVersion1) {
+TEST(UsableMemory, GroupsOfVersion1) {
   const std::string folder = "sys/fs/cgroup/memory/docker/1/";
   Files files = {{"proc/self/cgroup", "4:cpu,memory:/docker/1\n3:pids:/x\n0::/y\n"},
                  {folder + "memory.limit_in_bytes", Text(1000)},
