@@ -11,9 +11,9 @@ namespace npyfast::python {
 // The numpy.dtype equal to `dtype`. FromNumpy(ToNumpy(dtype)) is `dtype` again.
 pybind11::dtype ToNumpy(const Dtype& dtype);
 
-// What the core has to know of any numpy.dtype: offsets out of order, gaps, titles, byte orders,
-// units. A type that is not NumPy's own, such as ml_dtypes.bfloat16, is a void of its size: bytes
-// to copy.
+// The core's dtype for any numpy.dtype, with its offsets, gaps, titles, byte orders and units. A
+// type that is not NumPy's own, such as ml_dtypes.bfloat16, becomes a void of its size: bytes to
+// copy.
 Dtype FromNumpy(const pybind11::dtype& dtype);
 
 }  // namespace npyfast::python

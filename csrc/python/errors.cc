@@ -54,7 +54,7 @@ void SetPythonError(const std::exception_ptr& error) {
 }
 
 void RegisterErrors(py::module_&) {
-  // Kept for good: a module's errors outlive everything that may throw them.
+  // Never destroyed: errors of a module must outlive everything that may throw them.
   const py::object type = py::module_::import("npyfast._errors").attr("NpyFormatError");
   format_error = type.inc_ref().ptr();
   py::register_local_exception_translator([](std::exception_ptr error) {

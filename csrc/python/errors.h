@@ -5,8 +5,8 @@
 
 namespace npyfast::python {
 
-// Sets the Python error that says what `error` says. The one place that maps errors: pybind11 calls
-// it for its functions, slots of the C API call it themselves. REQUIRES: the GIL.
+// Sets the Python error for a C++ exception. The one place that maps errors: pybind11 calls it for
+// its functions, slots of the C API call it themselves. REQUIRES: the GIL.
 void SetPythonError(const std::exception_ptr& error);
 
 }  // namespace npyfast::python

@@ -41,7 +41,7 @@ std::unique_ptr<PyGather> MakeGather(
   return made;
 }
 
-// 0: as many as suit.
+// 0: the default number.
 int ThreadsFor(const PyGather& self, int threads) {
   return threads > 0 ? threads : UsualThreads({&self.gather, 1});
 }

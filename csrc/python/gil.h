@@ -8,14 +8,14 @@ namespace npyfast::python {
 
 // Python before 3.14 ends a thread that runs Python code, or asks for the GIL, after the
 // interpreter has ended, as a daemon thread may. It does so by unwinding the stack, which ends the
-// process at the first frame of C++ that lets no exception pass. Whoever catches this unwinding
-// calls WaitForTheEnd() instead, and so does what Python 3.14 does.
+// process at the first frame of C++ that lets no exception pass. Code that catches this unwinding
+// must call WaitForTheEnd(), which does what Python 3.14 does.
 [[noreturn]] inline void WaitForTheEnd() {
   for (;;) ::pause();
 }
 
-// Lets go of the GIL for as long as it lives, as py::gil_scoped_release does, but survives the end
-// of the interpreter. REQUIRES: the GIL.
+// Releases the GIL while it exists, as py::gil_scoped_release does, but survives the end of the
+// interpreter. REQUIRES: the GIL.
 class GilReleased {
  public:
   GilReleased() : thread_(PyEval_SaveThread()) {}

@@ -27,16 +27,16 @@ int DropPending(void*) {
   return 0;
 }
 
-// Taking the GIL here could wait for ever: for a thread that holds it and waits for this one, or
-// for an interpreter that has ended.
+// Never take the GIL here: this could wait forever for a thread that holds it and waits for this
+// one, or for an interpreter that has ended.
 void Drop(Owner* owner) noexcept {
-  if (Py_IsInitialized() == 0) return;  // its memory is no longer anybody's
+  if (Py_IsInitialized() == 0) return;  // the process is ending: leak it
   if (PyGILState_Check() != 0) return Delete(owner);
   owner->next = orphans.load(std::memory_order_relaxed);
   while (!orphans.compare_exchange_weak(owner->next, owner, std::memory_order_release,
                                         std::memory_order_relaxed)) {
   }
-  // Refused where too many calls are pending: then the next DropOrphans() comes to it.
+  // Refused if too many calls are pending; then the next DropOrphans() drops it.
   Py_AddPendingCall(DropPending, nullptr);
 }
 

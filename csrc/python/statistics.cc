@@ -15,7 +15,7 @@ void RegisterStatistics(py::module_& m) {
   py::class_<Statistics, std::shared_ptr<Statistics>>(m, "Statistics",
                                                       "Counters that streams share.")
       .def(py::init<>())
-      // A few loads: not worth letting go of the GIL.
+      // A few loads: not worth releasing the GIL.
       .def("counters", [](const Statistics& self) { return std::tuple_cat(self.Counters()); });
 }
 

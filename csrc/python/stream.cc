@@ -23,7 +23,7 @@ namespace {
 
 namespace py = pybind11;
 
-// How long Ctrl-C may have to wait while no batch comes.
+// The longest time that Ctrl-C waits while no batch is ready.
 constexpr std::chrono::milliseconds kSignalCheck(50);
 
 // npyfast._core.Stream: an iterator of batches.
@@ -37,7 +37,7 @@ class PyStream {
       gathers.push_back(leaf->gather);
       columns_.insert(columns_.end(), leaf->columns.begin(), leaf->columns.end());
     }
-    const GilReleased released;  // making a stream looks at files, which may take long to answer
+    const GilReleased released;  // making a stream checks files, which may take long
     if (options_.threads == 0) options_.threads = UsualThreads(gathers);
     auto maker = std::make_shared<BatchBuilder>(std::move(gathers), plan, run);
     stream_ = std::make_shared<BatchStream>(std::move(maker), options_);
@@ -48,7 +48,7 @@ class PyStream {
   PyStream(const PyStream&) = delete;
   PyStream& operator=(const PyStream&) = delete;
 
-  // A new reference, or null: with an error set, or at the end without.
+  // A new reference; or null, with an error set unless the stream has ended.
   PyObject* Next() {
     if (interrupted_) return CallPack(std::exchange(interrupted_, py::object())).release().ptr();
     Batch batch;
@@ -73,7 +73,7 @@ class PyStream {
   int64_t items() const { return stream_->maker().items(); }
   const Run& run() const { return stream_->maker().item_plan().run(); }
 
-  // Goes on with another run of the same plan, whatever came before; closed or not.
+  // Continues with another run of the same plan, even if the stream was closed.
   void Restart(const Run& run) {
     std::shared_ptr<BatchStream> before = stream_;
     std::shared_ptr<BatchStream> stream;
@@ -99,8 +99,7 @@ class PyStream {
     DropOrphans();
   }
 
-  // The batch in the nest that the user gave: the only array itself, a flat tuple, or what pack()
-  // makes of the arrays.
+  // The batch in the user's nest: the only array itself, a flat tuple, or the result of pack().
   py::object Pack(Batch& batch) {
     std::array<int64_t, 2> leading = {batch.rows, batch.rows};
     size_t dimensions = 1;
@@ -117,12 +116,12 @@ class PyStream {
     return pack_.is_none() ? py::object(std::move(arrays)) : CallPack(arrays);
   }
 
-  // Where what is no Exception comes in between, as KeyboardInterrupt may, nothing has been handed
-  // over: the next call begins with the same arrays.
+  // After an error that is not an Exception, such as KeyboardInterrupt, nothing was handed over:
+  // the next call begins with the same arrays.
   py::object CallPack(const py::object& arrays) {
     PyObject* made = nullptr;
     try {
-      // With no objects of C++ in between, whose destructors would run without the GIL.
+      // No C++ objects may be alive here: their destructors would run without the GIL.
       made = PyObject_CallObject(pack_.ptr(), arrays.ptr());
     } catch (...) {
       WaitForTheEnd();
@@ -144,7 +143,7 @@ class PyStream {
 
 PyObject* IterNext(PyObject* self) {
   try {
-    // Without the look-ups of a cast, which take longer for types that are derived in Python.
+    // Avoids the look-ups of a cast, which take longer for types that are derived in Python.
     auto* instance = reinterpret_cast<py::detail::instance*>(self);
     auto* stream = static_cast<PyStream*>(instance->get_value_and_holder().value_ptr());
     if (stream == nullptr) throw py::type_error("the stream has not been initialized");
@@ -172,7 +171,7 @@ void RegisterStream(py::module_& m) {
                        std::shared_ptr<Statistics> statistics, py::object pack) {
              return std::make_unique<PyStream>(
                  leaves, plan, Run{start_epoch, start_batch, epochs, group},
-                 BatchStream::Options{.threads = threads,  // 0: as many as suit
+                 BatchStream::Options{.threads = threads,  // 0: the default number
                                       .readahead = ReadaheadModeOf(readahead),
                                       .statistics = std::move(statistics)},
                  std::move(pack));

@@ -12,7 +12,7 @@
 
 namespace npyfast::python {
 
-// What one column looks like in NumPy: its dtype, and its shape behind the rows.
+// One column in NumPy: its dtype, and the shape of a row.
 struct ColumnSpec {
   pybind11::dtype dtype;
   std::vector<int64_t> shape;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -29,14 +30,14 @@ struct Output {
   std::vector<int64_t> row_shape;
 };
 
-// What the attributes say. npyfast/_engines/op_attributes.py writes them.
+// The attributes, which npyfast/_engines/op_attributes.py writes.
 struct Spec {
   explicit Spec(const Attributes& attributes);
 
   std::vector<LeafSpec> leaves;
   std::string machine;
   std::vector<Output> outputs;
-  bool listed;  // the rows come as an input
+  bool listed;  // whether the rows are an input
   Selection selection;
   Plan::Options plan;
   IndexedBatches::Epochs run;
@@ -47,7 +48,7 @@ struct Spec {
   std::shared_ptr<Statistics> statistics;
 };
 
-// TensorFlow aborts over shapes that it can't have.
+// TensorFlow aborts the process for a shape that it does not allow.
 void CheckShape(const std::vector<int64_t>& row_shape) {
   constexpr size_t kMostDims = 254;  // the batch's is one of them
   const bool counts = std::ranges::all_of(row_shape, [](int64_t count) { return count >= 0; });
@@ -67,7 +68,7 @@ std::vector<Output> ReadOutputs(const Attributes& attributes) {
     Output output{types[i], Text::kNone, {dim, dim + ranks[i]}};
     dim += ranks[i];
     CheckShape(output.row_shape);
-    // What has no size is no plain value: a resource, a variant.
+    // Types without a size, such as resource and variant, are no plain values.
     if (output.type != TF_STRING && Api().TF_DataTypeSize(output.type) == 0) Malformed("types");
     if (texts[i] == "S") output.text = Text::kBytes;
     if (texts[i] == "U") output.text = Text::kUtf32;
@@ -77,7 +78,7 @@ std::vector<Output> ReadOutputs(const Attributes& attributes) {
   return outputs;
 }
 
-// Rows that another version of an order has would be other ones.
+// Another version of an order would give other rows.
 void CheckVersions(const Spec& spec, int64_t order, int64_t block_order) {
   const bool ordered = spec.plan.shuffle || spec.selection.order;
   const bool in_blocks = spec.plan.shuffle && spec.plan.blocks.block_rows > 0;
@@ -101,14 +102,14 @@ Spec::Spec(const Attributes& attributes)
       threads(attributes.Int("threads")),
       readahead(ReadaheadModeOf(attributes.String("readahead"))),
       statistics(FindStatistics(attributes.Int("statistics"))) {
-  // In a process that the dataset was sent to nobody asks for them.
+  // A process that the dataset was sent to has no counters for it.
   if (statistics == nullptr) statistics = std::make_shared<Statistics>();
   const std::vector<int64_t> selected = attributes.Ints("selection");
   if (selected.size() != 3) Malformed("selection");
   selection = {selected[0], selected[1], selected[2]};
   const std::vector<int64_t> order = attributes.Ints("selection_order");
   if (!order.empty()) {
-    // The most that an order can have; CheckRows() wants what the files hold.
+    // The limit of an order; CheckRows() compares it with the files.
     if (order.size() != 2 || order[0] < 0 || order[0] > int64_t{1} << 62 || listed)
       Malformed("selection_order");
     selection.order.emplace(static_cast<uint64_t>(order[0]), static_cast<uint64_t>(order[1]),
@@ -138,7 +139,7 @@ Spec::Spec(const Attributes& attributes)
   CheckVersions(*this, attributes.Int("order_version"), attributes.Int("block_order_version"));
 }
 
-// A selection that leads to rows outside of the array would read anything.
+// A selection with rows outside the array would read arbitrary memory.
 void CheckRows(const Selection& selection, int64_t rows) {
   const auto check = [rows](__int128 row) {
     if (row < 0 || row >= rows) Malformed("a row is out of range");
@@ -183,7 +184,7 @@ class BatchKernel {
   }
 
  private:
-  // The opened files. Replaced as a whole where another list of rows comes in.
+  // The opened files. Replaced as a whole if another list of rows is the input.
   struct Opened {
     const void* list = nullptr;      // the numbers of the input `rows`, which the plan owns
     std::vector<int64_t> widths;     // of an item of each output, in bytes
@@ -248,7 +249,7 @@ class BatchKernel {
     return opened;
   }
 
-  // Bytes of an item of an output whose rows have so many bytes.
+  // Bytes of an item of an output whose rows have `row_bytes` bytes.
   int64_t ItemBytes(size_t output, int64_t row_bytes) const {
     if (output >= spec_.outputs.size()) Malformed("columns");
     const auto& [type, text, row_shape] = spec_.outputs[output];
@@ -268,59 +269,70 @@ class BatchKernel {
   std::shared_ptr<Opened> opened_;
 };
 
+// Saved graphs hold these names. A new attribute has a default; an incompatible change gets a new
+// op.
+constexpr std::initializer_list<const char*> kAttributes = {
+    // The files of the leaves: EncodedArrays of core/source/array_source.h.
+    "files: list(string)",
+    "shards: list(int)",
+    "kinds: list(int) = []",
+    "headers: list(string) = []",
+    "offsets: list(int) = []",
+    "stamps: list(int)",
+    "row_types: list(string)",
+    "rows_of_leaf: int",
+    // The machine on which the stamps hold.
+    "machine: string",
+    // Of each leaf that is cast: a .npy header of the new type, and .npy files of the factors and
+    // of
+    // the summands; else "".
+    "casts: list(string) = []",
+    "scales: list(string) = []",
+    "shifts: list(string) = []",
+    // The outputs: "S" or "U" for text; the rank of a row, and the dimensions of all outputs' rows.
+    "types: list(type) >= 1",
+    "texts: list(string)",
+    "ranks: list(int)",
+    "dims: list(int)",
+    // The rows that take part: start, step, size. With lists = 1 their numbers are an input, and
+    // the
+    // selection is 0, 1, size. For a part of a split: rows and seed of its order.
+    "lists: int >= 0",
+    "selection: list(int)",
+    "selection_order: list(int) = []",
+    // The plan. The seed's 64 bits have no sign; block_rows = 0 shuffles fully.
+    "batch_size: int",
+    "shuffle: bool",
+    "seed: int",
+    "block_rows: int = 0",
+    "window_rows: int = 0",
+    "shard_index: int",
+    "shard_count: int",
+    "drop_remainder: bool",
+    "order_version: int",
+    "block_order_version: int",
+    // The run: epochs = -1 is endless; with single_passes each iteration is one epoch.
+    "start_epoch: int",
+    "start_batch: int",
+    "epochs: int",
+    "single_passes: bool",
+    // The index of batch 0, and from each batch to the next.
+    "first: int",
+    "stride: int",
+    // 0: as many threads as the process may use.
+    "threads: int",
+    "readahead: string",
+    // The number of the dataset's counters.
+    "statistics: int = 0",
+};
+
 }  // namespace
 
 void RegisterBatchOp() {
   RegisterOp({.name = "NpyfastBatch",
               .inputs = {"index: int64", "rows: lists * int64"},
               .outputs = {"columns: types"},
-              .attributes =
-                  {
-                      // The files of the leaves: EncodedArrays of core/source/array_source.h.
-                      "files: list(string)",
-                      "shards: list(int)",
-                      "kinds: list(int) = []",
-                      "headers: list(string) = []",
-                      "offsets: list(int) = []",
-                      "stamps: list(int)",
-                      "row_types: list(string)",
-                      "rows_of_leaf: int",
-                      "machine: string",  // the machine on which the stamps hold
-                                          // Of each leaf that is cast, a .npy header of the type it
-                                          // becomes, and .npy files of what it is multiplied by and
-                                          // what is added; else "".
-                      "casts: list(string) = []",
-                      "scales: list(string) = []",
-                      "shifts: list(string) = []",
-                      "types: list(type) >= 1",  // of the outputs
-                      "texts: list(string)",     // "S" or "U" for an output that is text
-                      "ranks: list(int)",        // of a row of each output
-                      "dims: list(int)",         // of a row of each output, one after the other
-                      "lists: int >= 0",         // 1: the rows that take part are an input
-                      "selection: list(int)",    // start, step, size; or 0, 1, size of the list
-                      "batch_size: int",         //
-                      "shuffle: bool",           //
-                      "seed: int",               // 64 bits without a sign
-                      "block_rows: int = 0",     // 0: shuffled in full
-                      "window_rows: int = 0",    //
-                      "shard_index: int",        //
-                      "shard_count: int",        //
-                      "drop_remainder: bool",    //
-                      "start_epoch: int",        //
-                      "start_batch: int",        //
-                      "epochs: int",             // -1: endless
-                      "single_passes: bool",     // each iteration is one epoch
-                      "first: int",              // the index of batch 0
-                      "stride: int",             // from one batch's index to the next one's
-                      "order_version: int",      // kOrderVersion of who made the dataset
-                      "block_order_version: int",
-                      "threads: int",         // 0: as many as the process may use
-                      "readahead: string",    //
-                      "statistics: int = 0",  // the number of the dataset's counters
-                                              // Rows and seed of the order of a split, where the
-                                              // selection is a part of it.
-                      "selection_order: list(int) = []",
-                  },
+              .attributes = kAttributes,
               .create = CreateKernel<BatchKernel>,
               .compute = ComputeKernel<BatchKernel>,
               .destroy = DestroyKernel<BatchKernel>});

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <string>
 
-// The part of TensorFlow's C API (tensorflow/c/*.h) that the ops need, declared here, and found at
-// run time in the TensorFlow that the process has loaded: neither its headers nor its libraries
-// take part in the build, and one binary serves every release that has these functions.
+// The part of TensorFlow's C API (tensorflow/c/*.h) that the ops need. It is declared here and
+// looked up at run time in the TensorFlow that the process has loaded: the build needs neither its
+// headers nor its libraries, and one binary serves every release that has these functions.
 namespace npyfast::tf {
 
 struct TF_Status;

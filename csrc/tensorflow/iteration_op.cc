@@ -9,12 +9,12 @@
 namespace npyfast::tf {
 namespace {
 
-// Which iteration of a dataset is this?
+// Finds which iteration of a dataset this is.
 //
-// tf.data counts nothing that a function in the graph could read. But RandomDatasetV2, asked to
-// rerandomize, starts each iteration with other numbers, always the same ones in the k-th; and its
-// state is part of every checkpoint. Given the first two numbers of an iteration, the op finds k.
-// Each dataset has seeds of its own, which tell its checkpoints from those of others.
+// tf.data has no counter that a graph could read. But RandomDatasetV2, told to rerandomize, starts
+// each iteration with different numbers, always the same ones in the k-th, and its state is part of
+// every checkpoint. From the first two numbers of an iteration, the op finds k. Each dataset has
+// its own seeds, which tell its checkpoints from those of others.
 class IterationKernel {
  public:
   explicit IterationKernel(const Attributes& attributes)
@@ -38,13 +38,13 @@ class IterationKernel {
   }
 
  private:
-  // A pass takes microseconds at the least: more iterations than anybody makes in a year.
+  // A pass takes at least microseconds: no program makes more iterations in a year.
   static constexpr int64_t kMaxIterations = int64_t{1} << 26;
   static constexpr int64_t kNear = 64;
 
   int64_t Find(int64_t first, int64_t second) {
     const auto is = [&](int64_t iteration) {
-      // Its generator's seeds are two numbers of the dataset's.
+      // TensorFlow derives the generator's seeds from the dataset's.
       const auto k = static_cast<uint64_t>(iteration);
       const std::array<uint32_t, 4> seeds = Philox(seed_, seed2_, k / 2);
       const std::array<uint32_t, 4> numbers = Philox(seeds[k % 2 * 2], seeds[k % 2 * 2 + 1], 0);
@@ -57,8 +57,8 @@ class IterationKernel {
     for (int64_t k = 0; k < kMaxIterations; ++k) {
       if (is(k)) return Remember(k);
     }
-    // Those of another dataset: this TensorFlow was seen to draw the known ones when the library
-    // was loaded.
+    // Numbers of another dataset: loading the library checked that this TensorFlow draws the known
+    // ones.
     throw ForeignCheckpoint(file_);
   }
 

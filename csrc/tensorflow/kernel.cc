@@ -8,10 +8,10 @@ void RegisterOp(const OpDefinition& op) {
   for (const char* output : op.outputs) Api().TF_OpDefinitionBuilderAddOutput(builder, output);
   for (const char* attribute : op.attributes)
     Api().TF_OpDefinitionBuilderAddAttr(builder, attribute);
-  // An op without such a function can't be part of a graph; the dataset knows the shapes.
+  // An op needs such a function to be part of a graph; the dataset sets the shapes.
   Api().TF_OpDefinitionBuilderSetShapeInferenceFunction(
       builder, Api().TF_ShapeInferenceContextSetUnknownShape);
-  // No call of TF_OpDefinitionBuilderSetIsStateful(builder, false): it makes the op stateful.
+  // Do not call TF_OpDefinitionBuilderSetIsStateful(builder, false): it makes the op stateful.
   const Status status;
   Api().TF_RegisterOpDefinition(builder, status.get());
   status.Check();

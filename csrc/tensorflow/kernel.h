@@ -12,7 +12,7 @@
 
 namespace npyfast::tf {
 
-// What TensorFlow is told of an op: each text as in the C++ API's REGISTER_OP.
+// The definition of an op. Each text is as in REGISTER_OP of the C++ API.
 struct OpDefinition {
   const char* name;
   std::initializer_list<const char*> inputs;
@@ -29,8 +29,8 @@ void RegisterOp(const OpDefinition& op);
 // An input of a running op.
 Tensor GetInput(TF_OpKernelContext* context, int index);
 
-// The callbacks of a kernel: a class made of Attributes, with Compute(TF_OpKernelContext*). No
-// exception leaves them.
+// The callbacks of a kernel, a class that is made from Attributes and has
+// Compute(TF_OpKernelContext*). They throw nothing.
 template <typename Kernel>
 void* CreateKernel(TF_OpKernelConstruction* context) {
   try {

@@ -15,7 +15,7 @@
 
 namespace npyfast::tf {
 
-// What the attributes of NpyfastBatch say of one leaf.
+// One leaf, by the attributes of NpyfastBatch.
 struct LeafSpec {
   struct CastSpec {
     Dtype to;
@@ -26,10 +26,10 @@ struct LeafSpec {
   ArrayFiles files;
   std::optional<CastSpec> cast;
 
-  // What an error calls it.
+  // Its name in errors.
   const std::string& name() const { return files.source.paths[0]; }
 
-  // Copies rows of the opened array, of the shape in which they come out. Throws Error.
+  // Copies rows of the opened array; `row_shape` is the shape of a row of the result. Throws Error.
   std::shared_ptr<const Gather> MakeGather(std::shared_ptr<const Array> array,
                                            std::span<const int64_t> row_shape) const;
 };

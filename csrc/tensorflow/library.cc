@@ -25,7 +25,7 @@ std::string Register() {
   }
 }
 
-// TensorFlow takes ops while tf.load_op_library() loads the library that brings them.
+// TensorFlow accepts ops only while tf.load_op_library() loads their library.
 const std::string& error() {
   static const std::string text = Register();
   return text;
@@ -40,13 +40,13 @@ const std::string& error() {
 // Why the ops could not be registered; empty if they were.
 NPYFAST_EXPORT const char* npyfast_tensorflow_error() { return npyfast::tf::error().c_str(); }
 
-// MachineId(), for the attribute of the same meaning.
+// MachineId(), for the attribute `machine`.
 NPYFAST_EXPORT const char* npyfast_machine_id() {
   static const std::string id = npyfast::tf::MachineId();
   return id.c_str();
 }
 
-// OpenStatistics(); 0 where there is no memory for it.
+// OpenStatistics(); 0 if memory is exhausted.
 NPYFAST_EXPORT int npyfast_open_statistics(int64_t number) {
   try {
     npyfast::tf::OpenStatistics(number);
@@ -60,7 +60,7 @@ NPYFAST_EXPORT void npyfast_close_statistics(int64_t number) {
   npyfast::tf::CloseStatistics(number);
 }
 
-// Copies what Statistics::Counters() gives; zeros for a number that has none.
+// Copies Statistics::Counters() of a number; zeros if it has none.
 NPYFAST_EXPORT void npyfast_read_statistics(int64_t number, int64_t* counters) {
   const std::shared_ptr<npyfast::Statistics> found = npyfast::tf::FindStatistics(number);
   const auto values = found == nullptr ? npyfast::Statistics().Counters() : found->Counters();

@@ -16,13 +16,13 @@
 namespace npyfast::tf {
 namespace {
 
-// Arrays that nobody has at the moment, but the next epoch's iterator may ask for.
+// How many unused arrays stay open, because the next epoch's iterator may need them.
 constexpr size_t kUnusedArrays = 8;
 
 struct Entry {
   ArraySource source;
-  // As the dataset knows them: after a file was replaced, datasets from before and after may both
-  // be in use.
+  // As when the dataset was made: after a file was replaced, datasets from before and after may
+  // both be in use.
   std::vector<FileStamp> stamps;
   std::shared_ptr<const Array> array;
 
@@ -31,11 +31,11 @@ struct Entry {
   }
 };
 
-// Of files of one row each the first one says what all of them are; the others are looked at when
-// they are read.
+// The first of the files of one row determines the dtype and shape of all; the others are checked
+// when they are read.
 bool IsOutdated(const RowFiles& files) { return files.first_stamp() != StampOf(files.path(0)); }
 
-// Nothing is opened or looked at under its lock, lest one slow disk hold up every dataset.
+// No file is opened or checked under its lock, so that one slow disk cannot block every dataset.
 class OpenArrays {
  public:
   static OpenArrays& Shared() {
@@ -43,7 +43,7 @@ class OpenArrays {
     return *shared;
   }
 
-  // The array that was opened for the same files as the dataset knows them; null if there is none.
+  // The open array of the same files in the same states; null if there is none.
   std::shared_ptr<const Array> Find(const ArrayFiles& files) {
     const std::lock_guard lock(mutex_);
     const auto found = Position(files);
@@ -52,9 +52,9 @@ class OpenArrays {
     return found->array;
   }
 
-  // Adds an array, or finds that another thread has been first; returns the one to use.
+  // Adds an array, unless another thread was faster; returns the one to use.
   std::shared_ptr<const Array> Add(const ArrayFiles& files, std::shared_ptr<const Array> array) {
-    std::list<Entry> closed;  // unmapped when the lock has been let go
+    std::list<Entry> closed;  // unmapped after the lock is released
     const std::lock_guard lock(mutex_);
     if (const auto found = Position(files); found != arrays_.end()) return found->array;
     arrays_.push_front({files.source, files.stamps, array});
@@ -68,7 +68,7 @@ class OpenArrays {
     return array;
   }
 
-  // Whoever has it keeps it.
+  // Its users keep it.
   void Forget(const Array& array) {
     std::list<Entry> closed;
     const std::lock_guard lock(mutex_);
@@ -84,10 +84,10 @@ class OpenArrays {
   }
 
   std::mutex mutex_;
-  std::list<Entry> arrays_;  // the one asked for last comes first
+  std::list<Entry> arrays_;  // the most recently used comes first
 };
 
-// The array as this process has it open, if it has. Throws if a file was changed since.
+// The array if this process has it open, else null. Throws if a file was changed since.
 std::shared_ptr<const Array> FindOpen(const ArrayFiles& files) {
   std::shared_ptr<const Array> array = OpenArrays::Shared().Find(files);
   if (array == nullptr) return nullptr;
@@ -98,7 +98,7 @@ std::shared_ptr<const Array> FindOpen(const ArrayFiles& files) {
     }
     if (!IsOutdated(*array->row_files())) return array;
   } catch (...) {
-    OpenArrays::Shared().Forget(*array);  // whoever makes the dataset again is to have it anew
+    OpenArrays::Shared().Forget(*array);  // a dataset that is made again opens it anew
     throw;
   }
   OpenArrays::Shared().Forget(*array);
@@ -108,7 +108,7 @@ std::shared_ptr<const Array> FindOpen(const ArrayFiles& files) {
 // The array of the files as they are now.
 std::shared_ptr<const Array> OpenAnew(const ArrayFiles& files, bool same_machine) {
   const std::vector<std::string>& paths = files.source.paths;
-  // What lies somewhere in a file is there in a copy of it, and not in a file of another size.
+  // An extent has the same offset in a copy of its file, but not in a file of another size.
   const bool same_size = files.source.kind == ArraySource::Kind::kExtents;
   const auto check = [&](size_t i, const FileStamp& now) {
     const FileStamp& then = files.stamps[i];
@@ -118,7 +118,7 @@ std::shared_ptr<const Array> OpenAnew(const ArrayFiles& files, bool same_machine
                           ": was changed or replaced after the dataset was made of it; make the "
                           "dataset again");
   };
-  // First of all, since whatever opening them would say is due to that.
+  // Before opening: a changed file would cause other, misleading errors.
   ForEachFile(files.stamps.size(), [&](size_t i) { check(i, StampOf(paths[i])); });
   std::shared_ptr<const Array> array = OpenArray(files.source);
   // A file may have been replaced before it was opened.
@@ -131,7 +131,6 @@ std::shared_ptr<const Array> OpenAnew(const ArrayFiles& files, bool same_machine
 std::string MachineId() {
   std::string id;
   std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), id);
-  // Containers of one machine have other files at the same paths.
   std::array<char, 64> mounts;
   const ssize_t length = ::readlink("/proc/self/ns/mnt", mounts.data(), mounts.size());
   if (!id.empty() && length > 0) id.append(" ").append(mounts.data(), static_cast<size_t>(length));

@@ -6,12 +6,11 @@
 
 #include "core/base/stream_counters.h"
 
-// The counters of the datasets of this process, each under the number that its op has as an
-// attribute. Python opens and closes them as datasets come and go; a kernel that runs on keeps its
-// own. Thread-safe.
+// The counters of this process's datasets, by the number that the op has as an attribute. Python
+// opens and closes them with datasets; a kernel that still runs keeps its own. Thread-safe.
 namespace npyfast::tf {
 
-// New counters under a number. Throws std::bad_alloc.
+// Makes counters for a number. Throws std::bad_alloc.
 void OpenStatistics(int64_t number);
 void CloseStatistics(int64_t number);
 

@@ -30,12 +30,12 @@ TF_Code CodeOf(int system_error) {
       return TF_DATA_LOSS;
     case ESTALE:
       return TF_FAILED_PRECONDITION;
-    default:  // ETIMEDOUT and what else a network file system has to say
+    default:  // ETIMEDOUT and other errors of network file systems
       return TF_UNAVAILABLE;
   }
 }
 
-// A graph may have travelled: which machine does not have the file?
+// Graphs travel: an error must name the machine that lacks the file.
 std::string HostName() {
   char name[256] = "";
   if (::gethostname(name, sizeof name - 1) != 0) return "this machine";

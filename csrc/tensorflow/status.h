@@ -9,7 +9,7 @@
 
 namespace npyfast::tf {
 
-// An error of the ops' own, of the kind that TensorFlow's users will see.
+// An error of the ops, with the code that TensorFlow's users see.
 class StatusError : public Error {
  public:
   StatusError(TF_Code code, const std::string& message) : Error(message), code_(code) {}
@@ -19,7 +19,7 @@ class StatusError : public Error {
   TF_Code code_;
 };
 
-// What is said of a place that a dataset, which reads `file`, does not have.
+// The error for a checkpoint of another dataset than the one that reads `file`.
 StatusError ForeignCheckpoint(const std::string& file);
 
 // Owns a TF_Status.
@@ -31,9 +31,9 @@ class Status {
   Status& operator=(const Status&) = delete;
 
   TF_Status* get() const { return status_; }
-  // Throws what a call has reported.
+  // Throws the error that a call has reported, if any.
   void Check() const;
-  // Becomes what an exception of the core or of the ops says. The one place that maps them.
+  // Takes the code and text of an exception. The one place that maps exceptions to codes.
   void Set(const std::exception_ptr& error);
 
  private:

@@ -15,7 +15,7 @@
 namespace npyfast::tf {
 namespace {
 
-// Bytes of items of `size` bytes each, as TensorFlow counts them: it aborts where they overflow.
+// Bytes of `shape` with items of `size` bytes. TensorFlow would abort if they overflow.
 size_t Bytes(std::span<const int64_t> shape, size_t size) {
   const std::optional<int64_t> bytes = CheckedProduct(shape, static_cast<int64_t>(size));
   if (!bytes) throw std::bad_alloc();
@@ -30,9 +30,9 @@ Tensor NewTensor(TF_DataType type, std::span<const int64_t> shape, void* data, s
   return tensor;
 }
 
-// One item of a tensor of strings, as TensorFlow has laid it out since 2.3, on machines of either
-// byte order alike but for `size` (tsl/platform/ctstring_internal.h, TF_TString): up to 22 bytes in
-// place, more in memory of its own, which malloc() gave and free() takes.
+// One item of a tensor of strings, as TensorFlow has laid it out since 2.3 (TF_TString in
+// tsl/platform/ctstring_internal.h): up to 22 bytes in place, more in memory that malloc()
+// allocates and free() releases. Only `size` depends on the byte order of the machine.
 class String {
  public:
   static constexpr size_t kBytes = 24;
@@ -44,7 +44,7 @@ class String {
       std::memcpy(place + 1, text.data(), text.size());
       return;
     }
-    const size_t capacity = (text.size() + 15) / 16 * 16;  // and a zero behind the text
+    const size_t capacity = (text.size() + 15) / 16 * 16;  // and a zero after the text
     auto* characters = static_cast<char*>(std::calloc(capacity + 1, 1));
     if (characters == nullptr) throw std::bad_alloc();
     std::memcpy(characters, text.data(), text.size());
@@ -110,8 +110,8 @@ Tensor MakeStrings(Text text, int64_t width, std::span<const int64_t> shape,
                    const std::byte* items) {
   const size_t bytes = Bytes(shape, String::kBytes);
   Buffer strings = AcquireBuffer(bytes);
-  if (bytes > 0) std::memset(strings.get(), 0, bytes);  // which makes empty strings
-  // From here on the tensor owns them, and frees what there is if this fails half way.
+  if (bytes > 0) std::memset(strings.get(), 0, bytes);  // zeros are empty strings
+  // From here on the tensor owns the strings, and frees them if this fails half way.
   std::byte* place = strings.get();
   Tensor tensor = NewTensor(TF_STRING, shape, strings.release(), bytes, FreeStrings);
   std::string utf8;

@@ -14,18 +14,18 @@ struct DeleteTensor {
   void operator()(TF_Tensor* tensor) const noexcept { Api().TF_DeleteTensor(tensor); }
 };
 
-// Owns a TF_Tensor, which is itself one of the references to a tensor.
+// Owns a TF_Tensor, which is one of several references to a tensor.
 using Tensor = std::unique_ptr<TF_Tensor, DeleteTensor>;
 
-// The items of a column of text: bytes (NumPy's S) or UTF-32 (U), padded with zeros; or none.
+// Whether a column is text, padded with zeros: bytes (NumPy's S) or UTF-32 (U).
 enum class Text { kNone, kBytes, kUtf32 };
 
-// A tensor of the buffer's bytes, without a copy: the buffer goes back to the pool when TensorFlow
-// lets go of the tensor. REQUIRES: the buffer holds the items of `shape`.
+// A tensor that adopts the buffer without a copy. The buffer returns to the pool when TensorFlow
+// releases the tensor. REQUIRES: the buffer holds the items of `shape`.
 Tensor AdoptBuffer(TF_DataType type, std::span<const int64_t> shape, Buffer buffer);
 
-// A tensor of strings, made of items of `width` bytes each, without the zeros at their ends, U as
-// UTF-8. Throws StatusError for what is no character.
+// A tensor of strings from items of `width` bytes each, without the zeros at their ends; U becomes
+// UTF-8. Throws StatusError for an invalid character.
 Tensor MakeStrings(Text text, int64_t width, std::span<const int64_t> shape,
                    const std::byte* items);
 

@@ -15,16 +15,16 @@
 namespace npyfast {
 namespace {
 
-// More files than this are mapped one by one, when they are first read: each mapping is one more
-// thing for the kernel to keep. Fewer are mapped at once, which keeps a file that is removed or
-// replaced later.
+// Up to this many files are mapped when they are opened, which keeps files that are removed or
+// replaced later. More are mapped when they are first read, because processes have few mappings.
 constexpr size_t kMappedWhenOpened = 256;
 
-// From one check of all files to the next: at least so long, and so many times what one takes.
+// The time between two checks of all files: at least this long, and this multiple of a check's
+// time.
 constexpr int64_t kCheckIntervalNs = 100'000'000;
 constexpr int64_t kCheckIntervals = 100;
 
-// So many files are looked at by one thread: others would take longer to wake up.
+// Up to this many files are checked by one thread: waking up others would take longer.
 constexpr size_t kCheckedAlone = 16;
 
 std::vector<int64_t> RowShape(const Header& header) {
@@ -37,7 +37,7 @@ int64_t TailRow(const Header& header, int64_t row_stride) {
   const int64_t rows = header.shape[0];
   if (header.data_bytes() == 0) return rows;
   const int64_t last_page = (header.data_offset + header.data_bytes() - 1) / page * page;
-  // From a row's first byte to behind its last one, in Fortran order over all columns.
+  // From a row's first byte to the end of its last one; in Fortran order, across all columns.
   const int64_t extent = header.data_bytes() - (rows - 1) * row_stride;
   const int64_t before = last_page - header.data_offset - extent;
   return before < 0 ? 0 : before / row_stride + 1;
@@ -87,7 +87,7 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents) {
       found[i].file.emplace(path, file.stamp());
     }
   };
-  read(0);  // the others are held to it
+  read(0);  // the others are compared with it
   ForEachFile(extents.size() - 1, [&](size_t i) { read(i + 1); });
 
   std::shared_ptr<Array> array(new Array);
@@ -114,7 +114,7 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents) {
     if (__builtin_add_overflow(array->rows_, rows, &array->rows_))
       throw Error(file->path() +
                   ": the files of one array have more rows together than can be counted");
-    // In Fortran order too, where a row has but one item.
+    // Rows of one item are dense in Fortran order too.
     if (!header.fortran_order || header.shape.size() == 1) dense_files += 1;
     array->file_bytes_ += file->size();
     array->first_rows_.push_back(place.first_row);
@@ -131,7 +131,7 @@ int64_t Array::CheckClock() { return CoarseClockNs(); }
 void Array::CheckFiles() const {
   const size_t count = files_.size() + empty_.size();
   if (count == 0) return;
-  // Other readers need not look as well meanwhile.
+  // Meanwhile other readers need not check.
   check_due_.store(CheckClock() + kCheckIntervalNs, std::memory_order_relaxed);
   const auto begin = std::chrono::steady_clock::now();
   const auto check = [this](size_t i) {
@@ -172,10 +172,10 @@ void Array::ThrowUnreadable(const void* address) const {
     file.CheckUnchanged();
     throw OsError(EIO, file.path());
   }
-  // Nobody knows which one it was.
+  // The file is unknown.
   for (const MappedFile& file : files_) file.CheckUnchanged();
   throw Error(
-      "memory of an array can't be read or written: it is that of a mapped file, which was "
+      "memory of an array can't be read or written: it belongs to a mapped file that was "
       "truncated meanwhile, or whose disk has failed");
 }
 
@@ -202,8 +202,8 @@ std::shared_ptr<const Array> Array::View(std::shared_ptr<const std::byte> data, 
 }
 
 size_t Array::FileOf(int64_t row) const {
-  const auto behind = std::upper_bound(first_rows_.begin(), first_rows_.end(), row);
-  return static_cast<size_t>(behind - first_rows_.begin()) - 1;
+  const auto after = std::upper_bound(first_rows_.begin(), first_rows_.end(), row);
+  return static_cast<size_t>(after - first_rows_.begin()) - 1;
 }
 
 }  // namespace npyfast

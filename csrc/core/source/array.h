@@ -23,18 +23,19 @@ struct FileRows {
   int64_t first_row = 0;  // its number in the whole array
   int64_t rows = 0;
   int64_t data_offset = 0;  // bytes before row 0 in its file
-  // The first row that has bytes on the last page of its file's data: where the file is truncated
-  // within that page, they are zeros and no fault. A look at the file, after the copy, must follow.
+  // The first row that has bytes on the last page of its file's data. If the file is truncated
+  // within that page, these bytes read as zeros without a fault, so the file must be checked after
+  // the copy.
   int64_t tail_row = 0;
   int64_t row_stride = 0;        // bytes from one row to the next, may be negative in memory
-  std::vector<int64_t> strides;  // bytes, of the dimensions behind the first
+  std::vector<int64_t> strides;  // bytes, of the dimensions after the first
 };
 
-// A file of an array: a .npy file; or a file of any kind, and what lies in it from data_offset on.
+// A file of an array: a .npy file, or a file of any format with a header that describes its data.
 struct Extent {
   std::string path;
   std::optional<Header> header = std::nullopt;
-  std::optional<FileStamp> stamp = std::nullopt;  // of the file in which that was found
+  std::optional<FileStamp> stamp = std::nullopt;  // of the file when the header was found
 };
 
 // One array: the rows of its files, concatenated along axis 0, or rows in memory.
@@ -44,12 +45,12 @@ struct Extent {
 // Immutable and thread-safe. Owns its mappings, and its share of memory.
 class Array {
  public:
-  // Reads the headers of .npy files, many of them at once. The files of an array of few are mapped
-  // now: it keeps those that are removed or replaced later. Those of many are mapped when they are
-  // first read. REQUIRES: at least one path.
-  // Throws, for the first bad file in the order of the paths, OsError, with ESTALE where it is not
-  // the file that the extent was found in, or was changed since; FormatError naming the file;
-  // ObjectDtypeError; Error where two files differ in dtype or row shape, naming both.
+  // Reads the headers of .npy files, many of them at once. Few files are mapped now, so that the
+  // array keeps files that are removed or replaced later; many are mapped when they are first read.
+  // REQUIRES: at least one path.
+  // Throws for the first bad file in the order of the paths: OsError, with ESTALE if the file is
+  // not in the state of the extent's stamp; FormatError naming the file; ObjectDtypeError; Error
+  // naming two files that differ in dtype or row shape.
   static std::shared_ptr<const Array> Open(std::span<const std::string> paths);
   static std::shared_ptr<const Array> Open(std::span<const Extent> extents);
 
@@ -61,7 +62,7 @@ class Array {
   static std::shared_ptr<const Array> View(std::shared_ptr<const std::byte> data,
                                            const Dtype& dtype, std::span<const int64_t> shape,
                                            std::span<const int64_t> strides);
-  // The same of memory that outlives the array.
+  // The same for memory that outlives the array.
   static std::shared_ptr<const Array> View(const std::byte* data, const Dtype& dtype,
                                            std::span<const int64_t> shape,
                                            std::span<const int64_t> strides) {
@@ -75,20 +76,20 @@ class Array {
   // One for each file that has rows, or for the memory. A file's index below is its index here.
   const std::vector<FileRows>& file_rows() const { return file_rows_; }
 
-  // What a row is, in words: its dtype and shape, as "float32 (32, 32, 3)".
+  // The dtype and shape of a row as text: "float32 (32, 32, 3)".
   std::string row_type() const;
 
-  // Its rows, if they are a file each; else null.
+  // The files, if each holds one row; else null.
   const RowFiles* row_files() const { return row_files_.get(); }
 
-  // The files in the order of Open(), those without rows too, as they were then; none for memory,
-  // nor for files of one row, which are looked at whenever they are read.
+  // The state of each file when it was opened, in the order of Open(), including files without
+  // rows. Empty for memory, and for files of one row, which are checked at each read.
   const std::vector<FileStamp>& stamps() const { return stamps_; }
 
   // Bytes of all files together; 0 for memory, and for files of one row.
   int64_t file_bytes() const { return file_bytes_; }
 
-  // Whether each row is one run of bytes, as in C order.
+  // Whether the bytes of each row are contiguous, as in C order.
   bool has_dense_rows() const { return dense_rows_; }
 
   // A file that has rows. REQUIRES: the array was opened from files; file < file_rows().size().
@@ -99,8 +100,8 @@ class Array {
     return files_.empty() ? memory_.get() : files_[file].data() + file_rows_[file].data_offset;
   }
 
-  // The last byte of a file. To read it gives a fault as soon as the file was
-  // truncated before the page where it ends. REQUIRES: as file(); the file's data was asked for.
+  // The last byte of a file. Reading it faults once the file has been truncated before its last
+  // page. REQUIRES: as file(); data() of the file has been called.
   const std::byte* last_byte(size_t file) const {
     return files_[file].data() + files_[file].size() - 1;
   }
@@ -112,30 +113,29 @@ class Array {
 
   // Throws if a file of the array was changed after it was opened, as MappedFile::CheckUnchanged()
   // says, naming the first such file. From then on it always throws. Does nothing for memory, nor
-  // for files of one row each, which are looked at when they are read.
+  // for files of one row, which are checked at each read.
   //
-  // For readers: CheckFiles() before the first row of an iteration is handed out, and again before
-  // a row is handed out while CheckIsDue(), which is shared by all readers of the array: once in
-  // 100 ms, and less often where the files are so many, or so slow to look at, that the checks
-  // would take more than 1 % of the time.
+  // Readers call it before they hand out the first row of an iteration, and again whenever
+  // CheckIsDue(). All readers of the array share that: a check is due every 100 ms, or less often
+  // if checks would take more than 1 % of the time.
   //
-  // Thread-safe, with no lock held. Makes a system call for each file, some of which may have to
-  // wait for a network: touches no Python object, call with the GIL released.
+  // Thread-safe; holds no lock. Makes a system call for each file, which may wait for a network.
+  // Touches no Python object: call with the GIL released.
   void CheckFiles() const;
-  // Costs a load and a look at a coarse clock. Always true once a check has failed.
+  // Costs a load and a read of a coarse clock. Always true once a check has failed.
   bool CheckIsDue() const { return CheckIsDue(CheckClock()); }
   // The same for several arrays at once.
   bool CheckIsDue(int64_t now) const { return now >= check_due_.load(std::memory_order_relaxed); }
   static int64_t CheckClock();
-  // CheckFiles() for the files alone that hold these rows: to be called after they were copied.
+  // CheckFiles() for only those files that hold these rows. Call it after copying them.
   // REQUIRES: 0 <= row < rows() for each of them.
   void CheckFilesOf(std::span<const int64_t> rows) const;
 
-  // Throws the error of a row that can't be read: a file at the address, which may be null, was
-  // truncated, or its disk has failed.
+  // Throws the error of a row that could not be read: the file mapped at the address was truncated,
+  // or its disk has failed. The address may be null.
   [[noreturn]] void ThrowUnreadable(const void* address) const;
 
-  // How much of the files has been read ahead, for whoever reads them next.
+  // How much of the files has been read ahead, for the next reader.
   Residency& residency() const { return *residency_; }
 
   // The file that holds a row. REQUIRES: 0 <= row < rows().
@@ -148,7 +148,7 @@ class Array {
   Dtype dtype_;
   std::vector<int64_t> row_shape_;
   std::vector<FileRows> file_rows_;  // none of them empty
-  std::vector<int64_t> first_rows_;  // file_rows_[i].first_row again, close together for the search
+  std::vector<int64_t> first_rows_;  // file_rows_[i].first_row again, contiguous for the search
   std::vector<MappedFile> files_;    // of file_rows_; none for memory
   std::vector<MappedFile> empty_;    // the other files, which have no rows
   mutable std::atomic<int64_t> check_due_{INT64_MAX};  // by CheckClock(); never for memory

@@ -9,8 +9,8 @@
 
 namespace npyfast {
 
-// How much of an array's files is being read into memory as a whole: kept with the array, so that
-// the next epoch goes on where one has ended.
+// How much of an array's files has been read into memory. Kept with the array, so that the next
+// epoch continues where the last one ended.
 struct Residency {
   Residency() = default;
   ~Residency();
@@ -23,13 +23,13 @@ struct Residency {
   // nor what it guards half changed. Nobody opens or reads a file under it.
   static Mutex mutex;
 
-  // Counts this array among those read as a whole, with so many bytes.
+  // Counts this array among those read as a whole, with this many bytes.
   void Count(int64_t bytes) REQUIRES(mutex);
 
   int64_t counted_bytes GUARDED_BY(mutex) = 0;
-  // The chunks of all files, one after the other, that have been asked for.
+  // Whether each chunk has been requested: the chunks of all files, in file order.
   std::vector<bool> asked GUARDED_BY(mutex);
-  // When a look at some of the pages of some rows last found them all in memory, and which rows.
+  // When a sample of the pages of some rows was last found to be in memory, and which rows.
   std::chrono::steady_clock::time_point resident_at GUARDED_BY(mutex){};
   int64_t resident_first GUARDED_BY(mutex) = 0;
   int64_t resident_end GUARDED_BY(mutex) = 0;

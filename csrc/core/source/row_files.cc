@@ -11,11 +11,11 @@
 namespace npyfast {
 namespace {
 
-// Longer headers are read and parsed each time: hardly any are.
+// Longer headers, which are rare, are read and parsed each time.
 constexpr size_t kUsualHeaderBytes = 1024;
 
-// How often a file is read until it stays the same meanwhile: that it was replaced or removed,
-// which is fine, changes its state as well.
+// How often a file is read until its state is the same before and after. Replacing or removing the
+// file, which is allowed, changes its state too.
 constexpr int kReadAgain = 4;
 
 }  // namespace

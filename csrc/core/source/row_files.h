@@ -12,40 +12,40 @@
 
 namespace npyfast {
 
-// .npy files that hold one row each, of which there may be millions: a file is opened when its row
-// is read, and closed again. The first one says what all of them must hold.
+// .npy files that hold one row each. There may be millions, so a file is opened for each read of
+// its row. All must have the dtype and shape of the first one.
 //
 // Immutable and thread-safe.
 class RowFiles {
  public:
-  // Reads the header of the first file, and nothing of the others. REQUIRES: at least one path.
+  // Reads the header of the first file only. REQUIRES: at least one path.
   // Throws OsError; FormatError naming the file; ObjectDtypeError.
   explicit RowFiles(std::span<const std::string> paths);
 
   int64_t rows() const { return static_cast<int64_t>(ends_.size()); }
-  // Of a row's file: absolute, as the working directory may change before it is read.
+  // The path of a row's file: absolute, because the working directory may change before the read.
   std::string path(int64_t row) const;
   const Dtype& dtype() const { return header_.dtype; }
   const std::vector<int64_t>& row_shape() const { return header_.shape; }
   // Bytes of one row.
   int64_t row_bytes() const { return header_.data_bytes(); }
 
-  // The first file, when its header was read.
+  // The state of the first file when its header was read.
   const FileStamp& first_stamp() const { return first_stamp_; }
 
-  // Reads a row into `out`, as it lies in its file; returns whether that is in Fortran order.
+  // Reads a row into `out` as it is stored; returns whether that is in Fortran order.
   // REQUIRES: 0 <= row < rows(); out has row_bytes() bytes.
-  // Throws OsError, with ESTALE where the file changes all the time; FormatError naming the file;
-  // ObjectDtypeError; Error where the file is not like the first one, naming both.
+  // Throws OsError, with ESTALE if the file keeps changing; FormatError naming the file;
+  // ObjectDtypeError; Error naming this file and the first one if they differ.
   bool Read(int64_t row, std::byte* out) const;
 
  private:
   bool ReadOnce(const OpenFile& file, std::byte* out) const;
 
-  std::string paths_;          // one behind the other: a string of its own takes twice the memory
+  std::string paths_;          // concatenated: separate strings would take twice the memory
   std::vector<int64_t> ends_;  // of each path in paths_
   Header header_;              // of the first file
-  std::string header_bytes_;   // the same as it lies there: nearly all files begin with it
+  std::string header_bytes_;   // its bytes: nearly all files begin with them
   FileStamp first_stamp_;
 };
 
