@@ -7,7 +7,7 @@ import importlib
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from npyfast._backends.interface import Backend, OpenedLeaf
 
@@ -15,16 +15,16 @@ VARIABLE = "NPYFAST_BACKEND"
 
 
 @functools.cache
-def _chosen() -> tuple[Any, str]:
-    """The backend's module, and why it is this one."""
+def _chosen() -> tuple[Backend, str]:
+    """The backend of this process, and why it is this one."""
     wanted = os.environ.get(VARIABLE, "auto") or "auto"
     if wanted not in ("auto", "native", "numpy"):
         raise ValueError(f"{VARIABLE} must be auto, native or numpy, got {wanted!r}")
     if wanted == "numpy":
-        return importlib.import_module("npyfast._backends.numpy"), f"{VARIABLE}=numpy asks for it"
+        return _module("numpy"), f"{VARIABLE}=numpy asks for it"
     try:
         importlib.import_module("npyfast._core")  # first, because its error is more precise
-        module = importlib.import_module("npyfast._backends.native")
+        native = _module("native")
     except ImportError as error:
         why = f"the extension npyfast._core cannot be imported ({error}){_shadow_hint()}"
         if wanted == "native":
@@ -34,12 +34,19 @@ def _chosen() -> tuple[Any, str]:
             RuntimeWarning,
             stacklevel=4,  # the line that imports npyfast
         )
-        return importlib.import_module("npyfast._backends.numpy"), why
-    return module, f"{VARIABLE}=native asks for it" if wanted == "native" else "it is installed"
+        return _module("numpy"), why
+    return native, f"{VARIABLE}=native asks for it" if wanted == "native" else "it is installed"
+
+
+def _module(name: Literal["native", "numpy"]) -> Backend:
+    module: Any = importlib.import_module(f"npyfast._backends.{name}")
+    backend: Backend = module
+    return backend
 
 
 def _shadow_hint() -> str:
-    """A source tree on the import path hides the installed package, extension and all."""
+    """What to do about a missing extension. A source tree on the import path hides the installed
+    package with its extension."""
     folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     if not os.path.exists(os.path.join(folder, "CMakeLists.txt")):
         return "; installing npyfast where a C++ compiler works builds it"
@@ -51,8 +58,7 @@ def _shadow_hint() -> str:
 
 def backend() -> Backend:
     """The backend of this process."""
-    module: Backend = _chosen()[0]
-    return module
+    return _chosen()[0]
 
 
 def backend_reason() -> str:
@@ -62,7 +68,4 @@ def backend_reason() -> str:
 
 def backend_for(leaves: Sequence[OpenedLeaf]) -> Backend:
     """The backend that makes batches of these leaves: NumPy's if Python has to read one of them."""
-    if all(leaf.storage.kind != "h5py" for leaf in leaves):
-        return backend()
-    made_by_numpy: Backend = importlib.import_module("npyfast._backends.numpy")
-    return made_by_numpy
+    return _module("numpy") if any(leaf.storage.kind == "h5py" for leaf in leaves) else backend()

@@ -6,19 +6,18 @@ import ctypes
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 _LARGEST = 64  # bytes: no fenv_t of a C library is larger
 _DEFAULT = ctypes.c_void_p(-1)  # FE_DFL_ENV of glibc and musl
 
 
 @functools.cache
-def _library() -> Any:
-    """The C library's functions for it; None if it has none."""
+def _library() -> ctypes.PyDLL | None:
+    """The C library with functions for the environment; None if there is none."""
     return _loaded(None) or _loaded("libm.so.6")
 
 
-def _loaded(name: str | None) -> Any:
+def _loaded(name: str | None) -> ctypes.PyDLL | None:
     try:
         library = ctypes.PyDLL(name)
         return library if library.fegetenv and library.fesetenv else None

@@ -11,6 +11,7 @@ import numpy as np
 from npyfast._backends.cast import Cast
 from npyfast._backends.fields import AnyArray
 from npyfast._backends.header import Header, LocatedHeader
+from npyfast._options import Readahead
 from npyfast._order.plan import Plan, Run
 from npyfast._order.selection import RowNumbers
 
@@ -128,12 +129,15 @@ class Backend(Protocol):
         *,
         group: int,
         threads: int | None,
-        readahead: str,
+        readahead: Readahead,
         counters: Counters,
         pack: Callable[..., Any] | None,
         records: bool = False,
     ) -> Stream:
-        """The batches of a run. `pack` makes an element of the flat columns of all leaves; None:
-        the only column itself, or the tuple of them. With `group` larger than one,
-        an item is up to that many full batches in arrays of shape (batches, batch_size, ...); the
-        first items are smaller. With `records` a structured dtype stays one column."""
+        """The batches of a run.
+
+        `pack` makes an element from the flat columns of all leaves; with None, an element is the
+        only column, or the tuple of all. With `group` above one, an item is up to that many full
+        batches in arrays of shape (batches, batch_size, ...); the first items are smaller. With
+        `records`, a structured dtype stays one column.
+        """

@@ -15,6 +15,7 @@ from npyfast._backends.file_status import FileState
 from npyfast._backends.header import Header, LocatedHeader, header_bytes, look_at_header
 from npyfast._backends.interface import Counts, Storage
 from npyfast._nest import leaves
+from npyfast._options import Readahead
 from npyfast._order.plan import Plan, Run
 from npyfast._order.selection import RowNumbers
 
@@ -146,7 +147,7 @@ def stream(
     *,
     group: int,
     threads: int | None,
-    readahead: str,
+    readahead: Readahead,
     counters: _core.Statistics,
     pack: Callable[..., Any] | None,
     records: bool = False,

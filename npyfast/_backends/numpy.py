@@ -21,6 +21,7 @@ from npyfast._backends.numpy_leaf import File, NumpyLeaf, RowFiles, check_file
 from npyfast._backends.numpy_stream import Item, NumpyCounters, NumpyStream
 from npyfast._memory import memory_limit
 from npyfast._nest import leaves
+from npyfast._options import Readahead
 from npyfast._order.plan import Plan, Run
 from npyfast._order.selection import RowNumbers
 
@@ -84,7 +85,7 @@ def stream(
     *,
     group: int,
     threads: int | None,
-    readahead: str,
+    readahead: Readahead,
     counters: NumpyCounters,
     pack: Callable[..., Any] | None,
     records: bool = False,

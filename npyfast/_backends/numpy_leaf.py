@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -47,7 +47,7 @@ class File(WatchedFile):
         if mapped is None:
             with self.opened() as file:
                 mapped = _mappings[self.state] = np.memmap(file, np.uint8, "r")
-        order: Any = "F" if header.fortran_order else "C"
+        order: Literal["C", "F"] = "F" if header.fortran_order else "C"
         return np.ndarray(header.shape, header.dtype, mapped.data, header.data_offset, order=order)
 
 

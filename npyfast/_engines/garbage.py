@@ -3,8 +3,8 @@
 An iterator of `tf.data` in a reference cycle, for example with the traceback of an error, is
 destroyed by the collector, on the thread whose allocation started the collection. The destructor
 waits for the iterator's prefetching thread. If that thread is itself waiting for a generator which
-runs on this very thread, neither ever goes on, and once all threads of TensorFlow's pool are lost
-so, training hangs. Collections that such a thread starts are therefore made by a thread of ours.
+runs on this very thread, both wait forever. Once all threads of TensorFlow's pool are lost this
+way, training hangs. So a thread of npyfast makes the collections that such a thread starts.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-# A full collection holds the GIL. The thread makes one when it takes at most this share of the
-# time, and after so many requests, each for some 700 new objects or more.
+# A full collection holds the GIL. The thread makes one as soon as collections take at most this
+# share of the time, or after this many requests. Each stands for 700 new objects or more.
 _SHARE = 0.01
 _REQUESTS = 500
 _PROGRAMS_OWN_SECONDS = 1.0
@@ -33,7 +33,7 @@ _started = threading.Lock()
 
 
 def keep_off_this_thread() -> None:
-    """Has this thread start no collections, unless Python started the thread itself."""
+    """Keeps this thread from starting collections, unless Python started the thread itself."""
     if getattr(_here, "of_python", False):
         return
     ident = threading.get_ident()
@@ -48,13 +48,13 @@ def keep_off_this_thread() -> None:
 
 
 def _threads_of_python() -> Iterator[threading.Thread]:
-    # Logging, among others, gives any other thread a _DummyThread.
+    # Other threads may have a _DummyThread too, for example after logging.
     dummy = threading._DummyThread
     return (thread for thread in threading.enumerate() if not isinstance(thread, dummy))
 
 
 def _collecting(phase: str, info: dict[str, Any]) -> None:
-    """Empties the collection that begins, if it is on a thread of TensorFlow's."""
+    """Empties the collection that begins, if a thread of TensorFlow started it."""
     global _frozen, _programs_own_until
     if phase == "stop":
         if _frozen:
@@ -62,8 +62,8 @@ def _collecting(phase: str, info: dict[str, Any]) -> None:
             gc.unfreeze()
             _requests.put(None)
     elif threading.get_ident() in _threads and time.monotonic() >= _programs_own_until:
-        # What the program has frozen itself could not be told from what is frozen here. Counting
-        # takes milliseconds where it is much.
+        # Objects that the program has frozen could not be told from those frozen here. Counting
+        # many of them takes milliseconds.
         if gc.get_freeze_count() != 0:
             _programs_own_until = time.monotonic() + _PROGRAMS_OWN_SECONDS
         else:
@@ -80,7 +80,7 @@ def _collect() -> None:
 
 
 def _wait_until_due(latest: float) -> None:
-    """Returns once a collection was requested, and it is time for one, or many were requested."""
+    """Waits for a request, then until it is time for a collection or there are many requests."""
     _requests.get()
     with contextlib.suppress(queue.Empty):
         for _ in range(_REQUESTS):
@@ -88,7 +88,7 @@ def _wait_until_due(latest: float) -> None:
 
 
 def _start_over() -> None:
-    """In a forked child: the threads are gone, and others may get their numbers."""
+    """Starts over in a forked child, where the threads are gone and others may get their idents."""
     global _requests, _frozen, _started
     _threads.clear()
     _requests, _frozen, _started = queue.SimpleQueue(), False, threading.Lock()

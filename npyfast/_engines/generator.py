@@ -111,7 +111,7 @@ def _group(batching: Batching) -> int:
     return 1 << (most.bit_length() - 1)
 
 
-def _grouped(spec: Any) -> Any:
+def _grouped(spec: Nest) -> Nest:
     """The signature of a group of batches with this signature."""
     tf = import_tensorflow()
     return map_nest(lambda s: tf.TensorSpec((None, *s.shape), s.dtype), spec)

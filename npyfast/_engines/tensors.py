@@ -77,7 +77,9 @@ def cardinality(batching: Batching) -> int:
     return int(import_tensorflow().data.INFINITE_CARDINALITY) if count < 0 else count
 
 
-def map_by_reader(source: tf.data.Dataset, function: Any, spec: Nest) -> tf.data.Dataset:
+def map_by_reader(
+    source: tf.data.Dataset, function: tf.types.experimental.ConcreteFunction, spec: Nest
+) -> tf.data.Dataset:
     """Maps a concrete function over a dataset; `spec` is the element_spec of the result.
 
     Dataset.map() would run each call on TensorFlow's thread pool and wait for it, which takes many
