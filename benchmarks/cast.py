@@ -10,47 +10,33 @@ what each contender does.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
-from contenders import CAST, named
-from harness import command, compare
-from harness.check import check
-from harness.targets import Rule, faster
+from contenders import CAST
+from contenders.check import check
+from harness import compare
+from harness.targets import Rule
 from harness.workloads import WORKLOADS
 
-_BATCH = 32
+_SLICES = "from-tensor-slices-map"
+_PLAIN_AND_TRAFFIC = ("batches", "traffic")
 RULES = (
-    faster("dataset vs map", "dataset-cast", "dataset-map", lambda case: 5.0),
-    faster(
-        "dataset vs from_tensor_slices and map",
-        "dataset-cast",
-        "from-tensor-slices-map",
-        lambda case: 5.0,
-    ),
+    Rule("dataset vs map", "dataset-map", ("dataset-cast",), lambda case: 5.0),
+    Rule("dataset vs from_tensor_slices and map", _SLICES, ("dataset-cast",), lambda case: 5.0),
     Rule(
-        "batches vs plain batches and the added traffic",
-        "batches-cast",
-        ("batches", "traffic"),
-        lambda case: 1.3,
-        at_least=False,
-        of=sum,
+        "batches vs plain batches and the added traffic", "batches-cast", _PLAIN_AND_TRAFFIC,
+        lambda case: 1.3, at_least=False, of=sum,
     ),
-)
+)  # fmt: skip
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__)
-    command.add_contenders(parser, CAST)
-    compare.add_options(parser, command.RESULTS / "cast.json")
-    options = parser.parse_args(arguments)
-    contenders = [each for each in CAST if each.key in options.contenders]
-    workloads = [(WORKLOADS[name].scaled(options.scale), _BATCH) for name in ("mnist", "img")]
+def main() -> int:
+    parser = compare.parser(__doc__, CAST, "cast")
+    parser.set_defaults(plot=None)
+    options = parser.parse_args()
+    workloads = [(WORKLOADS[name].scaled(options.scale), 32) for name in ("mnist", "img")]
     if options.check:
-        return check(contenders, workloads, named)
-    status, _ = compare.run(
-        "cast", options, contenders, workloads, RULES, ("dataset-map", "numpy-cast")
-    )
-    return status
+        return check(options.contenders, workloads)
+    return compare.run("cast", options, workloads, RULES, ("dataset-map", "numpy-cast"))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,7 @@ from __future__ import annotations
 import itertools
 import os
 import statistics
-import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from harness import command, machine, report
@@ -26,7 +24,7 @@ from numpy.lib import format as npy_format
 _ROW = (256,)  # of f4: 1 KiB
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     parser = command.parser(__doc__)
     add = parser.add_argument
     add("--rows", type=int, default=10**9, help="of 1 KiB; default: 10^9")
@@ -35,15 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--repetitions", type=int, default=5)
     add("--json", type=Path)
     add("--keep", action="store_true", help="keep the sparse file")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     description = command.begin(options, options.data)
-    if description is None:
-        return 2
     path = _sparse_file(options.data, options.rows)
+    engines = options.engine or machine.engines()
+    title = f"{options.rows:,} rows of 1 KiB, batch {options.batch}: medians (minimum to maximum)"
+    table = report.table(title, ["", "first batch, ms", "anonymous memory, MiB"])
     results = {}
-    for engine, cold, warm in itertools.product(
-        options.engine or machine.engines(), (True, False), (False, True)
-    ):
+    for engine, cold, warm in itertools.product(engines, (True, False), (False, True)):
         state = "after one trivial op" if warm else "TensorFlow untouched"
         samples = []
         # All read the same rows. One that is not counted leaves their pages to the others.
@@ -54,22 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sample = in_fresh_process(_first_batch, path, options.batch, engine, warm)
             if number:
                 samples.append(sample)
-        results[f"{engine}, {state}, file {'not ' if cold else ''}cached"] = samples
-    if not options.keep:
-        path.unlink()
-    table = report.table(
-        f"{options.rows:,} rows of 1 KiB, batch {options.batch}: medians (minimum to maximum)",
-        ["", "first batch, ms", "anonymous memory, MiB"],
-    )
-    for name, samples in results.items():
+        name = f"{engine}, {state}, file {'not ' if cold else ''}cached"
+        results[name] = samples
         columns = zip(*(each.values() for each in samples), strict=True)
         cells = [f"{statistics.median(each):.1f} ({report.spread(each)})" for each in columns]
         table.add_row(name, *cells)
+    if not options.keep:
+        path.unlink()
     report.console().print(table)
     if options.json is not None:
         content = {"benchmark": "first_batch", "machine": description, "results": results}
         report.write_json(content, options.json)
-    return 0
 
 
 def _first_batch(path: Path, batch: int, engine: str, warm: bool) -> dict[str, float]:
@@ -99,12 +91,10 @@ def _sparse_file(folder: Path, rows: int) -> Path:
         try:
             file.truncate(file.tell() + rows * _ROW[0] * 4)
         except OSError as error:
-            raise OSError(
-                f"{path}: this file system takes no sparse file of {rows} KiB; give --data on "
-                "another one"
-            ) from error
+            reason = f"this file system takes no sparse file of {rows} KiB"
+            raise OSError(f"{path}: {reason}; give --data on another one") from error
     return path
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

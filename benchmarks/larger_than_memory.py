@@ -13,4 +13,4 @@ import sys
 if __name__ == "__main__":
     from cold import command
 
-    sys.exit(command.main())
+    sys.exit(command.main(__doc__))

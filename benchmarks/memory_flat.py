@@ -13,58 +13,49 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from harness import command, machine
 from harness.workloads import WORKLOADS, Case, make_file
 
-_WHAT = (
-    "batches",
-    "dataset-graph",
-    "dataset-graph-by-epoch",
-    "dataset-generator",
-    "dataset-generator-by-epoch",
-)
+_BY_EPOCH = "-by-epoch"
+_WHAT = ("batches", *(f"dataset-{e}{by}" for e in ("graph", "generator") for by in ("", _BY_EPOCH)))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     parser = command.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="for each; default: 60")
-    parser.add_argument("--what", nargs="+", choices=_WHAT, help="default: all")
+    parser.add_argument("--what", nargs="+", choices=_WHAT, default=_WHAT, help="default: all")
     parser.add_argument("--workload", choices=list(WORKLOADS), default="cifarf")
     parser.add_argument("--batch", type=int, default=256)
-    options = parser.parse_args(arguments)
-    if command.begin(options, options.data) is None:
-        return 2
+    options = parser.parse_args()
+    command.begin(options, options.data)
     workload = WORKLOADS[options.workload]
     case = Case(workload, make_file(workload, options.data), options.batch)
     allowed = (4 << 20) + 2 * case.batch_bytes
     flat = True
-    for what in options.what or _WHAT:
+    for what in options.what:
         if what == "batches" or what.split("-")[1] in machine.engines():
             print(f"{what}, {case.name}, {options.seconds:.0f} s")
             samples = _watch(_endless(what, case), options.seconds)
             quarter, half = len(samples) // 4, len(samples) // 2
             growth = max(samples[half:]) - max(samples[quarter:half])
+            verdict = "flat" if growth <= allowed else "NOT FLAT"
             flat = flat and growth <= allowed
-            print(
-                f"{what}: {'flat' if growth <= allowed else 'NOT FLAT'}, grew by "
-                f"{growth / 2**20:+.1f} MiB, {allowed / 2**20:.1f} allowed"
-            )
+            grew, limit = growth / 2**20, allowed / 2**20
+            print(f"{what}: {verdict}, grew by {grew:+.1f} MiB, {limit:.1f} allowed")
     return 0 if flat else 1
 
 
 def _endless(what: str, case: Case) -> Iterator[Any]:
     import npyfast
 
+    by_epoch = what.endswith(_BY_EPOCH)
+    options = {"shuffle": True, "seed": 0, "epochs": None if by_epoch else -1}
     if what == "batches":
-        return iter(npyfast.batches(case.path, case.batch, shuffle=True, seed=0, epochs=-1))
-    by_epoch, engine = what.endswith("-by-epoch"), what.split("-")[1]
-    epochs = None if by_epoch else -1
-    dataset = npyfast.dataset(
-        case.path, case.batch, shuffle=True, seed=0, epochs=epochs, engine=engine
-    )
+        return iter(npyfast.batches(case.path, case.batch, **options))
+    dataset = npyfast.dataset(case.path, case.batch, engine=what.split("-")[1], **options)
     return itertools.chain.from_iterable(itertools.repeat(dataset)) if by_epoch else iter(dataset)
 
 

@@ -23,22 +23,21 @@ import npyfast
 from npyfast import _core
 from npyfast._order.shuffle import block_sizes
 
-Rows = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]  # the row at each position of an epoch
 
 BATCH = 256
 EPOCHS = 3
 
 
 def shuffled(rows: int, shuffle: Any, epoch: int) -> Rows:
-    """The row at each position."""
     numbers = npyfast.batches(np.arange(rows), rows, shuffle, seed=0, start_epoch=epoch)
     return next(iter(numbers))
 
 
 def shuffle_buffer(rows: int, size: int, epoch: int) -> Rows:
-    """The row at each position of `Dataset.range(rows).shuffle(size)`, as it is defined: a slot of
-    the buffer, drawn uniformly, gives its row and takes the next one of the file; once the file has
-    ended the rows that are left come in random order."""
+    """The order of `Dataset.range(rows).shuffle(size)`, as it is defined: a slot of the buffer,
+    drawn uniformly, gives its row and takes the next one of the file; once the file has ended the
+    rows that are left come in random order."""
     draws = np.random.default_rng(epoch)
     size = min(size, rows)
     slots = draws.integers(0, size, rows - size)
@@ -54,6 +53,14 @@ def shuffle_buffer(rows: int, size: int, epoch: int) -> Rows:
     return out
 
 
+def distances(order: Rows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """How far rows travel, and how far apart neighbours of the file come, as parts of an epoch."""
+    rows = len(order)
+    positions = np.empty(rows, np.int64)
+    positions[order] = np.arange(rows)
+    return np.abs(positions - np.arange(rows)) / rows, np.abs(np.diff(positions)) / rows
+
+
 def quantiles(values: npt.NDArray[np.float64]) -> dict[str, float]:
     return {
         "mean": float(values.mean()),
@@ -64,8 +71,6 @@ def quantiles(values: npt.NDArray[np.float64]) -> dict[str, float]:
 def measure(order: Rows, block_rows: int) -> dict[str, Any]:
     """What the order of one epoch is like."""
     rows = len(order)
-    positions = np.empty(rows, np.int64)
-    positions[order] = np.arange(rows)
     batches = order[: rows // BATCH * BATCH].reshape(-1, BATCH)
     # The mean of a batch, were it drawn from all rows, varies by 1 / sqrt(12 BATCH).
     spread = (batches.mean(axis=1) / rows).std() * np.sqrt(12 * BATCH)
@@ -73,24 +78,37 @@ def measure(order: Rows, block_rows: int) -> dict[str, Any]:
     same = near[:, 1:] == near[:, :-1]
     edge = np.zeros((len(near), 1), bool)
     shared = np.hstack([same, edge]) | np.hstack([edge, same])
+    travelled, neighbours = distances(order)
     return {
-        "travelled": quantiles(np.abs(positions - np.arange(rows)) / rows),
-        "neighbours": quantiles(np.abs(np.diff(positions)) / rows),
+        "travelled": quantiles(travelled),
+        "neighbours": quantiles(neighbours),
         "spread of batch means": float(spread),
         "rows near another of the batch": float(shared.mean()),
     }
 
 
-def mean_of(epochs: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        key: mean_of([each[key] for each in epochs])
-        if isinstance(value, dict)
-        else float(np.mean([each[key] for each in epochs]))
-        for key, value in epochs[0].items()
-    }
+def mean_of(epochs: list[Any]) -> Any:
+    if isinstance(epochs[0], dict):
+        return {key: mean_of([each[key] for each in epochs]) for key in epochs[0]}
+    return float(np.mean(epochs))
 
 
-def show(measured: dict[str, dict[str, Any]]) -> None:
+def nanoseconds_a_row(rows: int, sizes: tuple[int, int] | None, batch: int) -> float:
+    """What the row numbers of one batch after the other cost, through the Python binding."""
+    plan = _core.Plan(
+        start=0, step=1, size=rows, list=None, batch_size=batch, seed=0, blocks=sizes,
+        shard_index=0, shard_count=1, drop_remainder=False,
+    )  # fmt: skip
+    times = []
+    for epoch in range(25):
+        start = time.perf_counter()
+        for index in range(200):
+            plan.rows(epoch, index % (rows // batch))
+        times.append((time.perf_counter() - start) / (200 * batch) * 1e9)
+    return min(times)
+
+
+def show(measured: dict[str, dict[str, Any]], cost: dict[str, dict[str, float]]) -> None:
     console = report.console()
     for key, title in (
         ("travelled", "how far rows travel: |position in the epoch - row| / rows"),
@@ -98,16 +116,14 @@ def show(measured: dict[str, dict[str, Any]]) -> None:
     ):
         columns = ["", *next(iter(measured.values()))[key]]
         rows = [
-            (name, *(f"{each:.2g}" for each in found[key].values()))
-            for name, found in measured.items()
+            (name, *(f"{x:.2g}" for x in each[key].values())) for name, each in measured.items()
         ]
         console.print(title, report.markdown(columns, rows), sep="\n")
-    names = ("spread of batch means", "rows near another of the batch")
-    rows = [
-        (name, f"{found[names[0]]:.2f}", f"{100 * found[names[1]]:.2g} %")
-        for name, found in measured.items()
-    ]
-    console.print(report.markdown(("", *names), rows))
+    spread, near = "spread of batch means", "rows near another of the batch"
+    rows = [(k, f"{each[spread]:.2f}", f"{100 * each[near]:.2g} %") for k, each in measured.items()]
+    console.print(report.markdown(("", spread, near), rows))
+    rows = [(k, *(f"{value:.1f} ns a row" for value in each.values())) for k, each in cost.items()]
+    console.print(report.markdown(("batches of", "full shuffle", "block shuffle"), rows))
 
 
 def draw(orders: dict[str, Rows], path: Path) -> None:
@@ -126,16 +142,12 @@ def draw(orders: dict[str, Rows], path: Path) -> None:
         above.scatter(at / rows, order[at] / rows, s=1, color="tab:blue", linewidths=0)
         above.set(title=name, xlim=(0, 1), ylim=(0, 1), aspect="equal")
         above.set(xlabel="place in the epoch", ylabel="place in the file")
-        positions = np.empty(rows, np.int64)
-        positions[order] = np.arange(rows)
         bins = np.logspace(-7, 0, 71)
-        for distance, label, color in (
-            (np.abs(positions - np.arange(rows)), "how far rows travel", "tab:blue"),
-            (np.abs(np.diff(positions)), "how far apart neighbours come", "tab:orange"),
-        ):
-            counts, _ = np.histogram(distance / rows, bins)
+        labels = (("how far rows travel", "blue"), ("how far apart neighbours come", "orange"))
+        for distance, (label, color) in zip(distances(order), labels, strict=True):
+            counts, _ = np.histogram(distance, bins)
             share = np.concatenate([[0], counts.cumsum()]) / len(distance)
-            below.plot(bins, share, color=color, label=label)
+            below.plot(bins, share, color=f"tab:{color}", label=label)
         below.set(xscale="log", xlim=(1e-6, 1), ylim=(0, 1))
         below.set(xlabel="at most this part of an epoch", ylabel="share of the rows")
         below.grid(linewidth=0.3)
@@ -145,31 +157,8 @@ def draw(orders: dict[str, Rows], path: Path) -> None:
     pyplot.close(figure)
 
 
-def nanoseconds_a_row(rows: int, sizes: tuple[int, int] | None, batch: int) -> float:
-    """What the row numbers of one batch after the other cost, through the Python binding."""
-    plan = _core.Plan(
-        start=0,
-        step=1,
-        size=rows,
-        list=None,
-        batch_size=batch,
-        seed=0,
-        blocks=sizes,
-        shard_index=0,
-        shard_count=1,
-        drop_remainder=False,
-    )
-    times = []
-    for epoch in range(25):
-        start = time.perf_counter()
-        for index in range(200):
-            plan.rows(epoch, index % (rows // batch))
-        times.append((time.perf_counter() - start) / (200 * batch) * 1e9)
-    return min(times)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--row-bytes", type=int, default=768)
     parser.add_argument("--out", type=Path, default=command.RESULTS / "mixing.json")
@@ -190,19 +179,12 @@ def main() -> None:
         name: mean_of([measure(make(epoch), sizes.block_rows) for epoch in range(EPOCHS)])
         for name, make in makers.items()
     }
-    show(measured)
+    blocks = {"full shuffle": None, "block shuffle": tuple(sizes)}
     cost = {
-        str(batch): {
-            "full shuffle": nanoseconds_a_row(rows, None, batch),
-            "block shuffle": nanoseconds_a_row(rows, tuple(sizes), batch),
-        }
+        str(batch): {name: nanoseconds_a_row(rows, each, batch) for name, each in blocks.items()}
         for batch in (32, 256, 4096)
     }
-    rows_of_cost = [
-        (size, *(f"{value:.1f} ns a row" for value in each.values())) for size, each in cost.items()
-    ]
-    columns = ("batches of", "full shuffle", "block shuffle")
-    report.console().print(report.markdown(columns, rows_of_cost))
+    show(measured, cost)
     content = {
         "rows": rows,
         "row_bytes": options.row_bytes,

@@ -68,8 +68,8 @@ def p_values(rows: int, count: int, chosen: dict[str, Statistic]) -> dict[str, l
     return found
 
 
-def furthest(values: list[float]) -> str:
-    return f"{max(values, key=lambda p: abs(p - 0.5)):.4f}"
+def furthest(values: list[float] | None) -> str:
+    return f"{max(values, key=lambda p: abs(p - 0.5)):.4f}" if values else ""
 
 
 def nanoseconds_a_row(rows: int) -> float:
@@ -103,7 +103,7 @@ def main() -> None:
         count = max(2, int(count * scale))
         by_name = p_values(rows, count, statistics_for(rows))
         everything += [p for values in by_name.values() for p in values]
-        cells = (furthest(by_name[name]) if name in by_name else "" for name in COLUMNS)
+        cells = (furthest(by_name.get(name)) for name in COLUMNS)
         table.append((f"{rows:,}", f"4 x {count:,}", *cells))
     console.print(report.markdown(("rows", "orders", *COLUMNS), table))
 

@@ -10,17 +10,13 @@ what each contender does.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-import plot
 import psutil
-from contenders import WARM, named
-from contenders.raw_gather import raw_gather
+from contenders import WARM
+from contenders.check import check
 from harness import command, compare
-from harness.check import check
-from harness.targets import Rule, faster, within
-from harness.workloads import WORKLOADS, Case, clean
+from harness.targets import Rule
+from harness.workloads import WORKLOADS, Case
 
 _BASELINES = ("numpy-ram", "from-generator", "from-tensor-slices", "from-tensor-slices-in-function")
 # Below, what tf.data itself costs decides; from here on, the memory's speed.
@@ -39,76 +35,57 @@ def _numpy(case: Case) -> float:
 
 
 RULES: tuple[Rule, ...] = (
-    faster("batches vs NumPy, memmap", "batches", "numpy-memmap", _numpy),
-    faster("batches vs NumPy, in RAM", "batches", "numpy-ram", _numpy),
-    within(
-        "batches vs raw gather", "batches", ["raw-gather"],
-        lambda case: 1.4 if case.batch_bytes >= _RAW_FROM_BYTES else None,
+    Rule("batches vs NumPy, memmap", "numpy-memmap", ("batches",), _numpy),
+    Rule("batches vs NumPy, in RAM", "numpy-ram", ("batches",), _numpy),
+    Rule(
+        "batches vs raw gather", "batches", ("raw-gather",),
+        lambda case: 1.4 if case.batch_bytes >= _RAW_FROM_BYTES else None, at_least=False,
     ),
     # TensorFlow adds a prefetch to the one and, as to npyfast's dataset, none to the other.
-    within(
-        "graph vs the faster tf.data range", "dataset-graph", ["tf-range", "tf-range-no-prefetch"],
-        lambda case: 1.25 if case.batch_bytes <= _SMALL_BYTES else None,
+    Rule(
+        "graph vs the faster tf.data range", "dataset-graph", ("tf-range", "tf-range-no-prefetch"),
+        lambda case: 1.25 if case.batch_bytes <= _SMALL_BYTES else None, at_least=False,
     ),
-    within(
-        "graph vs raw gather", "dataset-graph", ["raw-gather"],
-        lambda case: 1.25 if case.batch_bytes >= _RAW_FROM_BYTES else None,
+    Rule(
+        "graph vs raw gather", "dataset-graph", ("raw-gather",),
+        lambda case: 1.25 if case.batch_bytes >= _RAW_FROM_BYTES else None, at_least=False,
     ),
-    faster(
-        "graph vs from_tensor_slices", "dataset-graph", "from-tensor-slices",
+    Rule(
+        "graph vs from_tensor_slices", "from-tensor-slices", ("dataset-graph",),
         lambda case: _FROM_TENSOR_SLICES[case.workload.name],
     ),
-    faster(
-        "graph vs from_generator", "dataset-graph", "from-generator",
+    Rule(
+        "graph vs from_generator", "from-generator", ("dataset-graph",),
         lambda case: _FROM_GENERATOR.get(case.batch),
     ),
-    faster("graph vs FFCV", "dataset-graph", "ffcv", lambda case: 1.0),
-    faster("graph vs generator", "dataset-graph", "dataset-generator", lambda case: 1.0),
-    faster(
-        "generator vs from_generator", "dataset-generator", "from-generator",
+    Rule("graph vs FFCV", "ffcv", ("dataset-graph",), lambda case: 1.0),
+    Rule("graph vs generator", "dataset-generator", ("dataset-graph",), lambda case: 1.0),
+    Rule(
+        "generator vs from_generator", "from-generator", ("dataset-generator",),
         lambda case: _GENERATOR_FROM_GENERATOR.get(case.name),
     ),
 )  # fmt: skip
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__)
-    command.add_contenders(parser, WARM)
-    compare.add_options(parser, command.RESULTS / "warm.json")
-    command.several(parser, "--workloads", list(WORKLOADS))
-    command.several(parser, "--batches", (), (32, 256), int)
-    command.several(parser, "--baselines", [each.key for each in WARM], _BASELINES)
-    parser.add_argument("--raw-gather", type=Path, help="the program; default: built by cmake")
-    parser.add_argument("--plot", type=Path, default=command.RESULTS / "warm.png")
-    parser.add_argument("--clean", action="store_true", help="only delete the data files")
-    options = parser.parse_args(arguments)
-    if options.clean:
-        for path in clean(options.data):
-            print(f"deleted {path}")
-        return 0
-    contenders = [each for each in WARM if each.key in options.contenders]
+def main() -> int:
+    parser = compare.parser(__doc__, WARM, "warm")
+    command.several(parser, "--workloads", tuple(WORKLOADS), tuple(WORKLOADS))
+    command.several(parser, "--batches", (32, 256), read=int)
+    command.several(parser, "--baselines", _BASELINES, WARM)
+    options = parser.parse_args()
     workloads = [WORKLOADS[name].scaled(options.scale) for name in options.workloads]
     if options.check:
-        return check(contenders, [(each, 32) for each in workloads], named)
-    if options.raw_gather:
-        given = raw_gather(options.raw_gather)
-        contenders = [given if each.key == given.key else each for each in contenders]
+        return check(options.contenders, [(each, 32) for each in workloads])
     # TensorFlow, torch and several copies of the data are in memory at once.
     needed = 6 * max(each.nbytes for each in workloads) + (2 << 30)
     available = psutil.virtual_memory().available
     if available < needed:
-        print(
+        command.stop(
             f"{available / 1e9:.1f} GB of memory are available, these workloads need "
-            f"{needed / 1e9:.1f}: leave the largest out with --workloads",
-            file=sys.stderr,
+            f"{needed / 1e9:.1f}: leave the largest out with --workloads"
         )
-        return 2
     cases = [(each, batch) for each in workloads for batch in options.batches]
-    status, content = compare.run("warm", options, contenders, cases, RULES, options.baselines)
-    if content:
-        plot.draw(content, options.plot)
-        print(f"Written: {options.plot}")
-    return status
+    return compare.run("warm", options, cases, RULES, options.baselines)
 
 
 if __name__ == "__main__":

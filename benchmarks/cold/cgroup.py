@@ -23,22 +23,14 @@ _FILES = {
 }
 
 
-class CgroupError(Exception):
-    """No memory cgroup can be made; the text says why and what to do."""
-
-
 class MemoryGroup:
     """One cgroup, and what it holds."""
 
     def __init__(self, folder: Path, version: int) -> None:
         self.version = version
+        self.processes = folder / "cgroup.procs"  # a process writes its id to it, to join
         self._folder = folder
         self._highest = 0
-
-    @property
-    def processes(self) -> Path:
-        """The file that a process writes its id to, to join."""
-        return self._folder / "cgroup.procs"
 
     def set_limit(self, limit: int) -> None:
         self._file("limit").write_text(str(limit))
@@ -49,8 +41,7 @@ class MemoryGroup:
     def anonymous_bytes(self) -> int:
         """Memory of its processes that is no file's."""
         self._highest = max(self._highest, int(self._file("usage").read_text()))
-        name = "total_rss" if self.version == 1 else "anon"
-        return _field(self._folder / "memory.stat", name)
+        return _field(self._folder / "memory.stat", "total_rss" if self.version == 1 else "anon")
 
     def peak_bytes(self) -> int:
         """The highest usage, page cache included."""
@@ -71,8 +62,7 @@ class MemoryGroup:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(process), signal.SIGKILL)
             try:
-                self._folder.rmdir()
-                return
+                return self._folder.rmdir()
             except OSError:  # busy until the last process is gone
                 if time.monotonic() > deadline:
                     raise
@@ -84,15 +74,18 @@ class MemoryGroup:
 
 @contextlib.contextmanager
 def memory_group(limit: int | None) -> Iterator[MemoryGroup]:
-    """A cgroup with `limit` bytes of memory and no swap; with None, one without a limit."""
-    root, version = _root()
-    folder = root / f"npyfast-cold-{os.getpid()}-{next(_numbers)}"
+    """A cgroup with `limit` bytes of memory and no swap; with None, one without a limit.
+
+    Raises OSError where none can be made.
+    """
     try:
+        root, version = _root()
+        folder = root / f"npyfast-cold-{os.getpid()}-{next(_numbers)}"
         folder.mkdir()
     except OSError as error:
-        raise CgroupError(
-            f"no memory cgroup can be made ({error.strerror}): run this as root, where "
-            f"the memory controller of cgroup version {version} is writable"
+        raise OSError(
+            f"no memory cgroup can be made ({error}): run this as root, not in a container, where "
+            "the memory controller of cgroup version 1 or 2 is writable"
         ) from error
     group = MemoryGroup(folder, version)
     try:
@@ -111,22 +104,13 @@ def _root() -> tuple[Path, int]:
             return Path(each.mountpoint), 1
     unified = next((Path(each.mountpoint) for each in mounts if each.fstype == "cgroup2"), None)
     if unified is None or "memory" not in (unified / "cgroup.controllers").read_text().split():
-        raise CgroupError("no memory cgroup is mounted, neither of version 1 nor of version 2")
+        raise OSError("none is mounted")
     switch = unified / "cgroup.subtree_control"
-    try:
-        if "memory" not in switch.read_text().split():
-            switch.write_text("+memory")
-    except OSError as error:
-        raise CgroupError(
-            f"{switch}: the memory controller can't be enabled ({error.strerror}): run this "
-            "as root and not in a container's own cgroup"
-        ) from error
+    if "memory" not in switch.read_text().split():
+        switch.write_text("+memory")
     return unified, 2
 
 
 def _field(file: Path, name: str) -> int:
-    for line in file.read_text().splitlines():
-        key, value = line.split()
-        if key == name:
-            return int(value)
-    return 0
+    fields = dict(line.split() for line in file.read_text().splitlines())
+    return int(fields.get(name, 0))

@@ -8,132 +8,97 @@ import dataclasses
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import plot
 from contenders import COLD, named
-from harness import command, report, targets
-from harness.check import check
+from contenders.check import check
+from harness import command, report
 from tqdm import tqdm
 
-from cold.cgroup import CgroupError, memory_group
-from cold.disk import Disk
-from cold.fio import Fio, FioError
-from cold.measure import ROW_SIZES, Bench, Device, Fit, Plan
-from cold.report import device_line, fit_table, rate_table
-from cold.report import targets as targets_of
+from cold.cgroup import memory_group
+from cold.disk import Disk, Fio
+from cold.measure import ROW_SIZES, Bench, Device, Fit
+from cold.report import device_line, fit_table, rate_table, targets
 
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _FITTING = ("batches", "dataset-graph")
+_PLAN = ["limit", "file_bytes", "fits_bytes", "fits_limit", "rounds", "seconds", "longest", "keep"]
 
 
-def main() -> int:
-    options = _parser().parse_args()
+def main(description: str | None) -> int:
+    options = _parser(description).parse_args()
+    sizes = [ROW_SIZES[name] for name in options.row_sizes]
     if options.check:
-        sizes = [ROW_SIZES[name] for name in options.row_sizes]
-        contenders = [named(key) for key in options.contenders]
-        return check(contenders, [(each.workload(0), each.batch) for each in sizes], named)
+        return check(options.contenders, [(each.workload(0), each.batch) for each in sizes])
     options.folder.mkdir(parents=True, exist_ok=True)
     try:
         fio = Fio(options.fio_seconds)
         with memory_group(None) as group:
             version = group.version
-    except (FioError, CgroupError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    description = command.begin(options, options.folder)
-    if description is None:
-        return 2
+    except OSError as error:
+        command.stop(error)
+    machine = command.begin(options, options.folder)
     disk = Disk(options.folder)
-    description["fio"] = f"{fio.version}, {fio.engine}"
-    description["readahead_kib_found"] = disk.readahead_kib()
-    description["cgroup"] = f"version {version}"
+    machine["fio"] = f"{fio.version}, {fio.engine}"
+    machine["readahead_kib_found"] = disk.readahead_kib()
+    machine["cgroup"] = f"version {version}"
     # So that the readahead is restored and the files are deleted.
-    signal.signal(signal.SIGTERM, _terminated)
-    with disk.readahead_restored(), tqdm(unit="turn") as bar:
-        return _measure(options, description, fio, disk, bar)
-
-
-def _measure(
-    options: argparse.Namespace, description: dict[str, Any], fio: Fio, disk: Disk, bar: Any
-) -> int:
-    def progress(text: str) -> None:
-        bar.set_postfix_str(text)
-        bar.update()
-
-    plan = Plan(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Plan)})
-    bench = Bench(plan, options.folder.resolve(), fio, disk, progress)
-    contenders = [named(key) for key in options.contenders]
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     devices: list[Device] = []
     fits: list[Fit] = []
-    if "larger" in options.parts:
-        readaheads = _readaheads(options.readahead, disk)
-        for name in options.row_sizes:
-            devices += bench.larger(ROW_SIZES[name], contenders, readaheads)
-    fitting = [each for each in contenders if each.key in _FITTING]
-    if "fits" in options.parts and fitting:
-        for name in options.row_sizes:
-            if name != "768B":
-                fits += bench.fits(ROW_SIZES[name], fitting)
-    bar.close()
-    wanted = targets_of(devices, fits)
-    content = _content(description, plan, options, devices, fits, wanted)
-    _print(plan, devices, fits, wanted)
-    report.write_json(content, options.json)
-    print(f"Written: {options.json}")
-    if devices:
-        plot.draw(content, options.plot)
-        print(f"Written: {options.plot}")
+    with disk.readahead_restored(), tqdm(unit="turn") as bar:
+
+        def progress(text: str) -> None:
+            bar.set_postfix_str(text)
+            bar.update()
+
+        bench = Bench(options, fio, disk, progress)
+        if "larger" in options.parts:
+            readaheads = _readaheads(options.readahead, disk)
+            for size in sizes:
+                devices += bench.larger(size, readaheads)
+        fitting = [key for key in options.contenders if key in _FITTING]
+        if "fits" in options.parts and fitting:
+            for size in sizes:
+                if size.name != "768B":
+                    fits += bench.fits(size, fitting)
+    _print(options, devices, fits)
+    command.finish(options, _content(machine, options, devices, fits), [*targets(devices, fits)])
     return 0
 
 
-def _print(
-    plan: Plan,
-    devices: Sequence[Device],
-    fits: Sequence[Fit],
-    wanted: Sequence[targets.Target],
-) -> None:
+def _print(options: argparse.Namespace, devices: Sequence[Device], fits: Sequence[Fit]) -> None:
     console = report.console()
-    if plan.file_bytes < 2 * plan.limit:
+    if options.file_bytes < 2 * options.limit:
         console.print("The file is not twice as large as the limit: nothing to quote.")
     for device in devices:
-        console.print(rate_table(device))
-        console.print(device_line(device))
+        console.print(rate_table(device), device_line(device), sep="\n")
     if fits:
         console.print(fit_table(fits))
-    console.print(targets.table(wanted))
 
 
 def _content(
-    description: dict[str, Any],
-    plan: Plan,
+    machine: dict[str, Any],
     options: argparse.Namespace,
     devices: Sequence[Device],
     fits: Sequence[Fit],
-    wanted: Sequence[targets.Target],
 ) -> dict[str, Any]:
     made = [{**dataclasses.asdict(each), "queue": str(each.queue)} for each in devices]
     cells = [cell for each in made for cell in each.pop("cells").values()]
+    sizes = [ROW_SIZES[name] for name in options.row_sizes]
+    entries = [named(key) for key in options.contenders]
+    fields = ("key", "label", "shuffle", "ours")
     return {
         "benchmark": "larger_than_memory",
-        "machine": description,
-        "plan": dataclasses.asdict(plan),
+        "machine": machine,
+        "plan": {name: getattr(options, name) for name in _PLAN},
         "row_sizes": {
-            name: {**dataclasses.asdict(ROW_SIZES[name]), "row_bytes": ROW_SIZES[name].row_bytes}
-            for name in options.row_sizes
+            each.name: {**dataclasses.asdict(each), "row_bytes": each.row_bytes} for each in sizes
         },
-        "entries": [
-            {
-                field: getattr(named(key), field)
-                for field in ("key", "label", "does", "shuffle", "ours")
-            }
-            for key in options.contenders
-        ],
+        "entries": [{field: getattr(each, field) for field in fields} for each in entries],
         "devices": made,
         "cells": cells,
         "fits": [dataclasses.asdict(each) for each in fits],
-        "targets": [each.as_json() for each in wanted],
     }
 
 
@@ -150,11 +115,6 @@ def _readaheads(wanted: Sequence[str], disk: Disk) -> list[int | None]:
     return list(dict.fromkeys(found if each == "found" else int(each) for each in wanted))
 
 
-def _terminated(number: int, frame: object) -> NoReturn:
-    del frame
-    sys.exit(128 + number)
-
-
 def _bytes(text: str) -> int:
     for unit, factor in _UNITS.items():
         if text.endswith(unit):
@@ -163,15 +123,12 @@ def _bytes(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is no size such as 512MiB or 1.5GiB")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command.parser(
-        "Batches from a file several times larger than memory. Needs root and fio.",
-        data="--folder",
-    )
-    command.add_contenders(parser, COLD)
-    command.several(parser, "--row-sizes", list(ROW_SIZES))
-    command.several(parser, "--parts", ["larger", "fits"])
-    command.several(parser, "--readahead", (), ("128", "found"), str)
+def _parser(description: str | None) -> argparse.ArgumentParser:
+    parser = command.parser(description, data="--folder")
+    command.add_contenders(parser, COLD, "larger_than_memory")
+    command.several(parser, "--row-sizes", tuple(ROW_SIZES), tuple(ROW_SIZES))
+    command.several(parser, "--parts", ("larger", "fits"), ("larger", "fits"))
+    command.several(parser, "--readahead", ("128", "found"))
     add = parser.add_argument
     for option, name, default in (
         ("--limit", "limit", "1GiB"),
@@ -185,6 +142,4 @@ def _parser() -> argparse.ArgumentParser:
     add("--longest", type=float, default=120.0, help="seconds until one is given up; default: 120")
     add("--fio-seconds", type=float, default=3.0, help="of a measurement by fio; default: 3")
     add("--keep", action="store_true", help="keep the files")
-    add("--json", type=Path, default=command.RESULTS / "larger_than_memory.json")
-    add("--plot", type=Path, default=command.RESULTS / "larger_than_memory.png")
     return parser

@@ -1,16 +1,34 @@
-"""The disk a folder is on: the kernel's readahead for it, and what has been read from it."""
+"""The disk a folder is on: its speed by fio, the kernel's readahead, and what is read from it."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import mmap
+import json
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
 from harness.machine import mount_of
+
+_SEQUENTIAL = ("--rw=read", "--bs=1M", "--iodepth=16")
+
+
+class Queue(NamedTuple):
+    """How many requests are in flight: `jobs` processes with `depth` each."""
+
+    jobs: int
+    depth: int
+
+    def __str__(self) -> str:
+        return (
+            f"depth {self.depth}" if self.jobs == 1 else f"{self.jobs} jobs of depth {self.depth}"
+        )
+
+
+_QUEUES = (Queue(1, 32), Queue(1, 64), Queue(1, 128), Queue(2, 64))
 
 
 class Disk:
@@ -49,6 +67,47 @@ class Disk:
         return int(stat.read_text().split()[2]) * 512 if stat.is_file() else None
 
 
+class Fio:
+    """Measures a file's disk by fio, past the page cache. Raises OSError where fio is missing."""
+
+    def __init__(self, seconds: float) -> None:
+        if shutil.which("fio") is None:
+            raise OSError("fio is needed to measure the disk: apt-get install fio")
+        self._limit = ("--time_based", f"--runtime={seconds}s")
+        self.version = _output("fio", "--version").strip()
+        engines = _output("fio", "--enghelp").split()
+        known = [engine for engine in ("libaio", "io_uring") if engine in engines]
+        if not known:
+            raise OSError("this fio has neither libaio nor io_uring: install another")
+        self.engine = known[0]
+
+    def best_queue(self, path: Path, request_bytes: int) -> Queue:
+        """The one of a few queues with the most random reads a second."""
+        return max(_QUEUES, key=lambda queue: self.random(path, request_bytes, queue))
+
+    def random(self, path: Path, request_bytes: int, queue: Queue) -> float:
+        """Random reads a second, each of `request_bytes`."""
+        options = (f"--bs={request_bytes}", f"--numjobs={queue.jobs}", f"--iodepth={queue.depth}")
+        return float(self._read(path, "--rw=randread", *options, *self._limit)["iops"])
+
+    def sequential(self, path: Path) -> float:
+        """Bytes a second, from the file's start on."""
+        return float(self._read(path, *_SEQUENTIAL, *self._limit)["bw_bytes"])
+
+    def whole(self, path: Path) -> float:
+        """Seconds to read the whole file once."""
+        return float(self._read(path, *_SEQUENTIAL)["runtime"]) / 1e3
+
+    def _read(self, path: Path, *options: str) -> dict[str, Any]:
+        name = str(path).replace(":", "\\:")  # fio takes a colon for the end of a file's name
+        how = f"--name=read --readonly --direct=1 --ioengine={self.engine} --group_reporting"
+        more = ("--randrepeat=0", "--output-format=json", f"--filename={name}")
+        output = _output("fio", *how.split(), *more, *options)
+        # Warnings come before the JSON.
+        read: dict[str, Any] = json.loads(output[output.index("{") :])["jobs"][0]["read"]
+        return read
+
+
 def drop_pages(path: Path) -> None:
     """Drops a file's pages from the page cache; where some stay, drops the whole cache.
 
@@ -66,17 +125,11 @@ def drop_pages(path: Path) -> None:
 
 
 def _cached_pages(path: Path) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
-    with (
-        path.open("rb") as file,
-        # A private, writable mapping, as ctypes takes the address of no other.
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as mapping,
-    ):
-        pages = np.zeros(-(-len(mapping) // mmap.PAGESIZE), np.uint8)
-        first = ctypes.c_char.from_buffer(mapping)
-        failed = libc.mincore(ctypes.addressof(first), len(mapping), pages.ctypes.data)
-        del first
-        if failed:
-            raise OSError(ctypes.get_errno(), "mincore failed", str(path))
-        return int((pages & 1).sum())
+    return int(_output("fincore", "--noheadings", "--output", "PAGES", str(path)))
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise OSError(f"{command[0]} failed: {(done.stderr or done.stdout).strip()[:500]}")
+    return done.stdout

@@ -25,7 +25,6 @@ class Outcome:
 
     result: Any = None
     problem: str | None = None
-    unavailable: bool = False  # not installed, or not for this case
     killed: bool = False  # by the kernel, for memory
     anonymous_bytes: int = 0  # the highest, of the process and its children
     peak_bytes: int = 0  # page cache included
@@ -50,9 +49,8 @@ def run(
     ours, theirs = context.Pipe()
     with memory_group(limit) as group, tempfile.NamedTemporaryFile("r") as output:
         call = pickle.dumps((function, arguments))
-        process = context.Process(
-            target=_child, args=(theirs, str(group.processes), output.name, call)
-        )
+        of_child = (theirs, str(group.processes), output.name, call)
+        process = context.Process(target=_child, args=of_child)
         process.start()
         theirs.close()
         deadline = time.monotonic() + _START_SECONDS
@@ -68,8 +66,7 @@ def run(
                     deadline = time.monotonic() + longest
                     ours.send("go")
                 else:
-                    setattr(outcome, "result" if what == "result" else "problem", value)
-                    outcome.unavailable = what == "unavailable"
+                    setattr(outcome, what, value)
             elif not process.is_alive():  # its workers may hold the pipe open
                 outcome.problem = _why(process, output.read())
             elif time.monotonic() > deadline:
@@ -97,14 +94,13 @@ def _child(connection: Connection, cgroup: str, output: str, call: bytes) -> Non
         connection.send(("ready", None))
         connection.recv()
 
-    from harness.contender import UnavailableError
-    from harness.turns import describe
+    from harness.contender import UnavailableError, describe
 
     function, arguments = pickle.loads(call)
     try:
         message = ("result", function(ready, *arguments))
     except UnavailableError as reason:
-        message = ("unavailable", str(reason))
+        message = ("problem", str(reason))
     except Exception as error:
         message = ("problem", describe(error))
     connection.send(message)

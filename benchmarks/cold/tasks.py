@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 
 from contenders import named
+from contenders.tensorflow_data import tf
 from harness.contender import Contender
 from harness.workloads import Case
 
 
 def rate(ready: Callable[[], None], key: str, case: Case, seconds: float) -> tuple[int, float]:
     """Takes batches for some seconds, or until the epoch ends; rows, and how long they took."""
-    contender = named(key)
-    _start_packages(contender)
+    contender = _imported(key)
     ready()
     begin = time.perf_counter()
     batches = contender.open(case).iterate()
@@ -34,8 +34,7 @@ def rate(ready: Callable[[], None], key: str, case: Case, seconds: float) -> tup
 
 def epochs(ready: Callable[[], None], key: str, case: Case) -> tuple[float, float]:
     """The seconds of two epochs, the first timed from before the file is opened."""
-    contender = named(key)
-    _start_packages(contender)
+    contender = _imported(key)
     ready()
     times = [time.perf_counter()]
     batches = contender.open(case).iterate()
@@ -46,13 +45,13 @@ def epochs(ready: Callable[[], None], key: str, case: Case) -> tuple[float, floa
     return times[1] - times[0], times[2] - times[1]
 
 
-def _start_packages(contender: Contender) -> None:
-    """Imports what the contender needs, so that it is neither timed nor read meanwhile."""
+def _imported(key: str) -> Contender:
+    """The contender, with all that it needs imported: that is neither timed nor read meanwhile."""
+    contender = named(key)
     contender.require()
     for package in contender.packages:
         importlib.import_module(package)
     if "tensorflow" in contender.packages:
-        import tensorflow as tf
-
         for _ in tf.data.Dataset.range(2):
             pass
+    return contender

@@ -2,62 +2,35 @@
 
 from __future__ import annotations
 
-from harness.contender import Contender
+from harness.contender import CONTENDERS, Contender, ordered
 
-from contenders import casting, numpy_indexing, own, peers, raw_gather, tensorflow_data
-from contenders.tensorflow_data import in_function
+from contenders import arrays, casting, own, peers, tensorflow_data
+
+__all__ = ["CAST", "COLD", "WARM", "arrays", "casting", "named", "own", "peers", "tensorflow_data"]
+
+for _key in ("batches", "dataset-graph"):
+    ordered(_key, "block", '"block"', "block")
+for _key in ("batches", "dataset-graph", "from-generator"):
+    ordered(_key, "sequential", "not shuffled", False)
 
 # In the order of the tables.
-WARM: tuple[Contender, ...] = (
-    raw_gather.RAW_GATHER,
-    own.BATCHES,
-    numpy_indexing.IN_MEMORY,
-    numpy_indexing.MAPPED,
-    peers.TORCH,
-    peers.FFCV,
-    peers.GRAIN,
-    tensorflow_data.RANGE,
-    tensorflow_data.RANGE_NO_PREFETCH,
-    own.GRAPH,
-    own.GENERATOR,
-    tensorflow_data.FROM_GENERATOR,
-    tensorflow_data.FROM_GENERATOR_PREFETCH,
-    tensorflow_data.FROM_TENSOR_SLICES,
-    peers.HUGGING_FACE,
-    in_function(tensorflow_data.RANGE),
-    in_function(tensorflow_data.RANGE_NO_PREFETCH),
-    in_function(own.GRAPH),
-    in_function(tensorflow_data.FROM_TENSOR_SLICES),
-)
-CAST: tuple[Contender, ...] = (
-    casting.ADDED_TRAFFIC,
-    own.BATCHES,
-    casting.BATCHES,
-    casting.NUMPY,
-    own.GRAPH,
-    casting.DATASET,
-    casting.MAPPED,
-    casting.MAPPED_AUTOTUNE,
-    casting.FROM_TENSOR_SLICES,
-)
-COLD: tuple[Contender, ...] = (
-    own.BATCHES,
-    own.GRAPH,
-    own.GENERATOR,
-    tensorflow_data.FROM_GENERATOR,
-    tensorflow_data.FROM_TENSOR_SLICES,
-    peers.TORCH,
-    peers.TORCH_WORKERS,
-    peers.GRAIN,
-    peers.FFCV,
-    own.BATCHES.ordered("block"),
-    own.GRAPH.ordered("block"),
-    own.BATCHES.ordered(False),
-    own.GRAPH.ordered(False),
-    tensorflow_data.FROM_GENERATOR.ordered(False),
-)
-_ALL = {each.key: each for each in (*WARM, *CAST, *COLD)}
+WARM = (
+    "raw-gather", "batches", "numpy-ram", "numpy-memmap", "torch", "ffcv", "grain", "tf-range",
+    "tf-range-no-prefetch", "dataset-graph", "dataset-generator", "from-generator",
+    "from-generator-prefetch", "from-tensor-slices", "huggingface", "tf-range-in-function",
+    "tf-range-no-prefetch-in-function", "dataset-graph-in-function",
+    "from-tensor-slices-in-function",
+)  # fmt: skip
+CAST = (
+    "traffic", "batches", "batches-cast", "numpy-cast", "dataset-graph", "dataset-cast",
+    "dataset-map", "dataset-map-autotune", "from-tensor-slices-map",
+)  # fmt: skip
+COLD = (
+    "batches", "dataset-graph", "dataset-generator", "from-generator", "from-tensor-slices",
+    "torch", "torch-8", "grain", "ffcv", "batches-block", "dataset-graph-block",
+    "batches-sequential", "dataset-graph-sequential", "from-generator-sequential",
+)  # fmt: skip
 
 
 def named(key: str) -> Contender:
-    return _ALL[key]
+    return CONTENDERS[key]

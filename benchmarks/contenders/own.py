@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.contender import Contender, Loop, Run, UnavailableError
+from harness.contender import Lazy, Loop, Run, UnavailableError, contender
 from harness.machine import engines
 from harness.workloads import Case
 
-from contenders.tensorflow_data import Pipeline
+from contenders.tensorflow_data import Dataset, pipeline
 
-if TYPE_CHECKING:
-    import tensorflow as tf
+npyfast: Any = Lazy("npyfast")
 
 
 def options(case: Case) -> dict[str, Any]:
-    return {
-        "batch_size": case.batch, "shuffle": case.shuffle, "seed": case.seed, "epochs": -1,
-    }  # fmt: skip
+    return {"batch_size": case.batch, "shuffle": case.shuffle, "seed": case.seed, "epochs": -1}
 
 
 def made_ahead(batch_bytes: int) -> int:
@@ -25,40 +22,24 @@ def made_ahead(batch_bytes: int) -> int:
     return min(max((16 << 20) // batch_bytes, 16), 1024)
 
 
+@contender("batches", "npyfast.batches", "npyfast")
 def _batches(case: Case) -> Run:
-    import npyfast
-
     batches = npyfast.batches(case.path, **options(case))
     return Loop(lambda: iter(batches), ahead=made_ahead(case.batch_bytes))
 
 
-def _dataset(case: Case, engine: str) -> tf.data.Dataset:
-    import npyfast
-
-    if engine not in engines():
-        raise UnavailableError("not without the native backend")
-    return npyfast.dataset(case.path, **options(case), engine=engine)
-
-
-BATCHES = Contender(
-    "batches",
-    "npyfast.batches",
-    "npyfast.batches(path, B, shuffle=True, seed=0, epochs=-1)",
-    _batches,
-    ("npyfast",),
-)
-GRAPH = Contender(
+@pipeline(
     "dataset-graph",
     "npyfast.dataset, graph",
-    'npyfast.dataset(path, B, shuffle=True, seed=0, epochs=-1, engine="graph"): what users get by '
-    "default",
-    Pipeline(lambda case: _dataset(case, "graph"), lambda case: made_ahead(case.batch_bytes)),
-    ("npyfast", "tensorflow"),
+    "npyfast",
+    ahead=lambda case: made_ahead(case.batch_bytes),
 )
-GENERATOR = Contender(
-    "dataset-generator",
-    "npyfast.dataset, generator",
-    'npyfast.dataset(path, B, shuffle=True, seed=0, epochs=-1, engine="generator")',
-    Pipeline(lambda case: _dataset(case, "generator"), lambda case: 256),
-    ("npyfast", "tensorflow"),
-)
+def _graph(case: Case) -> Dataset:
+    if "graph" not in engines():
+        raise UnavailableError("not without the native backend")
+    return npyfast.dataset(case.path, **options(case), engine="graph")
+
+
+@pipeline("dataset-generator", "npyfast.dataset, generator", "npyfast", ahead=lambda case: 256)
+def _generator(case: Case) -> Dataset:
+    return npyfast.dataset(case.path, **options(case), engine="generator")

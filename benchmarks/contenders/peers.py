@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from harness.contender import Array, Contender, Loop, Run, load
+from harness.contender import CONTENDERS, Array, Loop, Run, UnavailableError, contender
 from harness.workloads import Case
+
+from contenders.arrays import load
 
 # Grain's default is 500 batches ahead, up to 19 GB here. As many as there are threads are as fast,
 # and soon used up before a turn.
@@ -36,7 +38,8 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
-def _torch(case: Case, workers: int) -> Run:
+@contender("torch", "torch DataLoader, memmap, 0 workers", "torch")
+def _torch(case: Case, workers: int = 0) -> Run:
     import torch
     from torch.utils.data import DataLoader
 
@@ -51,12 +54,27 @@ def _torch(case: Case, workers: int) -> Run:
     return Loop(lambda: iter(loader))
 
 
+@contender("torch-8", "torch DataLoader, memmap, 8 workers", "torch")
+def _torch_workers(case: Case) -> Run:
+    return _torch(case, 8)
+
+
+def _write_beton(source: str, target: str) -> None:
+    from ffcv.fields import NDArrayField
+    from ffcv.writer import DatasetWriter
+
+    array = np.load(source, mmap_mode="r")
+    fields = {"x": NDArrayField(array.dtype, array.shape[1:])}
+    DatasetWriter(target, fields, num_workers=1).from_indexed_dataset(_Rows(array), chunksize=1000)
+
+
+@contender("ffcv", "FFCV, RANDOM, os_cache", "ffcv", "torch", suffix=".beton", write=_write_beton)
 def _ffcv(case: Case) -> Run:
     from ffcv.fields.decoders import NDArrayDecoder
     from ffcv.loader import Loader, OrderOption
 
     loader = Loader(
-        str(FFCV.file(case.path)),
+        str(CONTENDERS["ffcv"].file(case.path)),
         batch_size=case.batch,
         num_workers=case.threads,
         os_cache=True,
@@ -76,18 +94,10 @@ def _ffcv(case: Case) -> Run:
         running.append(iter(loader))
         return running[0]
 
-    return Loop(iterate, ahead=4, to_numpy=lambda batch: batch[0], close=stop)
+    return Loop(iterate, ahead=4, to_numpy=lambda batch: batch[0], stop=stop)
 
 
-def _write_beton(source: str, target: str) -> None:
-    from ffcv.fields import NDArrayField
-    from ffcv.writer import DatasetWriter
-
-    array = np.load(source, mmap_mode="r")
-    fields = {"x": NDArrayField(array.dtype, array.shape[1:])}
-    DatasetWriter(target, fields, num_workers=1).from_indexed_dataset(_Rows(array), chunksize=1000)
-
-
+@contender("grain", "Grain MapDataset, memmap", "grain")
 def _grain(case: Case) -> Run:
     import grain
 
@@ -99,21 +109,13 @@ def _grain(case: Case) -> Run:
     return Loop(lambda: iter(dataset.to_iter_dataset(options)), ahead=2 * _GRAIN_THREADS)
 
 
-def _hugging_face(case: Case) -> Run:
-    import datasets
-    import tensorflow as tf
-
-    rows = datasets.load_from_disk(str(HUGGING_FACE.file(case.path)))
-    tf.random.set_seed(case.seed)
-    dataset = rows.to_tf_dataset(batch_size=case.batch, columns="x", shuffle=True).repeat()
-    return Loop(lambda: iter(dataset), ahead=32)
-
-
 def _write_arrow(source: str, target: str) -> None:
     import datasets
 
     datasets.disable_progress_bars()
     array = np.load(source)
+    if array[0].nbytes > 64 << 10:
+        raise UnavailableError("left out (rows above 64 KiB)")
     shape, element = array.shape[1:], array.dtype.name
     if len(shape) == 1:
         feature = datasets.Sequence(datasets.Value(element), length=shape[0])
@@ -123,48 +125,19 @@ def _write_arrow(source: str, target: str) -> None:
     table.save_to_disk(target)
 
 
-TORCH = Contender(
-    "torch",
-    "torch DataLoader, memmap, 0 workers",
-    "torch.utils.data.DataLoader(shuffle=True, num_workers=0) over a dataset whose __getitems__ "
-    "returns torch.from_numpy(memmap[indices]); a new iteration each epoch",
-    lambda case: _torch(case, 0),
-    ("torch",),
-)
-TORCH_WORKERS = Contender(
-    "torch-8",
-    "torch DataLoader, memmap, 8 workers",
-    "the same with num_workers=8",
-    lambda case: _torch(case, 8),
-    ("torch",),
-)
-FFCV = Contender(
-    "ffcv",
-    "FFCV, RANDOM, os_cache",
-    "ffcv.Loader(order=RANDOM, os_cache=True, num_workers=threads) over a .beton file with an "
-    "NDArrayField; a new iteration each epoch",
-    _ffcv,
-    ("ffcv", "torch"),
-    suffix=".beton",
-    write=_write_beton,
-)
-GRAIN = Contender(
-    "grain",
-    "Grain MapDataset, memmap",
-    "grain.MapDataset.source(memmap).shuffle(seed).batch(B).repeat()"
-    ".to_iter_dataset(ReadOptions(num_threads=16, prefetch_buffer_size=16))",
-    _grain,
-    ("grain",),
-)
-HUGGING_FACE = Contender(
+@contender(
     "huggingface",
     "Hugging Face to_tf_dataset",
-    "datasets.load_from_disk(folder).to_tf_dataset(batch_size=B, shuffle=True).repeat(); it hands "
-    "unsigned bytes out as int64",
-    _hugging_face,
-    ("datasets", "tensorflow"),
+    "datasets",
+    "tensorflow",
     suffix=".arrow",
     write=_write_arrow,
-    growth=2,
-    largest_row=64 << 10,
 )
+def _hugging_face(case: Case) -> Run:
+    import datasets
+    import tensorflow as tf
+
+    rows = datasets.load_from_disk(str(CONTENDERS["huggingface"].file(case.path)))
+    tf.random.set_seed(case.seed)
+    dataset = rows.to_tf_dataset(batch_size=case.batch, columns="x", shuffle=True).repeat()
+    return Loop(lambda: iter(dataset), ahead=32)

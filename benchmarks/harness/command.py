@@ -15,60 +15,75 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from harness import machine, report
-from harness.contender import Contender
+from harness import machine, report, targets
+from harness.contender import CONTENDERS
+from harness.plot import plot
 
 _BENCHMARKS = Path(__file__).resolve().parents[1]
 RESULTS = _BENCHMARKS / "results"
 
 
 def parser(description: str | None, *, data: str = "--data") -> argparse.ArgumentParser:
-    """Options of every benchmark that measures npyfast on files."""
+    """Options of every benchmark that measures npyfast."""
     made = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     made.add_argument(data, type=Path, default=_BENCHMARKS / "data", help="folder of the files")
-    made.add_argument(
-        "--allow-numpy-backend",
-        action="store_true",
-        help="measure npyfast without its native extension too",
-    )
+    text = "measure npyfast without its native extension too"
+    made.add_argument("--allow-numpy-backend", action="store_true", help=text)
     return made
 
 
-def add_contenders(made: argparse.ArgumentParser, contenders: Sequence[Contender]) -> None:
-    keys = [each.key for each in contenders]
-    made.epilog = "Contenders: " + "; ".join(f"{each.key}: {each.label}" for each in contenders)
-    several(made, "--contenders", keys)
-    made.add_argument("--check", action="store_true", help="only check the contenders' rows")
+def add_contenders(made: argparse.ArgumentParser, keys: Sequence[str], name: str) -> None:
+    """Options of the benchmarks that compare contenders and write results/NAME.json and .png."""
+    made.epilog = "Contenders: " + "; ".join(f"{key}: {CONTENDERS[key].label}" for key in keys)
+    several(made, "--contenders", keys, keys)
+    add = made.add_argument
+    add("--check", action="store_true", help="only check the contenders' rows")
+    add("--json", type=Path, default=RESULTS / f"{name}.json")
+    add("--plot", type=Path, default=RESULTS / f"{name}.png")
 
 
 def several(
     made: argparse.ArgumentParser,
     option: str,
-    allowed: Sequence[Any],
-    default: Sequence[Any] | None = None,
-    read: Callable[[str], Any] | None = None,
+    default: Sequence[Any],
+    allowed: Sequence[Any] = (),
+    read: Callable[[str], Any] = str,
 ) -> None:
-    """An option with comma-separated values: of `allowed`, or what `read` takes."""
+    """An option with comma-separated values: of `allowed`, or any that `read` takes."""
 
     def parse(text: str) -> list[Any]:
-        if read is not None:
-            return [read(each) for each in text.split(",")]
-        for value in text.split(","):
-            if value not in allowed:
+        values = [read(each) for each in text.split(",")]
+        for value in values:
+            if allowed and value not in allowed:
                 raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(allowed)}")
-        return text.split(",")
+        return values
 
-    chosen = list(allowed if default is None else default)
-    shown = "all" if default is None else ",".join(map(str, chosen))
-    made.add_argument(option, type=parse, default=chosen, help=f"comma-separated; default: {shown}")
+    shown = "all" if default == allowed else ",".join(map(str, default))
+    text = f"comma-separated; default: {shown}"
+    made.add_argument(option, type=parse, default=list(default), help=text)
 
 
-def begin(options: argparse.Namespace, data: Path) -> dict[str, Any] | None:
-    """Describes the machine, or says why npyfast is not to be measured and returns None."""
+def begin(options: argparse.Namespace, data: Path) -> dict[str, Any]:
+    """Describes the machine; exits with status 2 where npyfast is not to be measured."""
     refusal = machine.refusal(allow_numpy_backend=options.allow_numpy_backend)
     if refusal is not None:
-        print(refusal, file=sys.stderr)
-        return None
+        stop(refusal)
     description = machine.describe(data)
     report.console().print(machine.summary(description))
     return description
+
+
+def stop(reason: object) -> None:
+    print(reason, file=sys.stderr)
+    sys.exit(2)
+
+
+def finish(
+    options: argparse.Namespace, content: dict[str, Any], wanted: Sequence[targets.Target]
+) -> None:
+    """Prints the targets, and writes all there is as JSON and as a plot."""
+    report.console().print(targets.table(wanted))
+    content["targets"] = [each.as_json() for each in wanted]
+    report.write_json(content, options.json)
+    if options.plot is not None and content.get("devices", True):
+        plot(content, options.plot)

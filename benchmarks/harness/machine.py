@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -35,6 +36,7 @@ def anonymous_bytes() -> int:
 def describe(data: Path) -> dict[str, Any]:
     """All of it as JSON values; `data` is a folder on the disk that is used."""
     memory = psutil.virtual_memory()
+    installed = {each.name.lower(): each.version for each in importlib.metadata.distributions()}
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": _command(),
@@ -49,7 +51,7 @@ def describe(data: Path) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "libc": " ".join(platform.libc_ver()),
         "python": platform.python_version(),
-        "packages": _versions(),
+        "packages": {each: installed[each] for each in _PACKAGES if each in installed},
         "npyfast": build(),
     }
 
@@ -95,12 +97,10 @@ def refusal(*, allow_numpy_backend: bool = False) -> str | None:
             f"npyfast runs on its {found['backend']} backend: install it where a C++ compiler is "
             "available, or measure this one with --allow-numpy-backend"
         )
-    flags = found.get("flags", "")
-    if found.get("build_type", "").lower() == "debug" or any(
-        each in flags for each in ("-O0", "-Og", "-fsanitize")
-    ):
+    flags, kind = found.get("flags", ""), found.get("build_type", "")
+    if kind.lower() == "debug" or re.search("-O0|-Og|-fsanitize", flags):
         return (
-            f"npyfast was built without optimization ({found.get('build_type')}, {flags}): "
+            f"npyfast was built without optimization ({kind}, {flags}): "
             "install it with `pip install .`, which makes a release build"
         )
     return None
@@ -110,13 +110,8 @@ def _command() -> str:
     """The command line, without private paths."""
     program = Path(sys.argv[0]).resolve()
     shown = program.relative_to(_ROOT) if program.is_relative_to(_ROOT) else program.name
-    words, kept = iter(sys.argv[1:]), []
-    for word in words:
-        if word in _PLACES:
-            next(words, None)
-        elif not word.startswith(tuple(f"{each}=" for each in _PLACES)):
-            kept.append(word)
-    return shlex.join(["python", str(shown), *kept])
+    words = shlex.join(["python", str(shown), *sys.argv[1:]])
+    return re.sub(rf" (?:{'|'.join(_PLACES)})[ =](?:'[^']*'|\S+)", "", words)
 
 
 def _commit() -> str:
@@ -134,20 +129,15 @@ def _commit() -> str:
 
 
 def _cpu() -> str:
-    for line in (_read("/proc/cpuinfo") or "").splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    model = re.search(r"^model name\s*:\s*(.*)$", _read("/proc/cpuinfo") or "", re.MULTILINE)
+    return model[1] if model else platform.processor() or platform.machine()
 
 
 def mount_of(folder: Path) -> Any:
     """The mounted file system of a folder, as psutil describes it."""
-    mounts = [
-        each
-        for each in psutil.disk_partitions(all=True)
-        if folder.resolve().is_relative_to(each.mountpoint)
-    ]
-    return max(mounts, key=lambda each: len(each.mountpoint))
+    mounts, path = psutil.disk_partitions(all=True), folder.resolve()
+    around = [each for each in mounts if path.is_relative_to(each.mountpoint)]
+    return max(around, key=lambda each: len(each.mountpoint))
 
 
 def _disk(folder: Path) -> str:
@@ -164,8 +154,3 @@ def _read(path: str) -> str | None:
         return Path(path).read_text().strip()
     except OSError:
         return None
-
-
-def _versions() -> dict[str, str]:
-    installed = {each.name.lower(): each.version for each in importlib.metadata.distributions()}
-    return {package: installed[package] for package in _PACKAGES if package in installed}

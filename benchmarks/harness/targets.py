@@ -1,4 +1,4 @@
-"""What npyfast promises of itself, as ratios within one run."""
+"""What npyfast wants to reach, as ratios within one run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from harness import report
 from harness.workloads import Case
@@ -44,34 +43,19 @@ class Rule:
     slow: str
     fast: tuple[str, ...]
     limit: Callable[[Case], float | None]  # None: not for this case
-    at_least: bool
+    at_least: bool = True
     of: Callable[[Iterable[float]], float] = min
 
-    def targets(self, cases: Sequence[Case], medians: Medians) -> list[Target]:
-        found = []
-        for case in cases:
-            limit = self.limit(case)
-            if limit is not None:
-                keys = [(key, case.name) for key in (self.slow, *self.fast)]
-                ratio = None
-                # Only where all were measured: the fastest of some may not be the fastest of all.
-                if all(key in medians for key in keys):
-                    slow, *fast = (medians[key] for key in keys)
-                    ratio = slow / self.of(fast)
-                found.append(Target(self.name, case.name, limit, self.at_least, ratio))
-        return found
-
-
-def faster(name: str, own: str, other: str, limit: Callable[[Case], float | None]) -> Rule:
-    """`own` is at least so many times as fast as `other`."""
-    return Rule(name, other, (own,), limit, at_least=True)
-
-
-def within(
-    name: str, own: str, floor: Sequence[str], limit: Callable[[Case], float | None]
-) -> Rule:
-    """`own` takes at most so many times as long as the fastest of `floor`."""
-    return Rule(name, own, tuple(floor), limit, at_least=False)
+    def target(self, case: Case, medians: Medians) -> Target | None:
+        limit = self.limit(case)
+        if limit is None:
+            return None
+        ratio = None
+        # Only where all were measured: the fastest of some may not be the fastest of all.
+        if all((key, case.name) in medians for key in (self.slow, *self.fast)):
+            fast = self.of(medians[key, case.name] for key in self.fast)
+            ratio = medians[self.slow, case.name] / fast
+        return Target(self.name, case.name, limit, self.at_least, ratio)
 
 
 def table(targets: Sequence[Target]) -> Table:
@@ -80,5 +64,5 @@ def table(targets: Sequence[Target]) -> Table:
         wanted = f"{'≥' if each.at_least else '≤'} {each.limit:.2f}"
         measured = "" if each.measured is None else f"{each.measured:.2f}"
         style = {"miss": "bold", "not measured": "dim"}.get(each.verdict)
-        made.add_row(Text(each.name), Text(each.case), wanted, measured, each.verdict, style=style)
+        made.add_row(each.name, each.case, wanted, measured, each.verdict, style=style)
     return made

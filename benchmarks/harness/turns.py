@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from harness.contender import Contender, Run, UnavailableError
+from harness.contender import Contender, Run, UnavailableError, describe
 from harness.workloads import Case, read_into_page_cache
 
 T = TypeVar("T")
@@ -44,7 +44,6 @@ class Result:
     samples: list[float] = dataclasses.field(default_factory=list)
     problem: str | None = None
     failed: bool = False
-    unquiet: int = 0  # turns that began while this process still worked in the background
 
     @property
     def median(self) -> float | None:
@@ -71,14 +70,16 @@ def measure(
     try:
         for contender in contenders:
             progress(f"{case.name}: starting {contender.label}")
-            run = _start(contender, case, schedule, results[contender.key])
+            run = _attempt(results[contender.key], _start, contender, case, schedule)
             if run is not None:
                 running[contender.key] = run
         for number in range(schedule.rounds):
             for key in shuffled(list(results), number):
                 progress(f"{case.name}: round {number + 1}, {key}")
-                if key in running and not _turn(running[key], schedule, results[key]):
-                    running.pop(key).close()
+                if key in running:
+                    _attempt(results[key], _sample, running[key], schedule, results[key])
+                    if results[key].failed:
+                        running.pop(key).close()
     finally:
         for run in running.values():
             run.close()
@@ -86,32 +87,32 @@ def measure(
     return list(results.values())
 
 
-def _start(contender: Contender, case: Case, schedule: Schedule, result: Result) -> Run | None:
+def _attempt(result: Result, function: Callable[..., T], *arguments: object) -> T | None:
+    """function(*arguments); None where it fails, which the result then says."""
     try:
-        contender.require()
-        contender.convert(case.workload, case.path)
-        for path in {case.path, contender.file(case.path)}:
-            read_into_page_cache(path)
-        run = contender.open(case)
-        run.microseconds(schedule.start, 1)
+        return function(*arguments)
     except UnavailableError as reason:
         result.problem = str(reason)
     except Exception as error:
-        _failed(result, error)
-    else:
-        return run
+        result.problem, result.failed = f"failed ({describe(error)})", True
+        result.samples.clear()
     return None
 
 
-def _turn(run: Run, schedule: Schedule, result: Result) -> bool:
+def _start(contender: Contender, case: Case, schedule: Schedule) -> Run:
+    contender.require()
+    contender.convert(case.workload, case.path)
+    for path in {case.path, contender.file(case.path)}:
+        read_into_page_cache(path)
+    run = contender.open(case)
+    run.microseconds(schedule.start, 1)
+    return run
+
+
+def _sample(run: Run, schedule: Schedule, result: Result) -> None:
     gc.collect()
-    try:
-        result.unquiet += not _wait_until_quiet()
-        result.samples.append(turn(run, schedule))
-    except Exception as error:
-        _failed(result, error)
-        return False
-    return True
+    _wait_until_quiet()
+    result.samples.append(turn(run, schedule))
 
 
 def turn(run: Run, schedule: Schedule) -> float:
@@ -132,28 +133,12 @@ def _settle(run: Run, schedule: Schedule) -> None:
         fastest = min(fastest, us)
 
 
-def _failed(result: Result, error: Exception) -> None:
-    result.problem = f"failed ({describe(error)})"
-    result.failed = True
-    result.samples.clear()
-
-
-def describe(error: BaseException) -> str:
-    """The type and the first line of an exception."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else 'no text'}"
-
-
-def _wait_until_quiet(longest: float = 2.0) -> bool:
-    """Waits until this process's threads rest, as prefetching does when its buffers are full.
-
-    Returns False where they did not within `longest` seconds.
-    """
+def _wait_until_quiet(longest: float = 2.0) -> None:
+    """Waits until this process's threads rest, as prefetching does when its buffers are full."""
     interval = 0.02
     give_up = time.perf_counter() + longest
-    while time.perf_counter() < give_up:
+    busy = True
+    while busy and time.perf_counter() < give_up:
         before = time.process_time()
         time.sleep(interval)
-        if time.process_time() - before < 0.05 * interval:
-            return True
-    return False
+        busy = time.process_time() - before >= 0.05 * interval

@@ -97,10 +97,10 @@ def make_file(workload: Workload, folder: Path) -> Path:
     step = max(1, _CHUNK_BYTES // workload.row_bytes)
     for first in range(0, workload.rows, step):
         part = array[first : first + step]
-        floats = part.dtype.kind == "f"
-        part[...] = (
-            rng.random(part.shape, "f4") if floats else rng.integers(0, 256, part.shape, "u1")
-        )
+        if part.dtype.kind == "f":
+            part[...] = rng.random(part.shape, "f4")
+        else:
+            part[...] = rng.integers(0, 256, part.shape, "u1")
     array.flush()
     unfinished.replace(path)
     return path
@@ -123,12 +123,3 @@ def read_into_page_cache(path: Path) -> None:
             with each.open("rb") as file:
                 while file.read(_CHUNK_BYTES):
                     pass
-
-
-def clean(folder: Path) -> list[Path]:
-    """Deletes what the benchmarks wrote into `folder`, and returns what that was."""
-    names = (*WORKLOADS, "cold", "sparse")
-    deleted = [path for name in names for path in sorted(folder.glob(f"{name}-*"))]
-    for path in deleted:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return deleted

@@ -4,50 +4,42 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
-from harness.contender import Array, Contender, UnavailableError, in_fresh_process
-from harness.turns import describe
+from harness.contender import Array, Contender, UnavailableError, describe, in_fresh_process
 from harness.workloads import Case, Workload, make_file
 
+from contenders import named
+
 _ROWS = 1000  # no multiple of a batch, so that the short last batch counts
+Verdict = tuple[str, str]  # "ok", "WRONG", or "-" where the contender can't run; and what was found
 
 
-def check(
-    contenders: Sequence[Contender],
-    workloads: Sequence[tuple[Workload, int]],
-    named: Callable[[str], Contender],
-) -> int:
+def check(keys: Sequence[str], workloads: Sequence[tuple[Workload, int]]) -> int:
     """Prints a verdict for each contender and workload; returns the exit status.
 
-    An epoch of a short file is taken in a fresh process for each contender, which `named` finds
-    there by its key.
+    An epoch of a short file is taken in a fresh process for each contender.
     """
-    wrong = 0
+    wrong = False
     with tempfile.TemporaryDirectory(prefix="npyfast-check-") as folder:
         small = [(dataclasses.replace(each, rows=_ROWS), batch) for each, batch in workloads]
         cases = [Case(each, make_file(each, Path(folder)), batch) for each, batch in small]
-        for contender in contenders:
+        for contender in map(named, keys):
             if contender.has_rows:
-                found = in_fresh_process(_check_all, named, contender.key, cases)
-                for case, (right, text) in zip(cases, found, strict=True):
-                    verdict = {True: "ok", False: "WRONG", None: "-"}[right]
+                found = in_fresh_process(_check_all, contender.key, cases)
+                for case, (verdict, text) in zip(cases, found, strict=True):
                     print(f"{verdict:6} {case.name:15} {contender.label:43} {text}", flush=True)
-                    wrong += right is False
-    return 1 if wrong else 0
+                    wrong |= verdict == "WRONG"
+    return int(wrong)
 
 
-def _check_all(
-    named: Callable[[str], Contender], key: str, cases: Sequence[Case]
-) -> list[tuple[bool | None, str]]:
+def _check_all(key: str, cases: Sequence[Case]) -> list[Verdict]:
     return [_check(named(key), case) for case in cases]
 
 
-def _check(contender: Contender, case: Case) -> tuple[bool | None, str]:
-    """Whether the rows are right, and what was found; None where the contender can't run."""
+def _check(contender: Contender, case: Case) -> Verdict:
     try:
         contender.require()
         contender.convert(case.workload, case.path)
@@ -55,15 +47,15 @@ def _check(contender: Contender, case: Case) -> tuple[bool | None, str]:
         got = np.concatenate(list(run.rows(case.workload.rows)))
         run.close()
     except UnavailableError as reason:
-        return None, str(reason)
+        return "-", str(reason)
     except Exception as error:
-        return False, describe(error)
+        return "WRONG", describe(error)
     return _compare(got, np.load(case.path), in_order=contender.shuffle is False)
 
 
-def _compare(got: Array, expected: Array, *, in_order: bool) -> tuple[bool, str]:
+def _compare(got: Array, expected: Array, *, in_order: bool) -> Verdict:
     if got.shape != expected.shape:
-        return False, f"shape {got.shape} instead of {expected.shape}"
+        return "WRONG", f"shape {got.shape} instead of {expected.shape}"
     note = "" if got.dtype == expected.dtype else f", as {got.dtype} instead of {expected.dtype}"
     if got.dtype.kind == "f" and expected.dtype.kind == "u":
         # Scaled to [0, 1]: a product with 1/255 and a quotient by 255 differ in the last bit.
@@ -71,11 +63,12 @@ def _compare(got: Array, expected: Array, *, in_order: bool) -> tuple[bool, str]
     got = got.astype(expected.dtype)
     same = np.array_equal(got, expected)
     if in_order:
-        return same, f"the file's rows in order{note}" if same else "not the file's rows in order"
+        return ("ok", f"the file's rows in order{note}") if same else ("WRONG", "another order")
     if same:
-        return False, "the rows are not shuffled"
-    right = np.array_equal(_sorted_rows(got), _sorted_rows(expected))
-    return right, f"each row once, shuffled{note}" if right else "not each row once"
+        return "WRONG", "the rows are not shuffled"
+    if not np.array_equal(_sorted_rows(got), _sorted_rows(expected)):
+        return "WRONG", "not each row once"
+    return "ok", f"each row once, shuffled{note}"
 
 
 def _sorted_rows(array: Array) -> Array:
