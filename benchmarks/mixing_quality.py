@@ -41,15 +41,12 @@ def shuffle_buffer(rows: int, size: int, epoch: int) -> Rows:
     draws = np.random.default_rng(epoch)
     size = min(size, rows)
     slots = draws.integers(0, size, rows - size)
-    # What a slot gives is what it took when it was drawn before: in step t, row size + t.
-    by_slot = np.argsort(slots, kind="stable")
-    again = slots[by_slot[1:]] == slots[by_slot[:-1]]
-    out = np.empty(rows, np.int64)
-    out[: rows - size] = slots  # the rows that the slots were filled with
-    out[by_slot[1:][again]] = size + by_slot[:-1][again]
-    left = np.arange(size)
-    left[slots[by_slot]] = size + by_slot  # of equal slots the last one counts
-    out[rows - size :] = draws.permutation(left)
+    buffer, out = np.arange(size), np.empty(rows, np.int64)
+    held, given = memoryview(buffer), memoryview(out)
+    for step, slot in enumerate(memoryview(slots)):
+        given[step] = held[slot]
+        held[slot] = size + step
+    out[rows - size :] = draws.permutation(buffer)
     return out
 
 
