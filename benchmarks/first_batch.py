@@ -1,12 +1,8 @@
-"""How soon the first shuffled batch of a very large file is there, and what it costs in memory.
+"""How soon the first shuffled batch of a 1 TB file arrives, and how much memory it takes.
 
     python benchmarks/first_batch.py
 
-Makes a sparse .npy file of 1 TB: 10^9 rows of 1 KiB, which take up next to no disk. Each sample is
-a fresh process with TensorFlow imported. Measured are the time from calling npyfast.dataset() to
-its first batch, and the growth of anonymous memory meanwhile: for each engine, with TensorFlow
-untouched, so that starting its runtime is included, or after one trivial op, and with the file's
-pages dropped from the page cache, or those cached that the sample before has read.
+README.md in this folder describes the method.
 """
 
 from __future__ import annotations

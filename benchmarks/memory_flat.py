@@ -1,11 +1,8 @@
-"""Whether an endless shuffled run keeps its memory.
+"""Whether memory stays flat in an endless shuffled run.
 
     python benchmarks/memory_flat.py --seconds 60
 
-Iterates npyfast.batches for a while, then npyfast.dataset with each engine, and that once more with
-a new iteration for each epoch, as model.fit does. Prints the process's anonymous memory over time,
-and whether it stayed flat: the second half's highest value is at most 4 MiB and two batches above
-the highest of the quarter before it. The first quarter is for warming up.
+README.md in this folder describes the method.
 """
 
 from __future__ import annotations

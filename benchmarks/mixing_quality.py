@@ -1,11 +1,10 @@
-"""Prints and draws how well `shuffle="block"` mixes, beside a full shuffle and a shuffle buffer.
+"""Prints and draws how well `shuffle="block"` mixes, compared with two other shuffles.
 
     python benchmarks/mixing_quality.py
 
-The file has 20,000,000 rows of 768 bytes (14.3 GiB). A block shuffle has blocks and windows of the
-default sizes. It holds two windows in memory, the one that is being shuffled and the next one that
-is being read; so the shuffle buffer, `tf.data.Dataset.shuffle(buffer_size)` over the rows in file
-order, has the rows of two windows. No data is read: all of it follows from the orders.
+They are a full shuffle and a shuffle buffer, `tf.data.Dataset.shuffle(buffer_size)` over the rows
+in file order. A block shuffle holds two windows in memory: one being shuffled, one being read. So
+the buffer has the rows of two windows. No data is read: everything follows from the orders.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Prints how well orders pass for uniform choices, over many more of them than the tests look at.
+"""Compares orders with uniformly random ones, using many more of them than the tests do.
 
     python benchmarks/order_quality.py [--scale 1.0]
 
-A cell is the p-value that is furthest from 1/2 among the four kinds of keys: seeds 0, 1, 2, ...;
-epochs 0, 1, 2, ...; both; and numbers that differ in high bits. The last lines look at all p-values
-together, which should be uniform on [0, 1].
+A cell is the p-value furthest from 1/2 among the four kinds of keys: seeds 0, 1, 2, ...; epochs
+0, 1, 2, ...; both; and numbers that differ in high bits. All p-values together should be uniform
+on [0, 1], which the last lines test.
 """
 
 from __future__ import annotations

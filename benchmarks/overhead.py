@@ -1,9 +1,8 @@
-"""Where the time of a small batch goes: pipelines of TensorFlow that grow part by part.
+"""Where the time of a small batch goes: TensorFlow pipelines that grow part by part.
 
     python benchmarks/overhead.py
 
-Each pipeline is iterated from Python, a turn of each after the other; printed are medians of
-microseconds an element. README.md in this folder explains the parts.
+Prints medians of microseconds per element. README.md in this folder explains the parts.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Disk:
 
     @contextlib.contextmanager
     def readahead_restored(self) -> Iterator[None]:
-        """Restores the readahead, whatever happens meanwhile."""
+        """Restores the readahead on exit."""
         before = self.readahead_kib()
         try:
             yield
@@ -111,7 +111,7 @@ class Fio:
 def drop_pages(path: Path) -> None:
     """Drops a file's pages from the page cache; where some stay, drops the whole cache.
 
-    Programs and libraries stay cached, so that the next process starts soon.
+    Otherwise programs and libraries stay cached, so that the next process starts fast.
     """
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -27,8 +27,8 @@ class RowSize:
     name: str
     shape: tuple[int, ...]
     batch: int
-    # Of the 4 KiB pages that hold a row, the nearest whole number on average: 1.2, 4.0 and 38.5,
-    # rows being where the file's header of 128 bytes leaves them.
+    # The 4 KiB pages that hold a row, on average, rounded: 1.2, 4.0 and 38.5. The file's header of
+    # 128 bytes shifts the rows.
     request_bytes: int
 
     @property
@@ -39,7 +39,7 @@ class RowSize:
         return Workload(f"cold-{self.name}", rows, self.shape)
 
 
-# Small rows in larger batches: with 64 of them Python would be asked for 25,000 batches a second.
+# Small rows come in larger batches: 64 of them would mean 25,000 batches a second in Python.
 _SIZES = (
     RowSize("768B", (16, 16, 3), 256, 4 << 10),
     RowSize("12KiB", (64, 64, 3), 64, 16 << 10),
@@ -74,26 +74,28 @@ class Cell:
 
     def add(self, outcome: Outcome, device: float, disk_bytes: int | None) -> None:
         """Adds a turn: one process, and the rows a second of the device before and after it."""
-        memory = {key: getattr(outcome, key) for key in ("anonymous_bytes", "peak_bytes")}
-        for key, value in memory.items():
-            setattr(self, key, max(getattr(self, key), value))
+        self.anonymous_bytes = max(self.anonymous_bytes, outcome.anonymous_bytes)
+        self.peak_bytes = max(self.peak_bytes, outcome.peak_bytes)
         self.problem, self.killed = outcome.problem, outcome.killed
         if outcome.result is not None:
             rows, seconds = outcome.result
-            turn = {
-                "rows": rows,
-                "seconds": seconds,
-                "rows_per_second": rows / seconds,
-                "device_rows_per_second": device,
-                "share": rows / seconds / device,
-                "disk_bytes": disk_bytes,  # read from the device meanwhile
-            }
-            self.turns.append({**turn, **memory})
+            self.turns.append(
+                {
+                    "rows": rows,
+                    "seconds": seconds,
+                    "rows_per_second": rows / seconds,
+                    "device_rows_per_second": device,
+                    "share": rows / seconds / device,
+                    "disk_bytes": disk_bytes,  # read from the device during the turn
+                    "anonymous_bytes": outcome.anonymous_bytes,
+                    "peak_bytes": outcome.peak_bytes,
+                }
+            )
 
 
 @dataclasses.dataclass
 class Device:
-    """What fio measured beside the cells of one row size, at one setting."""
+    """What fio measured between the turns of one row size, at one setting."""
 
     row_size: str
     readahead_kib: int | None
@@ -139,7 +141,7 @@ class Bench:
         devices = []
         try:
             problems = {key: _convert(named(key), case) for key in self.options.contenders}
-            # The storage behind the device may cache what is read: all of it, for everybody.
+            # The storage may have a cache of its own: fill it, so that all find the same state.
             self.fio.whole(case.path)
             queue = self.fio.best_queue(case.path, size.request_bytes)
             for kib in readaheads:
@@ -250,5 +252,5 @@ def _convert(contender: Contender, case: Case) -> str | None:
 
 
 def access_of(contender: Contender) -> str:
-    """What the device is asked for beside a contender: its speed is a share of that."""
+    """What fio measures before and after a contender's turns, which are compared with it."""
     return "random" if contender.shuffle is True else "sequential"

@@ -39,8 +39,8 @@ def run(
 ) -> Outcome:
     """Runs function(ready, *arguments) with `limit` bytes of memory, for at most `longest` seconds.
 
-    The function calls ready() when it has imported what it needs; `before_start` is called
-    meanwhile.
+    The function calls ready() when it has imported what it needs; ready() returns after
+    `before_start` has run here.
     """
     from cold.cgroup import memory_group
 

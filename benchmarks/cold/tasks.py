@@ -1,4 +1,4 @@
-"""What the measured process does: imports, waits for the word, and takes batches."""
+"""What the measured process does: imports, waits for the start, and takes batches."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def epochs(ready: Callable[[], None], key: str, case: Case) -> tuple[float, floa
 
 
 def _imported(key: str) -> Contender:
-    """The contender, with all that it needs imported: that is neither timed nor read meanwhile."""
+    """The contender, after importing what it needs, which is then neither timed nor read."""
     contender = named(key)
     contender.require()
     for package in contender.packages:

@@ -67,16 +67,16 @@ def _numpy(case: Case) -> Run:
 
 @contender("traffic", "writing the added bytes alone", has_rows=False, loop="threads")
 class _Traffic(Run):
-    """What the bytes cost that a batch of floats has more than one of bytes: threads fill memory.
+    """Threads fill memory: what the additional bytes of a batch of floats cost.
 
-    Together it is as large as the batches that are in use at once.
+    The memory is as large as the batches that are in use at once.
     """
 
     settles = False
 
     def __init__(self, case: Case) -> None:
         self._added = 3 * case.batch_bytes  # each byte becomes four
-        # Two batches ahead, one in the making, one at its reader; or what is made ahead at least.
+        # Two batches ahead, one being made, one in use; or 16 MiB, which npyfast makes ahead.
         size = max(16 << 20, 4 * 4 * case.batch_bytes) // case.threads
         self._memory = [np.zeros(size, np.uint8) for _ in range(case.threads)]
 

@@ -100,7 +100,7 @@ class _Reduce(Run):
 
 
 def _counter(dataset: Dataset) -> Callable[[int], int]:
-    """A function that takes so many batches and returns how many there were."""
+    """A function that takes n batches and returns how many there were."""
 
     def count(batches: Any) -> Any:
         return dataset.take(batches).reduce(tf.constant(0, tf.int64), lambda n, batch: n + 1)

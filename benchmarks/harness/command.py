@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-# Before anything imports TensorFlow: its messages would tear the progress bar apart, and a GPU has
-# nothing to do here but takes time and memory to start.
+# Before anything imports TensorFlow: its messages would break the progress bar, and an unused GPU
+# takes time and memory to start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -81,7 +81,7 @@ def stop(reason: object) -> None:
 def finish(
     options: argparse.Namespace, content: dict[str, Any], wanted: Sequence[targets.Target]
 ) -> None:
-    """Prints the targets, and writes all there is as JSON and as a plot."""
+    """Prints the targets; writes the JSON and the plot."""
     report.console().print(targets.table(wanted))
     content["targets"] = [each.as_json() for each in wanted]
     report.write_json(content, options.json)

@@ -37,7 +37,7 @@ class Target:
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """`slow` takes at least, or at most, so many times as long as `fast`, together by `of`."""
+    """A limit for the ratio of two times: `slow` to `fast`. `of` combines several of the latter."""
 
     name: str
     slow: str
