@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <limits>
-#include <mutex>
 #include <set>
 
 #include "core/os/buffer_pool.h"
+#include "core/readahead/access_advice.h"
+#include "core/readahead/cache_samples.h"
 #include "core/readahead/recent_memory.h"
 
 namespace npyfast {
@@ -49,11 +50,10 @@ std::vector<Leaf> LeavesOf(const Reading& reading, const Span& span) {
 
 // Bytes of other arrays of this process that are read as a whole.
 int64_t OtherBytes(const std::vector<Leaf>& leaves) {
-  int64_t bytes = Residency::TotalBytes();
+  int64_t bytes = MemoryAccount::TotalBytes();
   std::set<const Array*> counted;
-  const MutexLock lock(Residency::mutex);
   for (const Leaf& leaf : leaves) {
-    if (counted.insert(leaf.array.get()).second) bytes -= leaf.array->residency().counted_bytes;
+    if (counted.insert(leaf.array.get()).second) bytes -= leaf.array->residency().memory.bytes();
   }
   return bytes;
 }
@@ -84,7 +84,7 @@ RunFacts FactsOf(const Reading& reading, ReadaheadMode mode, const std::vector<L
     facts.leaves.push_back({.bytes = leaf.bytes, .dense_rows = leaf.array->has_dense_rows()});
   if (ResidencyMatters(facts)) {
     for (size_t i = 0; i < leaves.size(); ++i)
-      facts.leaves[i].resident = ArrayPrefetcher::Resident(*leaves[i].array, span.first, span.end);
+      facts.leaves[i].resident = SeemsResident(*leaves[i].array, span.first, span.end);
   }
   return facts;
 }
@@ -93,8 +93,8 @@ RunFacts FactsOf(const Reading& reading, ReadaheadMode mode, const std::vector<L
 LeafPrefetchers None(const std::vector<Leaf>& leaves) {
   LeafPrefetchers none;
   for (const Leaf& leaf : leaves) {
-    ArrayPrefetcher::ExpectRandom(*leaf.array, false);
-    none.resident = none.resident && ArrayPrefetcher::Resident(*leaf.array, 0, leaf.array->rows());
+    ExpectRandom(*leaf.array, false);
+    none.resident = none.resident && SeemsResident(*leaf.array, 0, leaf.array->rows());
   }
   return none;
 }
@@ -113,11 +113,8 @@ LeafPrefetchers MakePrefetchers(const Reading& reading, ReadaheadMode mode,
     const auto& [array, index, bytes] = leaves[i];
     const LeafAction action = actions[i];
     made.resident = made.resident && facts.leaves[i].resident;
-    ArrayPrefetcher::ExpectRandom(*array, action == LeafAction::kReadRows);
-    {
-      const MutexLock lock(Residency::mutex);
-      array->residency().Count(IsWhole(action) ? bytes : 0);
-    }
+    ExpectRandom(*array, action == LeafAction::kReadRows);
+    array->residency().memory.Set(IsWhole(action) ? bytes : 0);
     if (action == LeafAction::kLeaveToKernel || action == LeafAction::kNothing) continue;
     made.prefetchers.push_back(std::make_unique<ArrayPrefetcher>(
         array, index, span.first, span.end,

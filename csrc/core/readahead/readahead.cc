@@ -2,65 +2,61 @@
 
 #include <algorithm>
 #include <limits>
-#include <mutex>
 #include <thread>
 #include <utility>
 
-#include "core/os/buffer_pool.h"
 #include "core/os/thread.h"
+#include "core/readahead/access_advice.h"
+#include "core/readahead/cache_samples.h"
 #include "core/readahead/leaf_prefetchers.h"
 #include "core/readahead/recent_memory.h"
 
 namespace npyfast {
 namespace {
 
-// What is asked for at least, and the part of a second that the makers take to use up the rest: a
-// request that takes longer than that is not helped by more of them.
-constexpr int64_t kLeastAheadBytes = 8 << 20;
-constexpr int64_t kMostAheadBytes = 256 << 20;
-constexpr double kAheadSeconds = 0.5;
-constexpr auto kRateOver = std::chrono::milliseconds(100);
+// Requested together, in file order: enough for pages to touch, and not so much that the makers
+// wait for the end of it.
+constexpr int64_t kBytesTogether = 4 << 20;
+constexpr int64_t kUnitsTogether = 256;
 
-// Asked for at once, in file order. Neither so little that nothing touches nor so much that the
-// makers wait for the end of it.
-constexpr int64_t kGroupBytes = 4 << 20;
-constexpr int64_t kGroupUnits = 256;
-
-// However small they are: their row numbers are computed once more for this.
+// However small units are: requesting one computes its row numbers once more.
 constexpr int64_t kMostUnitsAhead = 4096;
 
-// Of a single item that is asked for by itself, more rows than these come when they are touched.
+// Row numbers computed at once.
+constexpr int64_t kRowsTogether = 4096;
+
+// Of a single item, more rows than these are read when they are touched.
 constexpr int64_t kMostRowsOnce = 1 << 16;
 
 // Items that are read row by row before the first window of blocks is read.
 constexpr int64_t kEarlyItems = 4;
 
-constexpr auto kLookAgainAfter = std::chrono::seconds(1);
+constexpr auto kCheckEvery = std::chrono::seconds(1);
 
-// Blocks whose worth of rows is made before more are asked for.
-constexpr int64_t kWakeSlots = 8;
+// The makers use the rows of so many blocks before more are requested.
+constexpr int64_t kSlotsToSleep = 8;
 
-// Files are read as a whole whatever their reader does, unless it has gone away for so long: then
-// until it comes back.
-constexpr auto kForgottenAfter = std::chrono::seconds(10);
+// Reading files as a whole does not depend on the reader, but pauses while it takes nothing for so
+// long.
+constexpr auto kIdleAfter = std::chrono::seconds(10);
 
-// What is let go of when nobody may wait long.
-constexpr auto kEndWithin = std::chrono::milliseconds(50);
-constexpr int64_t kPiecesAtTheEnd = 8;
+// Nobody may wait long for what is dropped at the end.
+constexpr auto kDropWithin = std::chrono::milliseconds(50);
+constexpr int64_t kRangesDroppedTogether = 8;
 
-// All units: nothing is waited for any more.
+// All units: nobody needs to wait.
 constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
 
 }  // namespace
 
 Readahead::Handle Readahead::Start(const Reading& reading, int64_t first_item, ReadaheadMode mode,
                                    std::shared_ptr<Statistics> statistics, bool* resident) {
-  const bool in_memory =
+  const bool no_row_files =
       std::all_of(reading.leaves.begin(), reading.leaves.end(),
                   [](const auto& leaf) { return leaf.array->row_files() == nullptr; });
   LeafPrefetchers leaves;
   if (reading.items.Has(first_item)) leaves = MakePrefetchers(reading, mode, statistics);
-  if (resident != nullptr) *resident = in_memory && leaves.resident;
+  if (resident != nullptr) *resident = no_row_files && leaves.resident;
   if (leaves.prefetchers.empty()) return nullptr;
   std::shared_ptr<Readahead> readahead(
       new Readahead(reading, first_item, std::move(leaves.prefetchers), std::move(statistics)));
@@ -68,13 +64,13 @@ Readahead::Handle Readahead::Start(const Reading& reading, int64_t first_item, R
     std::thread([self = readahead] { self->Run(); }).detach();
   } catch (const std::exception&) {  // of the system, or std::bad_alloc
     // Then the kernel reads when a row is touched, and around it.
-    for (const auto& leaf : readahead->leaves_) ArrayPrefetcher::ExpectRandom(leaf->array(), false);
+    for (const auto& leaf : readahead->leaves_) ExpectRandom(leaf->array(), false);
     return nullptr;
   }
   return Handle(readahead.get(), Ender{readahead});
 }
 
-void Readahead::AskOnce(const Reading& reading, ReadaheadMode mode) {
+void Readahead::RequestOnce(const Reading& reading, ReadaheadMode mode) {
   if (mode == ReadaheadMode::kOff) return;
   const Item item = reading.items.At(0);
   const int64_t rows = reading.items.RowCount(item);
@@ -85,13 +81,13 @@ void Readahead::AskOnce(const Reading& reading, ReadaheadMode mode) {
   for (const int64_t row : numbers) stretches.push_back({row, 1});
   for (const auto& [array, row_bytes] : reading.leaves) {
     if (array->file_bytes() == 0 || !array->has_dense_rows()) continue;
-    if (ArrayPrefetcher::Resident(*array, 0, array->rows())) continue;
-    ArrayPrefetcher reader(array, 0, 0, array->rows(), ArrayPrefetcher::Way::kRows, false,
-                           std::make_shared<Statistics>());
+    if (SeemsResident(*array, 0, array->rows())) continue;
+    ArrayPrefetcher prefetcher(array, 0, 0, array->rows(), ArrayPrefetcher::Way::kRows, false,
+                               std::make_shared<Statistics>());
     std::vector<FileRange> ranges;
-    reader.AddRanges(stretches, &ranges);
+    prefetcher.AddRanges(stretches, &ranges);
     Coalesce(&ranges);
-    for (const FileRange& range : ranges) reader.Ask(range, 0, true);
+    for (const FileRange& range : ranges) prefetcher.Request(range, 0, true);
   }
 }
 
@@ -105,27 +101,26 @@ Readahead::Readahead(const Reading& reading, int64_t first_item,
       reached_(first_item),
       done_(first_item),
       wake_at_(first_item),
-      asked_(schedule_.FirstUnitOf(first_item)),
-      early_items_(first_item) {
-  most_ahead_bytes_ = std::clamp(RecentUsableMemory() / 8, kLeastAheadBytes, kMostAheadBytes);
-  ahead_bytes_ = kLeastAheadBytes;
-  used_since_ = looked_at_ = reached_at_ = Clock::now();
-  last_reached_ = first_item;
-}
+      requested_(schedule_.FirstUnitOf(first_item)),
+      early_items_(first_item),
+      distance_(RecentUsableMemory(), Clock::now()),
+      checked_at_(Clock::now()),
+      last_reached_(first_item),
+      reached_at_(checked_at_) {}
 
 void Readahead::End(std::chrono::milliseconds most) {
   Stop();
   std::unique_lock lock(mutex_);
-  asked_more_.wait_for(lock, most, [this] { return ended_; });
+  requested_more_.wait_for(lock, most, [this] { return phase_ == Phase::kEnded; });
 }
 
 void Readahead::Stop() {
   {
     const std::lock_guard lock(mutex_);
-    stopped_ = true;
+    if (phase_ == Phase::kReading) phase_ = Phase::kStopping;
   }
   wake_.notify_all();
-  asked_more_.notify_all();
+  requested_more_.notify_all();
 }
 
 void Readahead::Reached(int64_t item, int64_t done) {
@@ -139,14 +134,23 @@ void Readahead::Reached(int64_t item, int64_t done) {
 
 void Readahead::Await(int64_t item) {
   if (item < early_items_.load(std::memory_order_acquire)) return;
-  if (asked_.load(std::memory_order_acquire) == kAll) return;
+  if (requested_.load(std::memory_order_acquire) == kAll) return;
   const int64_t units = schedule_.EndUnitOf(item);
-  if (asked_.load(std::memory_order_acquire) >= units) return;
+  if (requested_.load(std::memory_order_acquire) >= units) return;
   std::unique_lock lock(mutex_);
   if (reached_ <= item) reached_ = item + 1;
   awaited_ = std::max(awaited_, units);
   wake_.notify_one();
-  asked_more_.wait(lock, [&] { return stopped_ || asked_ >= units || item < early_items_; });
+  requested_more_.wait(lock,
+                       [&] { return stopping() || requested_ >= units || item < early_items_; });
+}
+
+void Readahead::SetRequested(int64_t units) {
+  {
+    const std::lock_guard lock(mutex_);
+    requested_ = units;
+  }
+  requested_more_.notify_all();
 }
 
 bool Readahead::AllLoaded() const {
@@ -157,206 +161,188 @@ bool Readahead::AllLoaded() const {
 void Readahead::Run() {
   BeginThread("npyfast-read");
   try {
-    if (schedule_.by_blocks()) AskFirstItems();
-    while (!stopped_) {
+    if (schedule_.by_blocks()) RequestFirstItems();
+    while (!stopping()) {
       // First what makes room, then what a batch may wait for.
-      const bool let_go = LetGo(schedule_.FirstUnitOf(done_));
-      if (AskUnits() || let_go || (!Forgotten() && LoadChunk())) continue;
-      LookAgain();
+      const bool dropped = DropBefore(schedule_.FirstUnitOf(done_));
+      if (RequestUnits() || dropped || (!ReaderIsIdle() && LoadChunk())) continue;
+      CheckResidency();
       Sleep();
     }
-    LetGoAtTheEnd();
-  } catch (...) {  // out of memory, or a file that can't be mapped: the makers will come to it
+    DropAtTheEnd();
+  } catch (...) {  // no memory, or a file that cannot be mapped: the makers will report it
   }
   {
     const std::lock_guard lock(mutex_);
-    asked_ = kAll;
-    ended_ = true;
+    requested_ = kAll;
+    phase_ = Phase::kEnded;
   }
-  asked_more_.notify_all();
+  requested_more_.notify_all();
 }
 
-void Readahead::AskFirstItems() {
-  // Not from reached_ on: by now some of them may be waited for.
+void Readahead::RequestFirstItems() {
+  // Not from reached_ on: some of these items may be waited for by now.
   const int64_t first = early_items_;
   const int64_t end =
       items_.items() < 0 ? first + kEarlyItems : std::min(first + kEarlyItems, items_.items());
-  std::vector<int64_t> numbers;
   for (int64_t item = first; item < end; ++item) {
-    const Item place = items_.At(item);
-    const int64_t rows = items_.RowCount(place);
-    for (int64_t next = 0; next < rows; next += std::ssize(numbers)) {
-      if (stopped_) return;
-      numbers.resize(static_cast<size_t>(std::min(rows - next, kMostUnitsAhead)));
-      items_.Fill(place, next, numbers);
-      rows_.clear();
-      for (const int64_t row : numbers) rows_.push_back({row, 1});
-      ranges_.clear();
-      for (const auto& leaf : leaves_) leaf->AddRanges(rows_, &ranges_);
-      Ask(asked_);
-    }
+    RequestRowsOf(item);
+    if (stopping()) return;
     {
       const std::lock_guard lock(mutex_);
       early_items_ = item + 1;
     }
-    asked_more_.notify_all();
+    requested_more_.notify_all();
   }
 }
 
-// Ranges_ of unit `unit`, or of several up to it.
-void Readahead::Ask(int64_t unit) {
+void Readahead::RequestRowsOf(int64_t item) {
+  const Item place = items_.At(item);
+  const int64_t rows = items_.RowCount(place);
+  std::vector<int64_t> numbers;
+  for (int64_t next = 0; next < rows && !stopping(); next += std::ssize(numbers)) {
+    numbers.resize(static_cast<size_t>(std::min(rows - next, kRowsTogether)));
+    items_.Fill(place, next, numbers);
+    rows_.clear();
+    for (const int64_t row : numbers) rows_.push_back({row, 1});
+    ranges_.clear();
+    for (const auto& leaf : leaves_) leaf->AddRanges(rows_, &ranges_);
+    RequestRanges(requested_);
+  }
+}
+
+void Readahead::RequestRanges(int64_t unit) {
   Coalesce(&ranges_);
+  const auto stopped = [this] { return stopping(); };
   for (const FileRange& range : ranges_) {
     const auto leaf = std::find_if(leaves_.begin(), leaves_.end(),
                                    [&range](const auto& l) { return l->leaf() == range.leaf; });
-    // What is read once an epoch, in an order that is not that of the next one, is not worth
-    // keeping; rows that are scattered leave pages whose other rows may come soon.
+    // Rows in order, or in blocks, will be needed again in another epoch only. Pages of scattered
+    // rows hold other rows, too, which may come soon.
     const bool keep = (*leaf)->way() == ArrayPrefetcher::Way::kWhole ||
                       !(schedule_.by_blocks() || schedule_.in_file_order());
-    (*leaf)->Ask(range, unit, keep, &stopped_);
-    if (stopped_) return;
+    (*leaf)->Request(range, unit, keep, stopped);
+    if (stopping()) return;
   }
 }
 
 int64_t Readahead::AddUnit(int64_t unit) {
   int64_t bytes = 0;
   int64_t next = 0;
-  for (bool more = true; more && !stopped_;) {
+  for (bool more = true; more && !stopping();) {
     more = schedule_.Rows(unit, &next, &rows_);
     const size_t before = ranges_.size();
     for (const auto& leaf : leaves_) leaf->AddRanges(rows_, &ranges_);
     for (size_t i = before; i < ranges_.size(); ++i) bytes += ranges_[i].bytes;
     if (!more) break;
-    Ask(unit);
+    RequestRanges(unit);
     ranges_.clear();
   }
   return bytes;
 }
 
-void Readahead::Forget(int64_t units) {
-  while (!outstanding_.empty() && outstanding_.front().unit < units) {
-    outstanding_bytes_ -= outstanding_.front().bytes;
-    used_bytes_ += outstanding_.front().bytes;
-    outstanding_.pop_front();
-  }
-  const auto now = Clock::now();
-  if (now - used_since_ < kRateOver) return;
-  const double seconds = std::chrono::duration<double>(now - used_since_).count();
-  const auto wanted =
-      static_cast<int64_t>(static_cast<double>(used_bytes_) / seconds * kAheadSeconds);
-  ahead_bytes_ = std::clamp((ahead_bytes_ + wanted) / 2, kLeastAheadBytes, most_ahead_bytes_);
-  used_bytes_ = 0;
-  used_since_ = now;
+int64_t Readahead::EndOfRequests(int64_t item) const {
+  if (schedule_.by_blocks()) return schedule_.AheadOf(item);
+  const int64_t needed = std::min(schedule_.EndUnitOf(item), schedule_.units());
+  return std::min(needed + kMostUnitsAhead, schedule_.units());
 }
 
-bool Readahead::AskUnits() {
-  if (asked_ == kAll) return false;
+bool Readahead::RequestUnits() {
+  if (requested_ == kAll) return false;
   if (AllLoaded()) {
     loaded_ = true;
-    {
-      const std::lock_guard lock(mutex_);
-      asked_ = kAll;
-    }
-    asked_more_.notify_all();
+    SetRequested(kAll);
     return false;
   }
   const int64_t reached = reached_;
-  Forget(schedule_.FirstUnitOf(reached));
+  distance_.Used(schedule_.FirstUnitOf(reached), Clock::now());
   // The item that comes next, whatever it takes.
   const int64_t needed = std::min(schedule_.EndUnitOf(reached), schedule_.units());
-  const int64_t most = schedule_.by_blocks()
-                           ? schedule_.AheadOf(reached)
-                           : std::min(needed + kMostUnitsAhead, schedule_.units());
-  int64_t unit = asked_;
+  const int64_t end = EndOfRequests(reached);
+  const int64_t first = requested_;
+  int64_t unit = first;
   const auto worthwhile = [&] {
-    if (unit >= most) return false;
-    return unit < needed || schedule_.by_blocks() || outstanding_bytes_ < ahead_bytes_;
+    return unit < end && (unit < needed || schedule_.by_blocks() || distance_.HasRoom());
   };
   if (!worthwhile()) return false;
   ranges_.clear();
-  int64_t group_bytes = 0;
-  const int64_t first = unit;
-  while (worthwhile() && group_bytes < kGroupBytes && unit - first < kGroupUnits) {
+  int64_t total_bytes = 0;
+  while (worthwhile() && total_bytes < kBytesTogether && unit - first < kUnitsTogether) {
     const int64_t bytes = AddUnit(unit);
-    if (stopped_) return false;
-    outstanding_.push_back({unit, bytes});
-    outstanding_bytes_ += bytes;
-    group_bytes += bytes;
+    if (stopping()) return false;
+    distance_.Requested(unit, bytes);
+    total_bytes += bytes;
     ++unit;
-    // The first items come one by one, so that nobody waits for the others.
+    // The first items come one by one, so that each is there as soon as possible.
     if (!schedule_.by_blocks() && unit <= needed) break;
   }
-  Ask(unit - 1);
-  {
-    const std::lock_guard lock(mutex_);
-    asked_ = unit;
-  }
-  asked_more_.notify_all();
+  RequestRanges(unit - 1);
+  SetRequested(unit);
   return true;
 }
 
-bool Readahead::LetGo(int64_t units) {
+bool Readahead::DropBefore(int64_t unit) {
   bool any = false;
-  for (const auto& leaf : leaves_) any = leaf->LetGo(units) || any;
+  for (const auto& leaf : leaves_) any = leaf->DropBefore(unit) || any;
   return any;
 }
 
-void Readahead::LetGoAtTheEnd() {
-  const auto end = Clock::now() + kEndWithin;
+void Readahead::DropAtTheEnd() {
+  const auto end = Clock::now() + kDropWithin;
   for (const auto& leaf : leaves_)
-    while (Clock::now() < end && leaf->LetGo(kAll, kPiecesAtTheEnd)) {
+    while (Clock::now() < end && leaf->DropBefore(kAll, kRangesDroppedTogether)) {
     }
 }
 
-bool Readahead::Forgotten() {
+bool Readahead::ReaderIsIdle() {
   const auto now = Clock::now();
   if (const int64_t reached = reached_; reached != last_reached_) {
     last_reached_ = reached;
     reached_at_ = now;
   }
-  return now - reached_at_ > kForgottenAfter;
+  return now - reached_at_ > kIdleAfter;
 }
 
 bool Readahead::LoadChunk() {
-  for (const auto& leaf : leaves_) {
-    if (leaf->LoadChunk()) return true;
-  }
-  return false;
+  return std::any_of(leaves_.begin(), leaves_.end(),
+                     [](const auto& leaf) { return leaf->LoadChunk(); });
 }
 
-void Readahead::LookAgain() {
+void Readahead::CheckResidency() {
   const auto now = Clock::now();
-  if (now - looked_at_ < kLookAgainAfter) return;
-  looked_at_ = now;
-  most_ahead_bytes_ = std::clamp(RecentUsableMemory() / 8, kLeastAheadBytes, kMostAheadBytes);
+  if (now - checked_at_ < kCheckEvery) return;
+  checked_at_ = now;
+  distance_.Limit(RecentUsableMemory());
   bool all_there = true;
   for (const auto& leaf : leaves_) all_there = leaf->StillLoaded() && all_there;
   if (all_there) return;
-  outstanding_.clear();
-  outstanding_bytes_ = 0;
+  distance_.Forget();
   loaded_ = false;
   const std::lock_guard lock(mutex_);
-  asked_ = schedule_.FirstUnitOf(reached_);
+  requested_ = schedule_.FirstUnitOf(reached_);
 }
 
-void Readahead::Sleep() {
-  // Once a good part of what was asked for has been made: a few requests at a time would touch
-  // nowhere, and cost a change of threads each.
-  const int64_t reached = reached_;
-  int64_t items = 1;
+int64_t Readahead::ItemsToSleep(int64_t item) const {
   if (schedule_.by_blocks()) {
     const Plan::Options& plan = items_.plan().options();
     const auto item_rows =
         static_cast<__int128>(plan.batch_size) * plan.shard_count * items_.run().group;
-    items =
-        static_cast<int64_t>(std::min(plan.blocks.block_rows, kAll / 16) * kWakeSlots / item_rows);
-  } else if (asked_ != kAll) {
-    items = (asked_ - reached) / 4;
+    return static_cast<int64_t>(std::min(plan.blocks.block_rows, kAll / 16) * kSlotsToSleep /
+                                item_rows);
   }
+  // A good part of what was requested: pages of a few requests at a time would not touch, and each
+  // time costs a change of threads.
+  return (requested_ - item) / 4;
+}
+
+void Readahead::Sleep() {
+  const int64_t reached = reached_;
+  const bool idle = requested_ == kAll;
+  const int64_t wake_at = idle ? kAll : reached + std::max<int64_t>(ItemsToSleep(reached), 1);
   std::unique_lock lock(mutex_);
-  wake_at_ = asked_ == kAll ? kAll : reached + std::max<int64_t>(items, 1);
-  if (stopped_ || reached_ >= wake_at_ || awaited_ > asked_) return;
-  wake_.wait_for(lock, kLookAgainAfter);
+  wake_at_ = wake_at;
+  if (stopping() || reached_ >= wake_at || awaited_ > requested_) return;
+  wake_.wait_for(lock, kCheckEvery);
 }
 
 }  // namespace npyfast

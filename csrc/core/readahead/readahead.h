@@ -5,7 +5,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -13,18 +12,18 @@
 #include "core/base/stream_counters.h"
 #include "core/readahead/array_prefetcher.h"
 #include "core/readahead/file_ranges.h"
+#include "core/readahead/read_distance.h"
 #include "core/readahead/read_schedule.h"
 #include "core/readahead/readahead_policy.h"
 #include "core/readahead/reading.h"
 
 namespace npyfast {
 
-// Reads what the coming items of a run are made of, by a thread of its own.
+// Has the pages of coming items read, by a thread of its own.
 //
-// Rows come from mappings, so all that is done here is to have their pages in memory in time:
-// nothing depends on it but speed. Each leaf is read as a whole or by its coming rows, see
-// ArrayPrefetcher. Of rows, so much is asked for ahead of the makers as they use up in half a
-// second: more than any disk takes to deliver, and no more memory than that. Thread-safe.
+// Rows are copied from mappings, so all it does is to get their pages into memory in time: only
+// speed depends on it. Each leaf is read as a whole or by its coming rows (see ArrayPrefetcher), so
+// far ahead of the makers as ReadDistance or the window of blocks says. Thread-safe.
 class Readahead {
  public:
   // Ends it: see End().
@@ -38,55 +37,72 @@ class Readahead {
   };
   using Handle = std::unique_ptr<Readahead, Ender>;
 
-  // For a run from one of its items on. Null where there is nothing to read ahead; *resident, if
-  // given, is whether that is because all rows are in memory.
+  // For a run, from one of its items on. Null if there is nothing to read ahead; *resident, if
+  // given, tells whether that is because all rows are in memory.
   static Handle Start(const Reading& reading, int64_t first_item, ReadaheadMode mode,
                       std::shared_ptr<Statistics> statistics, bool* resident = nullptr);
-  // Once for the first item alone, by the caller's thread.
-  static void AskOnce(const Reading& reading, ReadaheadMode mode);
+  // Requests the pages of the first item alone, in the caller's thread.
+  static void RequestOnce(const Reading& reading, ReadaheadMode mode);
 
   ~Readahead() = default;
 
   Readahead(const Readahead&) = delete;
   Readahead& operator=(const Readahead&) = delete;
 
-  // The items before `item` are being made, and those before `done` will be read no more.
+  // The items before `item` are being made, and those before `done` will not be read again.
   void Reached(int64_t item, int64_t done);
-  // Waits until all pages of an item have been asked for.
+  // Waits until all pages of an item have been requested.
   void Await(int64_t item);
-  // Nobody waits any more, and nothing more is read.
+  // Wakes those who wait, and reads nothing more. Does not wait.
   void Stop();
-  // Stop(), and waits until the thread has ended, or that long: what a disk does not answer to then
-  // is left to the thread, which keeps all that it needs.
+  // Stop(), and waits until the thread has ended, but no longer than `most`: a thread that waits
+  // for a disk keeps all that it needs, and ends by itself.
   void End(std::chrono::milliseconds most);
 
-  // Whether all rows have been read, so that nobody waits for a disk.
+  // Whether all rows have been read, so that no maker waits for a disk.
   bool loaded() const { return loaded_.load(std::memory_order_relaxed); }
 
  private:
   using Clock = std::chrono::steady_clock;
 
+  // Only ever goes on to the next one.
+  enum class Phase {
+    kReading,
+    kStopping,  // Stop() was called; the thread sees it between two pieces
+    kEnded,     // the thread touches nothing any more
+  };
+
   Readahead(const Reading& reading, int64_t first_item,
             std::vector<std::unique_ptr<ArrayPrefetcher>> leaves,
             std::shared_ptr<Statistics> statistics);
 
-  void Run();
-  void AskFirstItems();
-  // Each does some of its work, if there is any, and returns whether there was.
-  bool AskUnits();
-  bool LoadChunk();
-  bool LetGo(int64_t units);
-  void LookAgain();
-  void Sleep();
+  bool stopping() const { return phase_.load(std::memory_order_relaxed) != Phase::kReading; }
 
-  // Adds the ranges of a unit, and returns their bytes; of one that is more than a piece asks at
-  // once.
+  // The thread.
+  void Run();
+  // Before the first window of blocks is read: the rows of the first items by themselves.
+  void RequestFirstItems();
+  void RequestRowsOf(int64_t item);
+  // Each does some of its work, if there is any, and returns whether there was.
+  bool RequestUnits();
+  bool LoadChunk();
+  bool DropBefore(int64_t unit);
+  void CheckResidency();
+  void Sleep();
+  void DropAtTheEnd();
+
+  // Adds the ranges of a unit, and returns their bytes. Of a unit that is more than one piece, all
+  // pieces but the last are requested at once.
   int64_t AddUnit(int64_t unit);
-  void Ask(int64_t unit);
-  // Whether no item has been asked for in a long time.
-  bool Forgotten();
-  void LetGoAtTheEnd();
-  void Forget(int64_t units);
+  // Requests ranges_, of units up to this one.
+  void RequestRanges(int64_t unit);
+  // The end of the units that may be requested while the makers are at `item`.
+  int64_t EndOfRequests(int64_t item) const;
+  // How many items the makers go on before it is worth to wake up and request more.
+  int64_t ItemsToSleep(int64_t item) const;
+  void SetRequested(int64_t units);
+  // Whether the makers have made no progress in a long time.
+  bool ReaderIsIdle();
   bool AllLoaded() const;
 
   const ItemPlan items_;
@@ -94,32 +110,22 @@ class Readahead {
   const std::vector<std::unique_ptr<ArrayPrefetcher>> leaves_;
   const std::shared_ptr<Statistics> statistics_;
 
-  // The makers' side.
+  // Shared with the makers. Written under mutex_, but for reached_ and done_; read without it.
   std::atomic<int64_t> reached_;
   std::atomic<int64_t> done_;
-  std::atomic<int64_t> wake_at_;      // the item at which there is something to ask for
-  std::atomic<int64_t> asked_;        // units
-  std::atomic<int64_t> early_items_;  // items before this one have been asked for by themselves
-  std::atomic<bool> stopped_{false};
+  std::atomic<int64_t> wake_at_;      // the item at which there is something to request
+  std::atomic<int64_t> requested_;    // units
+  std::atomic<int64_t> early_items_;  // items before this one have been requested by themselves
   std::atomic<bool> loaded_{false};
-  bool ended_ = false;   // guarded by mutex_
-  int64_t awaited_ = 0;  // units that somebody waits for, or has waited for; guarded by mutex_
+  std::atomic<Phase> phase_{Phase::kReading};
+  int64_t awaited_ = 0;  // units that were ever waited for; guarded by mutex_
   std::mutex mutex_;
-  std::condition_variable wake_;
-  std::condition_variable asked_more_;
+  std::condition_variable wake_;            // the thread waits
+  std::condition_variable requested_more_;  // makers wait, or End()
 
   // The thread's own.
-  struct Asked {
-    int64_t unit;
-    int64_t bytes;
-  };
-  std::deque<Asked> outstanding_;  // asked for, and not yet made
-  int64_t outstanding_bytes_ = 0;
-  int64_t ahead_bytes_;
-  int64_t most_ahead_bytes_;
-  int64_t used_bytes_ = 0;  // since the last look at the clock
-  Clock::time_point used_since_;
-  Clock::time_point looked_at_;
+  ReadDistance distance_;
+  Clock::time_point checked_at_;
   int64_t last_reached_;
   Clock::time_point reached_at_;
   std::vector<RowStretch> rows_;

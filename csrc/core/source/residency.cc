@@ -1,27 +1,93 @@
 #include "core/source/residency.h"
 
-#include <atomic>
-
 #include "core/os/fork.h"
 
 namespace npyfast {
+
+struct ResidencyFork {
+  static inline const AtFork at_fork{ForkRank::kSource, ResidencyMutex::mutex_};
+};
+
 namespace {
 
-std::atomic<int64_t> total_bytes{0};
+using Clock = std::chrono::steady_clock;
 
-const AtFork at_fork(ForkRank::kSource, Residency::mutex);
+// How long rows that were seen in memory are taken to be there.
+constexpr auto kSeenFor = std::chrono::seconds(1);
 
 }  // namespace
 
-Mutex Residency::mutex;
+Mutex ResidencyMutex::mutex_;
+int64_t MemoryAccount::total_bytes_ = 0;
 
-Residency::~Residency() { total_bytes -= counted_bytes; }
+MemoryAccount::~MemoryAccount() { Set(0); }
 
-int64_t Residency::TotalBytes() { return total_bytes; }
+int64_t MemoryAccount::TotalBytes() {
+  const MutexLock lock(mutex_);
+  return total_bytes_;
+}
 
-void Residency::Count(int64_t bytes) {
-  total_bytes += bytes - counted_bytes;
-  counted_bytes = bytes;
+int64_t MemoryAccount::bytes() const {
+  const MutexLock lock(mutex_);
+  return bytes_;
+}
+
+int64_t MemoryAccount::other_bytes() const {
+  const MutexLock lock(mutex_);
+  return total_bytes_ - bytes_;
+}
+
+void MemoryAccount::Set(int64_t bytes) {
+  const MutexLock lock(mutex_);
+  total_bytes_ += bytes - bytes_;
+  bytes_ = bytes;
+}
+
+void ChunkClaims::Reset(int64_t chunks) {
+  const MutexLock lock(mutex_);
+  requested_.assign(static_cast<size_t>(chunks), false);
+}
+
+bool ChunkClaims::Claim(int64_t chunk) {
+  const MutexLock lock(mutex_);
+  if (requested_[static_cast<size_t>(chunk)]) return false;
+  requested_[static_cast<size_t>(chunk)] = true;
+  return true;
+}
+
+void SeenRows::Remember(int64_t first_row, int64_t end_row) {
+  const MutexLock lock(mutex_);
+  at_ = Clock::now();
+  first_row_ = first_row;
+  end_row_ = end_row;
+}
+
+bool SeenRows::Cover(int64_t first_row, int64_t end_row) const {
+  const MutexLock lock(mutex_);
+  return first_row_ <= first_row && end_row <= end_row_ && Clock::now() - at_ < kSeenFor;
+}
+
+std::vector<size_t> RandomAdvice::Expect(bool random, size_t files) {
+  const MutexLock lock(mutex_);
+  std::vector<size_t> told;
+  if (random_ == random) return told;
+  for (size_t s = 0; s < told_.size(); ++s)
+    if (told_[s]) told.push_back(s);
+  random_ = random;
+  told_.assign(files, false);
+  return told;
+}
+
+bool RandomAdvice::expected() const {
+  const MutexLock lock(mutex_);
+  return random_;
+}
+
+bool RandomAdvice::ShouldTell(size_t file) {
+  const MutexLock lock(mutex_);
+  if (!random_ || told_[file]) return false;
+  told_[file] = true;
+  return true;
 }
 
 }  // namespace npyfast

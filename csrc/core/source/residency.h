@@ -2,6 +2,7 @@
 #define NPYFAST_CORE_SOURCE_RESIDENCY_H_
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -9,34 +10,84 @@
 
 namespace npyfast {
 
-// How much of an array's files has been read into memory. Kept with the array, so that the next
-// epoch continues where the last one ended.
-struct Residency {
-  Residency() = default;
-  ~Residency();
-  Residency(const Residency&) = delete;
-  Residency& operator=(const Residency&) = delete;
+// The mutex of all that readahead remembers of arrays. There is one for all arrays, because fork()
+// waits for it: a child must find it unlocked, and what it guards complete. No file is opened or
+// read while it is held.
+class ResidencyMutex {
+ protected:
+  static Mutex mutex_;
 
-  // Bytes that the arrays of this process which are read as a whole take together.
+ private:
+  friend struct ResidencyFork;
+  friend struct ResidencyTest;
+};
+
+// The memory that an array takes because it is read as a whole.
+class MemoryAccount : ResidencyMutex {
+ public:
+  MemoryAccount() = default;
+  ~MemoryAccount();
+  MemoryAccount(const MemoryAccount&) = delete;
+  MemoryAccount& operator=(const MemoryAccount&) = delete;
+
+  // Of all arrays of this process.
   static int64_t TotalBytes();
-  // One for all, so that fork() can wait until nobody holds it: a child must not find it locked,
-  // nor what it guards half changed. Nobody opens or reads a file under it.
-  static Mutex mutex;
+  int64_t bytes() const;
+  int64_t other_bytes() const;  // of all other arrays
+  void Set(int64_t bytes);
 
-  // Counts this array among those read as a whole, with this many bytes.
-  void Count(int64_t bytes) REQUIRES(mutex);
+ private:
+  static int64_t total_bytes_ GUARDED_BY(mutex_);
+  int64_t bytes_ GUARDED_BY(mutex_) = 0;
+};
 
-  int64_t counted_bytes GUARDED_BY(mutex) = 0;
-  // Whether each chunk has been requested: the chunks of all files, in file order.
-  std::vector<bool> asked GUARDED_BY(mutex);
-  // When a sample of the pages of some rows was last found to be in memory, and which rows.
-  std::chrono::steady_clock::time_point resident_at GUARDED_BY(mutex){};
-  int64_t resident_first GUARDED_BY(mutex) = 0;
-  int64_t resident_end GUARDED_BY(mutex) = 0;
-  // Whether the mappings have been told that rows will be read in random order.
-  bool random GUARDED_BY(mutex) = false;
-  // Per file: whether its mapping has been told so.
-  std::vector<bool> advised GUARDED_BY(mutex);
+// Which chunks of an array have been requested, by any of its readers.
+class ChunkClaims : ResidencyMutex {
+ public:
+  // None of so many chunks.
+  void Reset(int64_t chunks);
+  // Marks a chunk as requested. Returns false if it was already.
+  bool Claim(int64_t chunk);
+
+ private:
+  std::vector<bool> requested_ GUARDED_BY(mutex_);
+};
+
+// The rows that were last seen in memory.
+class SeenRows : ResidencyMutex {
+ public:
+  void Remember(int64_t first_row, int64_t end_row);
+  // Whether all of these rows were seen there within the last second.
+  bool Cover(int64_t first_row, int64_t end_row) const;
+
+ private:
+  std::chrono::steady_clock::time_point at_ GUARDED_BY(mutex_){};
+  int64_t first_row_ GUARDED_BY(mutex_) = 0;
+  int64_t end_row_ GUARDED_BY(mutex_) = 0;
+};
+
+// Which mappings of an array the kernel has been told to expect reads in random order of.
+class RandomAdvice : ResidencyMutex {
+ public:
+  // Whether such reads are to be expected from now on. Returns the files whose mappings have been
+  // told so and must be told otherwise.
+  std::vector<size_t> Expect(bool random, size_t files);
+  bool expected() const;
+  // Whether the mapping of a file must be told, which the caller does: true once for each.
+  bool ShouldTell(size_t file);
+
+ private:
+  bool random_ GUARDED_BY(mutex_) = false;
+  std::vector<bool> told_ GUARDED_BY(mutex_);  // for each file
+};
+
+// What readahead remembers of an array from one epoch to the next, and shares among its readers.
+// Every part is thread-safe.
+struct Residency {
+  MemoryAccount memory;
+  ChunkClaims chunks;
+  SeenRows seen;
+  RandomAdvice advice;
 };
 
 }  // namespace npyfast

@@ -56,7 +56,7 @@ Run IndexedBatches::RunFrom(int64_t index) const {
 Batch IndexedBatches::MakeOne(int64_t index) const {
   const BatchBuilder maker(leaves_, plan_, RunFrom(index));
   InstallGuard();
-  Readahead::AskOnce(ReadingOf(maker), options_.readahead);
+  Readahead::RequestOnce(ReadingOf(maker), options_.readahead);
   const int parts = maker.Parts(options_.threads);
   const auto begin = std::chrono::steady_clock::now();
   Batch batch = maker.Allocate(0);

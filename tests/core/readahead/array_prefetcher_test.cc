@@ -4,14 +4,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "core/os/page_size.h"
 #include "core/os/resource_limits.h"
+#include "core/os/page_size.h"
+#include "core/readahead/access_advice.h"
+#include "core/readahead/cache_samples.h"
 #include "core/source/residency.h"
 #include "tests/core/support/cached.h"
 #include "tests/core/support/check.h"
@@ -48,11 +49,11 @@ struct Reading {
   Reading(std::shared_ptr<const Array> opened, Way way, bool loaded)
       : array(std::move(opened)), reader(array, 0, 0, array->rows(), way, loaded, statistics) {}
 
-  void AskRows(int64_t first, int64_t rows, int64_t unit, bool keep) {
+  void RequestRows(int64_t first, int64_t rows, int64_t unit, bool keep) {
     std::vector<FileRange> ranges;
     reader.AddRanges({{first, rows}}, &ranges);
     Coalesce(&ranges);
-    for (const FileRange& range : ranges) reader.Ask(range, unit, keep);
+    for (const FileRange& range : ranges) reader.Request(range, unit, keep);
   }
 };
 
@@ -84,21 +85,21 @@ TEST(ArrayPrefetcher, BytesOfASpanOfRows) {
 TEST(ArrayPrefetcher, WhatIsReadAsAWholeIsCountedWhileTheArrayIsThere) {
   const TempFolder folder;
   const std::string path = ColdFile(folder, 100);
-  const int64_t before = Residency::TotalBytes();
+  const int64_t before = MemoryAccount::TotalBytes();
   {
     Reading first({path}, Way::kWhole);
-    CHECK_EQ(Residency::TotalBytes(), before + 100 * kRowBytes);
+    CHECK_EQ(MemoryAccount::TotalBytes(), before + 100 * kRowBytes);
     // The next epoch of the same array, and of a part of it.
     const ArrayPrefetcher again(first.array, 0, 0, 100, Way::kWhole, false, first.statistics);
-    CHECK_EQ(Residency::TotalBytes(), before + 100 * kRowBytes);
+    CHECK_EQ(MemoryAccount::TotalBytes(), before + 100 * kRowBytes);
     const ArrayPrefetcher part(first.array, 0, 10, 20, Way::kWhole, false, first.statistics);
-    CHECK_EQ(Residency::TotalBytes(), before + 10 * kRowBytes);
+    CHECK_EQ(MemoryAccount::TotalBytes(), before + 10 * kRowBytes);
     const Reading second({path}, Way::kWhole);
-    CHECK_EQ(Residency::TotalBytes(), before + 110 * kRowBytes);
+    CHECK_EQ(MemoryAccount::TotalBytes(), before + 110 * kRowBytes);
     const Reading rows({path}, Way::kRows);
-    CHECK_EQ(Residency::TotalBytes(), before + 110 * kRowBytes);
+    CHECK_EQ(MemoryAccount::TotalBytes(), before + 110 * kRowBytes);
   }
-  CHECK_EQ(Residency::TotalBytes(), before);
+  CHECK_EQ(MemoryAccount::TotalBytes(), before);
 }
 
 TEST(ArrayPrefetcher, WhatFitsDependsOnTheOthers) {
@@ -106,17 +107,11 @@ TEST(ArrayPrefetcher, WhatFitsDependsOnTheOthers) {
   const auto a = Array::Open(std::vector{ColdFile(folder, 100)});
   const auto b = Array::Open(std::vector{ColdFile(folder, 100, "b.npy")});
   CHECK(ArrayPrefetcher::Fits(*a, 0, 100));
-  {
-    const std::lock_guard lock(Residency::mutex);
-    b->residency().Count(UsableMemory());
-  }
+  b->residency().memory.Set(UsableMemory());
   CHECK(!ArrayPrefetcher::Fits(*a, 0, 100));
   // What an array has been counted with before is not another's.
-  {
-    const std::lock_guard lock(Residency::mutex);
-    a->residency().Count(UsableMemory());
-    b->residency().Count(0);
-  }
+  a->residency().memory.Set(UsableMemory());
+  b->residency().memory.Set(0);
   CHECK(ArrayPrefetcher::Fits(*a, 0, 100));
 }
 
@@ -131,7 +126,7 @@ TEST(ArrayPrefetcher, AWholeLeafIsThereInTheEnd) {
   CHECK(whole.reader.loaded());
   CHECK(!whole.reader.LoadChunk());
   for (const std::string& path : paths) CHECK_EQ(CachedPages(path), PagesOf(path));
-  CHECK(ArrayPrefetcher::Resident(*whole.array, 0, whole.array->rows()));
+  CHECK(SeemsResident(*whole.array, 0, whole.array->rows()));
   CHECK(whole.reader.StillLoaded());
   // All that was read was needed, and none of it was there but for the pages of the headers.
   CHECK(whole.statistics->needed_bytes >= whole.array->file_bytes());
@@ -166,7 +161,7 @@ TEST(ArrayPrefetcher, AnArrayInFortranOrderIsReadAsAWhole) {
   while (whole.reader.LoadChunk()) {
   }
   CHECK_EQ(CachedPages(path), PagesOf(path));
-  CHECK(ArrayPrefetcher::Resident(*whole.array, 0, 100));
+  CHECK(SeemsResident(*whole.array, 0, 100));
 }
 
 TEST(ArrayPrefetcher, WhatIsThereAlreadyIsNotReadAgain) {
@@ -190,7 +185,7 @@ TEST(ArrayPrefetcher, EachChunkIsAskedForOnce) {
   for (const FileRange& range : ranges) CHECK(chunks.insert({range.file, range.offset}).second);
   int64_t bytes = 0;
   for (const FileRange& range : ranges) {
-    whole.reader.Ask(range, 0, true);
+    whole.reader.Request(range, 0, true);
     bytes += std::min(range.bytes, whole.array->file(range.file).size() - range.offset);
   }
   CHECK_EQ(bytes, whole.array->file_bytes());
@@ -222,9 +217,9 @@ TEST(ArrayPrefetcher, RowsAloneAreRead) {
   const TempFolder folder;
   const std::string path = ColdFile(folder, 100);
   Reading rows({path}, Way::kRows);
-  ArrayPrefetcher::ExpectRandom(*rows.array, true);
-  rows.AskRows(10, 1, 0, true);
-  rows.AskRows(50, 3, 1, true);
+  ExpectRandom(*rows.array, true);
+  rows.RequestRows(10, 1, 0, true);
+  rows.RequestRows(50, 3, 1, true);
   WaitForRows(*rows.array, 10, 1);
   WaitForRows(*rows.array, 50, 3);
   // Four rows of four pages and the pages that their ends share, that of the header, and the last
@@ -233,26 +228,27 @@ TEST(ArrayPrefetcher, RowsAloneAreRead) {
   CHECK(CachedPages(path) <= 16 + 2 + 2);
   CHECK(!rows.reader.LoadChunk());
   CHECK(!rows.reader.loaded());
-  CHECK(!rows.reader.LetGo(100));
+  CHECK(!rows.reader.DropBefore(100));
 }
 
 TEST(ArrayPrefetcher, LetsGoOfWhatItHasHadRead) {
   const TempFolder folder;
   const std::string path = ColdFile(folder, 8 * kRowsOfMiB);
   Reading rows({path}, Way::kRows);
-  ArrayPrefetcher::ExpectRandom(*rows.array, true);
-  for (int64_t unit = 0; unit < 8; ++unit) rows.AskRows(unit * kRowsOfMiB, kRowsOfMiB, unit, false);
+  ExpectRandom(*rows.array, true);
+  for (int64_t unit = 0; unit < 8; ++unit)
+    rows.RequestRows(unit * kRowsOfMiB, kRowsOfMiB, unit, false);
   WaitForRows(*rows.array, 0, 8 * kRowsOfMiB);
   CHECK_EQ(CachedPages(path), PagesOf(path));
-  CHECK(!rows.reader.LetGo(0));
+  CHECK(!rows.reader.DropBefore(0));
   CHECK_EQ(CachedPages(path), PagesOf(path));
-  CHECK(rows.reader.LetGo(4));
-  CHECK(!rows.reader.LetGo(4));
+  CHECK(rows.reader.DropBefore(4));
+  CHECK(!rows.reader.DropBefore(4));
   const std::vector<bool> cached = testing::Cached(path);
   const auto pages = static_cast<int64_t>(kMiB / PageBytes());
   CHECK(std::count(cached.begin(), cached.begin() + 4 * pages, true) <= 1);
   CHECK(std::count(cached.begin() + 4 * pages + 1, cached.end(), false) == 0);
-  CHECK(rows.reader.LetGo(8));
+  CHECK(rows.reader.DropBefore(8));
   CHECK(CachedPages(path) <= 2);
 }
 
@@ -263,10 +259,11 @@ TEST(ArrayPrefetcher, LetsNotGoOfWhatWasThereBefore) {
   testing::Evict(path);
   testing::ReadRange(path, 2 * kMiB, 3 * kMiB);
   Reading rows({path}, Way::kRows);
-  ArrayPrefetcher::ExpectRandom(*rows.array, true);
-  for (int64_t unit = 0; unit < 8; ++unit) rows.AskRows(unit * kRowsOfMiB, kRowsOfMiB, unit, false);
+  ExpectRandom(*rows.array, true);
+  for (int64_t unit = 0; unit < 8; ++unit)
+    rows.RequestRows(unit * kRowsOfMiB, kRowsOfMiB, unit, false);
   WaitForRows(*rows.array, 0, 8 * kRowsOfMiB);
-  rows.reader.LetGo(8);
+  rows.reader.DropBefore(8);
   const std::vector<bool> cached = testing::Cached(path);
   const auto pages = static_cast<int64_t>(kMiB / PageBytes());
   // But for a page that a piece shares with the next one.
@@ -280,10 +277,10 @@ TEST(ArrayPrefetcher, LetsGoOfFilesThatAreNotOpenAnyMore) {
   for (int i = 0; i < 40; ++i)
     paths.push_back(ColdFile(folder, kRowsOfMiB / 4, std::to_string(i) + ".npy"));
   Reading rows(paths, Way::kRows);
-  ArrayPrefetcher::ExpectRandom(*rows.array, true);
-  for (int64_t i = 0; i < 40; ++i) rows.AskRows(i * kRowsOfMiB / 4, kRowsOfMiB / 4, i, false);
+  ExpectRandom(*rows.array, true);
+  for (int64_t i = 0; i < 40; ++i) rows.RequestRows(i * kRowsOfMiB / 4, kRowsOfMiB / 4, i, false);
   WaitForRows(*rows.array, 0, 10 * kRowsOfMiB);
-  rows.reader.LetGo(40);
+  rows.reader.DropBefore(40);
   for (const std::string& path : paths) CHECK(CachedPages(path) <= 2);
 }
 
@@ -307,17 +304,14 @@ TEST(ArrayPrefetcher, GoesOnByRowsWhereItDoesNotFitAnyMore) {
   const TempFolder folder;
   const auto other = Array::Open(std::vector{ColdFile(folder, 10, "other.npy")});
   testing::NeedsToldPages(folder / "other.npy");
-  const int64_t before = Residency::TotalBytes();
+  const int64_t before = MemoryAccount::TotalBytes();
   Reading whole({ColdFile(folder, 100)}, Way::kWhole, true);
   Reading fortran({ColdFile(folder, 100, "f.npy", true)}, Way::kWhole, true);
-  {
-    const std::lock_guard lock(Residency::mutex);
-    other->residency().Count(UsableMemory());
-  }
+  other->residency().memory.Set(UsableMemory());
   CHECK(!whole.reader.StillLoaded());
   CHECK(whole.reader.way() == Way::kRows);
-  CHECK(whole.array->residency().random);
-  CHECK_EQ(whole.array->residency().counted_bytes, 0);
+  CHECK(whole.array->residency().advice.expected());
+  CHECK_EQ(whole.array->residency().memory.bytes(), 0);
   CHECK(!whole.reader.LoadChunk());
   CHECK(whole.reader.StillLoaded());
   std::vector<FileRange> ranges;
@@ -328,11 +322,8 @@ TEST(ArrayPrefetcher, GoesOnByRowsWhereItDoesNotFitAnyMore) {
   // There is no other way for it, and to read it time and again would be of no use.
   CHECK(fortran.reader.StillLoaded());
   CHECK(!fortran.reader.LoadChunk());
-  {
-    const std::lock_guard lock(Residency::mutex);
-    other->residency().Count(0);
-  }
-  CHECK_EQ(Residency::TotalBytes(), before + fortran.array->residency().counted_bytes);
+  other->residency().memory.Set(0);
+  CHECK_EQ(MemoryAccount::TotalBytes(), before + fortran.array->residency().memory.bytes());
 }
 
 TEST(ArrayPrefetcher, AFileThatWasReplacedOrTruncatedDoesNoHarm) {
@@ -347,9 +338,9 @@ TEST(ArrayPrefetcher, AFileThatWasReplacedOrTruncatedDoesNoHarm) {
       std::filesystem::rename(path, folder / "old.npy");
       ColdFile(folder, 4 * kRowsOfMiB);
     }
-    CHECK(!ArrayPrefetcher::Resident(*whole.array, 0, 4 * kRowsOfMiB));
-    rows.AskRows(0, 4 * kRowsOfMiB, 0, false);
-    rows.reader.LetGo(1);
+    CHECK(!SeemsResident(*whole.array, 0, 4 * kRowsOfMiB));
+    rows.RequestRows(0, 4 * kRowsOfMiB, 0, false);
+    rows.reader.DropBefore(1);
     int64_t calls = 0;
     while (whole.reader.LoadChunk()) CHECK(++calls < 1'000);
     whole.reader.StillLoaded();
@@ -366,9 +357,9 @@ TEST(ArrayPrefetcher, SeveralMayReadOneArray) {
       for (int round = 0; round < 5; ++round) {
         Reading reading(array, way, false);
         for (int64_t unit = 0; unit < 8; ++unit) {
-          ArrayPrefetcher::ExpectRandom(*array, (unit + round) % 2 == 0);
-          reading.AskRows(unit * kRowsOfMiB, kRowsOfMiB, unit, false);
-          reading.reader.LetGo(unit);
+          ExpectRandom(*array, (unit + round) % 2 == 0);
+          reading.RequestRows(unit * kRowsOfMiB, kRowsOfMiB, unit, false);
+          reading.reader.DropBefore(unit);
           reading.reader.LoadChunk();
           ArrayPrefetcher::Fits(*array, 0, unit + 1);
         }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string>
 #include <thread>
@@ -23,6 +24,11 @@
 #include "tests/core/support/row_list.h"
 
 namespace npyfast {
+
+struct ResidencyTest {
+  static Mutex& mutex() { return ResidencyMutex::mutex_; }
+};
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -173,7 +179,7 @@ TEST(Readahead, OfMemoryThereIsNothingToRead) {
   const auto maker = std::make_shared<BatchBuilder>(Leaves{memory}, Plan({.size = 100}, {}), Run{});
   for (const ReadaheadMode mode : kModes) {
     CHECK(Readahead::Start(ReadingOf(*maker), 0, mode, std::make_shared<Statistics>()) == nullptr);
-    Readahead::AskOnce(ReadingOf(*maker), mode);
+    Readahead::RequestOnce(ReadingOf(*maker), mode);
   }
   // Beside a file.
   const TempFolder folder;
@@ -349,7 +355,7 @@ TEST(Readahead, AForkWaitsForWhoHoldsTheStateOfAnArray) {
   const auto maker = Maker(folder, 300, 64, {.batch_size = 8, .shuffle = true});
   std::atomic<bool> held{false};
   const std::jthread holder([&held] {
-    const std::lock_guard lock(Residency::mutex);
+    const MutexLock lock(ResidencyTest::mutex());
     held = true;
     std::this_thread::sleep_for(100ms);
   });
