@@ -4,36 +4,42 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <vector>
 
-#include "core/base/stream_counters.h"
 #include "core/gather/batch_builder.h"
-#include "core/readahead/readahead.h"
+#include "core/stream/stream_options.h"
 
 namespace npyfast {
+
+class Claim;
+class StreamState;
 
 // Delivers the items of a run in order, while threads of the shared pool make the coming ones.
 //
 // A bounded number of items is made ahead. A reader that comes too early makes items itself instead
 // of waiting, so that `threads` threads are at work with one of them the reader's own. Thread-safe:
-// several readers get each item once. Works on in a forked child, from the item where it was.
+// several readers get each item once. Works in a forked child, too, from the item where it was.
+//
+// Invariants:
+// - Items before position() were delivered, or an error in their place. current_ holds the next
+//   ones, if it is not null, and the state those after them.
+// - A reader that holds reader_ may take the state's mutex, never the other way round.
+// - closed_ is the one word for the end. Tasks, readahead and copies in progress look at it.
+// - In a forked child, generation_ is not ForkGeneration() until the state is the child's own.
+// Until
+//   then nothing in it is touched: its threads, and what they had locked, stayed in the parent.
 class BatchStream {
  public:
-  struct Options {
-    int threads = 1;                 // at work at once, the reader's among them
-    int64_t ahead_bytes = 16 << 20;  // made ahead, unless a single item for each thread is more
-    int64_t ahead_items = 1024;      // and no more than so many
-    ReadaheadMode readahead = ReadaheadMode::kOff;
-    std::shared_ptr<Statistics> statistics = std::make_shared<Statistics>();
-  };
+  using Options = StreamOptions;
 
   enum class Result { kItem, kEnd, kNotYet };
 
   BatchStream(std::shared_ptr<const BatchBuilder> maker, const Options& options);
-  // Close(), and waits for what is being made: nothing of the sources is read afterwards. But not
-  // long for what only reads files, as they may not answer: that keeps what it needs of them.
+  // Close(), and waits for what is being made: nothing of the sources is read afterwards. What only
+  // reads files is not waited for long, as they may not answer: it keeps what it needs of them.
   ~BatchStream();
 
   BatchStream(const BatchStream&) = delete;
@@ -41,57 +47,51 @@ class BatchStream {
 
   const BatchBuilder& maker() const { return *maker_; }
 
-  // The next item if it lies ready, and it is not time to look at the files; never waits.
+  // The next item if it is ready and the files need no look; never waits.
   Result TryNext(Batch* item);
-  // The next item; makes it, where that waits for no disk, or waits up to `timeout` for the threads
+  // The next item: makes it, if that waits for no disk, or waits up to `timeout` for the threads
   // that do.
   //
-  // Rethrows what making the item threw, once, in its place: what is read next is the item behind
-  // it. Of an item that is several batches, those that can be made come one by one instead, and an
-  // error in the place of each of the others. Files that were changed are the error of each item
-  // from when that is seen: before the first item, and then whenever it is time for a look
-  // (Array::CheckIsDue).
+  // Rethrows what making the item threw, once, in its place; the item after it comes next. If an
+  // item of several batches fails, those that can be made come one by one instead, and an error in
+  // the place of each of the others. A changed file is the error of each item from when that is
+  // seen: before the first item, and then whenever it is time for a look (Array::CheckIsDue).
   Result Next(Batch* item, std::chrono::milliseconds timeout);
 
   // Ends the stream: what is read next is kEnd. Does not wait.
   void Close();
-  bool closed() const { return closed_; }
+  bool closed() const { return closed_->load(); }
 
-  // Items delivered, those among them whose place an error took.
-  int64_t position() const;
+  // Items delivered, and those whose place an error took.
+  int64_t position() const { return position_.load(std::memory_order_relaxed); }
 
  private:
-  struct Outcome;
-  struct Claim;
-  struct State;
-
   using TimePoint = std::chrono::steady_clock::time_point;
 
+  // An outcome of current_, which becomes null at its end. With `changed`, a batch becomes an
+  // error.
   Result TakeReady(Batch* item, const std::exception_ptr& changed = nullptr);
   bool CheckIsDue() const;
-  // Looks at the files, if it is time to; returns false where that takes longer than `deadline`.
+  // Looks at the files, if it is time to; returns false if that takes longer than `deadline`.
   bool CheckFiles(TimePoint deadline, std::exception_ptr* changed);
   void Count(const Batch& item) const;
-  Claim* TryClaim(State& state);
-  bool MayClaim(State& state);
-  static void Discard(State& state);
+  std::shared_ptr<StreamState> NewState(int64_t first_item) const;
   void RebuildAfterFork();
-  std::shared_ptr<State> NewState(int64_t first_item) const;
+  // What the parent's threads may be at is neither touched nor released.
+  void AbandonState();
 
   const std::shared_ptr<const BatchBuilder> maker_;
   const Options options_;
   const int64_t row_bytes_;  // of all leaves together
-  std::shared_ptr<State> state_;
+  const std::shared_ptr<std::atomic<bool>> closed_;
+  std::shared_ptr<StreamState> state_;
   std::atomic<uint64_t> generation_;
-  std::atomic<bool> closed_{false};
   // The arrays with files, each once, and whether they have been looked at since the stream began.
   std::vector<std::shared_ptr<const Array>> files_;
   std::atomic<bool> checked_{true};
 
-  // The reader's side. Whoever holds reader_ may take state_'s lock, never the other way round.
   mutable std::mutex reader_;
-  std::unique_ptr<Claim>
-      current_;  // taken out of the state; delivered item by item without its lock
+  std::unique_ptr<Claim> current_;  // delivered item by item without the state's mutex
   std::atomic<int64_t> position_{0};
 };
 
