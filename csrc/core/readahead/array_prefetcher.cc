@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/os/resource_limits.h"
 #include "core/os/page_size.h"
+#include "core/os/resource_limits.h"
 #include "core/readahead/access_advice.h"
 #include "core/readahead/cache_samples.h"
 #include "core/readahead/readahead_policy.h"

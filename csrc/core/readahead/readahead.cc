@@ -110,17 +110,19 @@ Readahead::Readahead(const Reading& reading, int64_t first_item,
 
 void Readahead::End(std::chrono::milliseconds most) {
   Stop();
-  std::unique_lock lock(mutex_);
-  requested_more_.wait_for(lock, most, [this] { return phase_ == Phase::kEnded; });
+  const auto deadline = Clock::now() + most;
+  const MutexLock lock(mutex_);
+  while (phase_ != Phase::kEnded && requested_more_.WaitUntil(mutex_, deadline)) {
+  }
 }
 
 void Readahead::Stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (phase_ == Phase::kReading) phase_ = Phase::kStopping;
   }
-  wake_.notify_all();
-  requested_more_.notify_all();
+  wake_.NotifyAll();
+  requested_more_.NotifyAll();
 }
 
 void Readahead::Reached(int64_t item, int64_t done) {
@@ -128,8 +130,8 @@ void Readahead::Reached(int64_t item, int64_t done) {
   // Sequentially consistent: Sleep() writes wake_at_ before it reads reached_.
   reached_.store(item);
   if (item < wake_at_.load()) return;
-  const std::lock_guard lock(mutex_);
-  wake_.notify_one();
+  const MutexLock lock(mutex_);
+  wake_.NotifyOne();
 }
 
 void Readahead::Await(int64_t item) {
@@ -137,20 +139,19 @@ void Readahead::Await(int64_t item) {
   if (requested_.load(std::memory_order_acquire) == kAll) return;
   const int64_t units = schedule_.EndUnitOf(item);
   if (requested_.load(std::memory_order_acquire) >= units) return;
-  std::unique_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (reached_ <= item) reached_ = item + 1;
   awaited_ = std::max(awaited_, units);
-  wake_.notify_one();
-  requested_more_.wait(lock,
-                       [&] { return stopping() || requested_ >= units || item < early_items_; });
+  wake_.NotifyOne();
+  while (!stopping() && requested_ < units && item >= early_items_) requested_more_.Wait(mutex_);
 }
 
 void Readahead::SetRequested(int64_t units) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     requested_ = units;
   }
-  requested_more_.notify_all();
+  requested_more_.NotifyAll();
 }
 
 bool Readahead::AllLoaded() const {
@@ -173,11 +174,11 @@ void Readahead::Run() {
   } catch (...) {  // no memory, or a file that cannot be mapped: the makers will report it
   }
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     requested_ = kAll;
     phase_ = Phase::kEnded;
   }
-  requested_more_.notify_all();
+  requested_more_.NotifyAll();
 }
 
 void Readahead::RequestFirstItems() {
@@ -189,10 +190,10 @@ void Readahead::RequestFirstItems() {
     RequestRowsOf(item);
     if (stopping()) return;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       early_items_ = item + 1;
     }
-    requested_more_.notify_all();
+    requested_more_.NotifyAll();
   }
 }
 
@@ -318,7 +319,7 @@ void Readahead::CheckResidency() {
   if (all_there) return;
   distance_.Forget();
   loaded_ = false;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   requested_ = schedule_.FirstUnitOf(reached_);
 }
 
@@ -339,10 +340,10 @@ void Readahead::Sleep() {
   const int64_t reached = reached_;
   const bool idle = requested_ == kAll;
   const int64_t wake_at = idle ? kAll : reached + std::max<int64_t>(ItemsToSleep(reached), 1);
-  std::unique_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   wake_at_ = wake_at;
   if (stopping() || reached_ >= wake_at || awaited_ > requested_) return;
-  wake_.wait_for(lock, kCheckEvery);
+  wake_.WaitUntil(mutex_, Clock::now() + kCheckEvery);
 }
 
 }  // namespace npyfast

@@ -3,13 +3,12 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "core/base/stream_counters.h"
+#include "core/os/mutex.h"
 #include "core/readahead/array_prefetcher.h"
 #include "core/readahead/file_ranges.h"
 #include "core/readahead/read_distance.h"
@@ -110,7 +109,7 @@ class Readahead {
   const std::vector<std::unique_ptr<ArrayPrefetcher>> leaves_;
   const std::shared_ptr<Statistics> statistics_;
 
-  // Shared with the makers. Written under mutex_, but for reached_ and done_; read without it.
+  // Shared with the makers. What they wait for is written under mutex_, and read without it.
   std::atomic<int64_t> reached_;
   std::atomic<int64_t> done_;
   std::atomic<int64_t> wake_at_;      // the item at which there is something to request
@@ -118,10 +117,10 @@ class Readahead {
   std::atomic<int64_t> early_items_;  // items before this one have been requested by themselves
   std::atomic<bool> loaded_{false};
   std::atomic<Phase> phase_{Phase::kReading};
-  int64_t awaited_ = 0;  // units that were ever waited for; guarded by mutex_
-  std::mutex mutex_;
-  std::condition_variable wake_;            // the thread waits
-  std::condition_variable requested_more_;  // makers wait, or End()
+  Mutex mutex_;
+  int64_t awaited_ GUARDED_BY(mutex_) = 0;  // units that were ever waited for
+  CondVar wake_;                            // the thread waits
+  CondVar requested_more_;                  // makers wait, or End()
 
   // The thread's own.
   ReadDistance distance_;

@@ -80,7 +80,7 @@ void BatchStream::RebuildAfterFork() {
     fresh = nullptr;
     return;
   }
-  new (&reader_) std::mutex;  // which a thread of the parent may have held
+  new (&reader_) Mutex;  // which a thread of the parent may have held
   AbandonState();
   state_ = std::move(fresh);
   generation_ = now;
@@ -123,8 +123,8 @@ void BatchStream::Count(const Batch& item) const {
 
 BatchStream::Result BatchStream::TryNext(Batch* item) {
   if (generation_ != ForkGeneration()) return Result::kNotYet;
-  const std::unique_lock reading(reader_, std::try_to_lock);
-  if (!reading.owns_lock()) return Result::kNotYet;
+  if (!reader_.try_lock()) return Result::kNotYet;
+  const MutexLock reading(reader_, std::adopt_lock);
   if (closed()) return Result::kEnd;
   return current_ == nullptr || CheckIsDue() ? Result::kNotYet : TakeReady(item);
 }
@@ -157,7 +157,7 @@ BatchStream::Result BatchStream::Next(Batch* item, std::chrono::milliseconds tim
     options_.statistics->wait_ns.fetch_add(spent.count(), std::memory_order_relaxed);
   };
   bool waited = false;
-  const std::lock_guard reading(reader_);
+  const MutexLock reading(reader_);
   for (;;) {
     if (closed()) return Result::kEnd;
     if (current_ != nullptr) {

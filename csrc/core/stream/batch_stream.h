@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "core/gather/batch_builder.h"
+#include "core/os/mutex.h"
 #include "core/stream/stream_options.h"
 
 namespace npyfast {
@@ -70,15 +70,16 @@ class BatchStream {
 
   // An outcome of current_, which becomes null at its end. With `changed`, a batch becomes an
   // error.
-  Result TakeReady(Batch* item, const std::exception_ptr& changed = nullptr);
+  Result TakeReady(Batch* item, const std::exception_ptr& changed = nullptr) REQUIRES(reader_);
   bool CheckIsDue() const;
   // Looks at the files, if it is time to; returns false if that takes longer than `deadline`.
   bool CheckFiles(TimePoint deadline, std::exception_ptr* changed);
   void Count(const Batch& item) const;
   std::shared_ptr<StreamState> NewState(int64_t first_item) const;
   void RebuildAfterFork();
-  // What the parent's threads may be at is neither touched nor released.
-  void AbandonState();
+  // What the parent's threads may be at is neither touched nor released. In the child nobody else
+  // uses current_.
+  void AbandonState() NO_THREAD_SAFETY_ANALYSIS;
 
   const std::shared_ptr<const BatchBuilder> maker_;
   const Options options_;
@@ -90,8 +91,9 @@ class BatchStream {
   std::vector<std::shared_ptr<const Array>> files_;
   std::atomic<bool> checked_{true};
 
-  mutable std::mutex reader_;
-  std::unique_ptr<Claim> current_;  // delivered item by item without the state's mutex
+  Mutex reader_;
+  std::unique_ptr<Claim> current_
+      GUARDED_BY(reader_);  // delivered item by item without the state's mutex
   std::atomic<int64_t> position_{0};
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <new>
 #include <string>
 #include <utility>
@@ -14,16 +13,23 @@
 
 namespace npyfast {
 
-// Indexes that are asked for one after the other.
+// Indexes that are requested one after the other.
 struct IndexedBatches::Sequence {
-  // Of the coming reader; guarded by IndexedBatches::mutex_.
-  int64_t next = 0;
+  explicit Sequence(int64_t index) : next(index), position(index) {}
 
-  std::mutex mutex;
-  std::condition_variable turn;
-  int64_t position = 0;  // the index that is delivered next
-  bool confirmed = false;
-  std::unique_ptr<BatchStream> stream;
+  // The batch of an index, which is the position.
+  Batch Next(const IndexedBatches& batches, int64_t index) REQUIRES(mutex);
+  // Passes the sequence on to the reader of the next index: after an error too, which a stream
+  // reports once, in its place.
+  void Advance(int64_t index) noexcept REQUIRES(mutex);
+
+  int64_t next;  // the index of the coming reader; guarded by IndexedBatches::mutex_
+
+  Mutex mutex;
+  CondVar turn;
+  int64_t position GUARDED_BY(mutex);  // the index that is delivered next
+  bool confirmed GUARDED_BY(mutex) = false;
+  std::unique_ptr<BatchStream> stream GUARDED_BY(mutex);
 };
 
 IndexedBatches::IndexedBatches(std::vector<std::shared_ptr<const Gather>> leaves, const Plan& plan,
@@ -85,17 +91,16 @@ void IndexedBatches::CountOne(const Batch& batch, int64_t row_bytes,
 }
 
 std::shared_ptr<IndexedBatches::Sequence> IndexedBatches::SequenceAt(int64_t index) {
-  std::shared_ptr<Sequence> forgotten;  // destroyed behind the lock: it waits for its threads
+  std::shared_ptr<Sequence> forgotten;  // destroyed after the lock: it waits for its threads
   std::shared_ptr<Sequence> sequence;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = std::find_if(sequences_.begin(), sequences_.end(),
                                   [index](const auto& s) { return s->next == index; });
   if (found != sequences_.end()) {
     std::rotate(found, found + 1, sequences_.end());
     sequence = sequences_.back();
   } else {
-    sequence = std::make_shared<Sequence>();
-    sequence->position = index;
+    sequence = std::make_shared<Sequence>(index);
     if (sequences_.size() == kMaxSequences) {
       forgotten = std::move(sequences_.front());
       sequences_.erase(sequences_.begin());
@@ -106,48 +111,47 @@ std::shared_ptr<IndexedBatches::Sequence> IndexedBatches::SequenceAt(int64_t ind
   return sequence;
 }
 
-Batch IndexedBatches::NextOf(Sequence& sequence, int64_t index) const {
+Batch IndexedBatches::Sequence::Next(const IndexedBatches& batches, int64_t index) {
   // An epoch is begun in order to be read to its end. Elsewhere two indexes in a row make a
   // sequence: a single one may have been picked at random.
-  if (sequence.stream == nullptr) {
-    const Run run = RunFrom(index);
-    if (sequence.confirmed || run.start_batch == 0) {
-      sequence.stream = std::make_unique<BatchStream>(
-          std::make_shared<BatchBuilder>(leaves_, plan_, run), options_);
+  if (stream == nullptr) {
+    const Run run = batches.RunFrom(index);
+    if (confirmed || run.start_batch == 0) {
+      stream = std::make_unique<BatchStream>(
+          std::make_shared<BatchBuilder>(batches.leaves_, batches.plan_, run), batches.options_);
     }
   }
-  sequence.confirmed = true;
-  if (sequence.stream == nullptr) return MakeOne(index);
+  confirmed = true;
+  if (stream == nullptr) return batches.MakeOne(index);
   Batch batch;
-  BatchStream::Result result = sequence.stream->TryNext(&batch);
+  BatchStream::Result result = stream->TryNext(&batch);
   while (result == BatchStream::Result::kNotYet)
-    result = sequence.stream->Next(&batch, std::chrono::hours(1));
+    result = stream->Next(&batch, std::chrono::hours(1));
   return batch;
+}
+
+void IndexedBatches::Sequence::Advance(int64_t index) noexcept {
+  if (stream != nullptr && stream->position() == stream->maker().items()) stream = nullptr;
+  position = index + 1;
+  turn.NotifyAll();
 }
 
 Batch IndexedBatches::Get(int64_t index) {
   CheckIndex(index);
   const std::shared_ptr<Sequence> sequence = SequenceAt(index);
-  std::unique_lock lock(sequence->mutex);
-  // Whoever was told an earlier index of this sequence is on the way here, or has been.
-  sequence->turn.wait(lock, [&] { return sequence->position == index; });
-  // Behind an error too, which a stream tells once, in its place.
-  const auto pass_on = [&]() noexcept {
-    std::unique_ptr<BatchStream>& stream = sequence->stream;
-    if (stream != nullptr && stream->position() == stream->maker().items()) stream = nullptr;
-    sequence->position = index + 1;
-    sequence->turn.notify_all();
-  };
+  const MutexLock lock(sequence->mutex);
+  // The readers of earlier indexes of this sequence are on their way here, or were here.
+  while (sequence->position != index) sequence->turn.Wait(sequence->mutex);
   try {
-    Batch batch = NextOf(*sequence, index);
-    pass_on();
+    Batch batch = sequence->Next(*this, index);
+    sequence->Advance(index);
     return batch;
   } catch (const std::bad_alloc&) {
     sequence->stream = nullptr;  // what it has made ahead has failed as well, and need not again
-    pass_on();
+    sequence->Advance(index);
     throw;
   } catch (...) {
-    pass_on();
+    sequence->Advance(index);
     throw;
   }
 }

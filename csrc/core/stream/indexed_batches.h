@@ -4,12 +4,12 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "core/gather/batch_builder.h"
 #include "core/gather/gather.h"
 #include "core/order/item_plan.h"
+#include "core/os/mutex.h"
 #include "core/stream/batch_stream.h"
 
 namespace npyfast {
@@ -55,7 +55,6 @@ class IndexedBatches {
   void CountOne(const Batch& batch, int64_t row_bytes, std::chrono::nanoseconds spent) const;
   // The sequence that goes on with this index, or a new one.
   std::shared_ptr<Sequence> SequenceAt(int64_t index);
-  Batch NextOf(Sequence& sequence, int64_t index) const;
 
   const std::vector<std::shared_ptr<const Gather>> leaves_;
   const Plan plan_;
@@ -63,8 +62,9 @@ class IndexedBatches {
   const bool single_epochs_;
   const BatchStream::Options options_;
 
-  std::mutex mutex_;
-  std::vector<std::shared_ptr<Sequence>> sequences_;  // the one read last comes last
+  Mutex mutex_;
+  std::vector<std::shared_ptr<Sequence>> sequences_
+      GUARDED_BY(mutex_);  // the last one read is last
 };
 
 }  // namespace npyfast

@@ -43,11 +43,11 @@ StreamState::StreamState(std::shared_ptr<const BatchBuilder> builder, const Stre
     : closed_(std::move(closed)),
       statistics_(options.statistics),
       threads_(options.threads),
+      ahead_(AheadItems(*builder, options)),
       reads_memory_(ReadsMemory(*builder)),
       maker_(std::make_unique<ItemMaker>(builder, options, first_item, closed_.get(),
                                          reads_memory_ ? kForever : kFilesAnswerWithin)),
-      claims_(builder->items(), first_item, AheadItems(*builder, options),
-              builder->Parts(options.threads)) {
+      claims_(builder->items(), first_item, ahead_, builder->Parts(options.threads)) {
   try {
     ThreadPool::Shared().Grow(Workers());
   } catch (const std::exception&) {  // of the system, or std::bad_alloc
@@ -76,13 +76,13 @@ void StreamState::CountReady(int64_t batches) {
 }
 
 void StreamState::Start() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   StartWorkers();
 }
 
 StreamState::Taken StreamState::Take(TimePoint deadline, std::unique_ptr<Claim>* claim,
                                      bool* waited) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (;;) {
     if (closed()) return Taken::kEnd;
     if (claims_.FrontIsDone()) {
@@ -148,7 +148,7 @@ void StreamState::Make(const ClaimQueue::Part& part) {
       if (!outcome.error) CountReady(outcome.batch.batches);
   }
   claims_.Took(claim, spent);
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 void StreamState::StartWorkers() noexcept {
@@ -163,7 +163,7 @@ void StreamState::StartWorkers() noexcept {
 }
 
 void StreamState::Work() noexcept {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++running_;
   try {
     while (!closed() && (claims_.WorthClaiming() || claims_.HasPartsLeft())) {
@@ -185,12 +185,12 @@ void StreamState::Work() noexcept {
 
 void StreamState::EndTask() noexcept {
   --running_;
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 bool StreamState::CheckFiles(const std::vector<std::shared_ptr<const Array>>& files,
                              TimePoint deadline, std::exception_ptr* changed) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!checking_) StartCheck(files);
   while (checking_ && !closed()) {
     if (!Wait(deadline)) return false;
@@ -215,7 +215,7 @@ void StreamState::StartCheck(const std::vector<std::shared_ptr<const Array>>& fi
 }
 
 void StreamState::Check(const std::vector<std::shared_ptr<const Array>>& files) noexcept {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++running_;
   if (!closed()) {
     std::exception_ptr error;
@@ -233,40 +233,36 @@ void StreamState::Check(const std::vector<std::shared_ptr<const Array>>& files) 
 }
 
 bool StreamState::Wait(TimePoint deadline) {
-  std::unique_lock lock(mutex_, std::adopt_lock);
   const auto soon = Clock::now() + kThreadsComeWithin;
-  bool in_time = true;
-  if (!Stuck() || deadline <= soon) {
-    in_time = changed_.wait_until(lock, deadline) == std::cv_status::no_timeout;
-  } else if (changed_.wait_until(lock, soon) == std::cv_status::timeout && Stuck()) {
-    // What changed in the very moment in which the time was over is for the caller to see.
-    ThreadPool::Shared().GrowByOne();
-  }
-  lock.release();
-  return in_time;
+  if (!Stuck() || deadline <= soon) return changed_.WaitUntil(mutex_, deadline);
+  // What changed in the very moment in which the time was over is for the caller to see.
+  if (!changed_.WaitUntil(mutex_, soon) && Stuck()) ThreadPool::Shared().GrowByOne();
+  return true;
 }
 
 void StreamState::Wake() {
   maker_->Wake();
-  const std::lock_guard lock(mutex_);
-  changed_.notify_all();
+  const MutexLock lock(mutex_);
+  changed_.NotifyAll();
 }
 
 void StreamState::Discard() {
-  std::unique_lock lock(mutex_);
+  const auto deadline = Clock::now() + kFilesAnswerWithin;
+  MutexLock lock(mutex_);
   // Tasks that have not begun will see that there is nothing to do.
-  const auto idle = [this] { return running_ == 0; };
-  if (reads_memory_) {
-    changed_.wait(lock, idle);
-  } else if (!changed_.wait_for(lock, kFilesAnswerWithin, idle)) {
-    ForgetReady();
-    return;  // the tasks that still run release everything
+  while (running_ > 0) {
+    if (reads_memory_) {
+      changed_.Wait(mutex_);
+    } else if (!changed_.WaitUntil(mutex_, deadline) && running_ > 0) {
+      ForgetReady();
+      return;  // the tasks that still run release everything
+    }
   }
   // A task that has just ended may hold the state a moment longer, but no batches and no sources.
   claims_.Clear();
   ForgetReady();
   const std::unique_ptr<const ItemMaker> maker = std::move(maker_);
-  lock.unlock();
+  lock.Unlock();
 }
 
 }  // namespace npyfast

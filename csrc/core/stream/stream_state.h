@@ -3,13 +3,12 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "core/os/mutex.h"
 #include "core/source/array.h"
 #include "core/stream/claims.h"
 #include "core/stream/item_maker.h"
@@ -35,7 +34,7 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
               int64_t first_item, std::shared_ptr<const std::atomic<bool>> closed);
 
   // The most items that are made ahead.
-  int64_t ahead() const { return claims_.ahead(); }
+  int64_t ahead() const { return ahead_; }
 
   // Has tasks begin to make items.
   void Start();
@@ -67,47 +66,46 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
   // and could not look at its deadline. Without other threads it must.
   bool ReaderHelps() const;
   // Whether it does so now: if nobody else does, anyway.
-  bool ReaderMakes();
+  bool ReaderMakes() REQUIRES(mutex_);
   // How many tasks may be at work. A reader that helps is one of the threads; but somebody has to
   // work while it does something else.
   int Workers() const;
 
-  // All below: with the mutex held.
-
   // A part that the caller is to make; none if there is none now. Throws std::bad_alloc if there is
   // no memory for a claim, and has then changed nothing.
-  ClaimQueue::Part TryClaim();
+  ClaimQueue::Part TryClaim() REQUIRES(mutex_);
   // Makes a part, without the mutex meanwhile.
-  void Make(const ClaimQueue::Part& part);
-  void StartWorkers() noexcept;
+  void Make(const ClaimQueue::Part& part) REQUIRES(mutex_);
+  void StartWorkers() noexcept REQUIRES(mutex_);
   // Waits for any change; returns false at the deadline. If tasks wait for threads that are stuck
   // with other streams, there will be more threads.
-  bool Wait(TimePoint deadline);
+  bool Wait(TimePoint deadline) REQUIRES(mutex_);
   // Whether tasks wait for a thread, and none of them runs.
-  bool Stuck() const { return running_ == 0 && (active_ > 0 || checking_); }
-  void EndTask() noexcept;
+  bool Stuck() const REQUIRES(mutex_) { return running_ == 0 && (active_ > 0 || checking_); }
+  void EndTask() noexcept REQUIRES(mutex_);
   // Has a task look at the files, as that may take long; or looks itself if there is no thread.
-  void StartCheck(const std::vector<std::shared_ptr<const Array>>& files);
+  void StartCheck(const std::vector<std::shared_ptr<const Array>>& files) REQUIRES(mutex_);
 
-  // The tasks: they take the mutex themselves.
+  // The tasks.
   void Work() noexcept;
   void Check(const std::vector<std::shared_ptr<const Array>>& files) noexcept;
 
   const std::shared_ptr<const std::atomic<bool>> closed_;
   const std::shared_ptr<Statistics> statistics_;
   const int threads_;
+  const int64_t ahead_;
   const bool reads_memory_;  // which answers at once, and which its owner may change afterwards
   bool no_threads_ = false;  // could be started
   std::unique_ptr<const ItemMaker> maker_;  // until Discard()
   std::atomic<int64_t> ready_{0};
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  ClaimQueue claims_;
-  int active_ = 0;         // tasks submitted to make items, and not yet ended
-  int running_ = 0;        // tasks of any kind begun and not yet ended
-  bool checking_ = false;  // somebody looks at the files, or is about to
-  std::exception_ptr changed_files_;
+  Mutex mutex_;
+  CondVar changed_;
+  ClaimQueue claims_ GUARDED_BY(mutex_);
+  int active_ GUARDED_BY(mutex_) = 0;         // tasks submitted to make items, and not yet ended
+  int running_ GUARDED_BY(mutex_) = 0;        // tasks of any kind begun and not yet ended
+  bool checking_ GUARDED_BY(mutex_) = false;  // somebody looks at the files, or is about to
+  std::exception_ptr changed_files_ GUARDED_BY(mutex_);
 };
 
 }  // namespace npyfast

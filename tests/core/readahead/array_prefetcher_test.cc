@@ -9,8 +9,8 @@
 #include <thread>
 #include <vector>
 
-#include "core/os/resource_limits.h"
 #include "core/os/page_size.h"
+#include "core/os/resource_limits.h"
 #include "core/readahead/access_advice.h"
 #include "core/readahead/cache_samples.h"
 #include "core/source/residency.h"
