@@ -17,7 +17,7 @@ def lines_of(path: Path) -> int:
     return len(path.read_text().splitlines())
 
 
-@pytest.mark.parametrize("folder", ["npyfast"])
+@pytest.mark.parametrize("folder", ["npyfast", "csrc"])
 def test_files(folder: str) -> None:
     files = [path for path in (ROOT / folder).rglob("*.*") if path.suffix in (".py", ".h", ".cc")]
     assert files
