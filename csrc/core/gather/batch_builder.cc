@@ -10,10 +10,10 @@
 namespace npyfast {
 namespace {
 
-// Copied from one look at Stop to the next: some milliseconds, where data is in memory.
+// Copied between two looks at Stop: some milliseconds, if the data is in memory.
 constexpr int64_t kBytesAtOnce = 8 << 20;
 
-// Kept by each thread: fresh vectors for every batch would cost more than a small batch.
+// One for each thread: fresh vectors for every batch would cost more than a small batch.
 struct Scratch {
   std::vector<int64_t> rows;
   std::vector<std::byte*> out;
@@ -28,7 +28,7 @@ BatchBuilder::BatchBuilder(std::vector<std::shared_ptr<const Gather>> leaves, co
   item_bytes_ = BytesOfRows(item_plan_.max_rows(), row_bytes_);
   rows_at_once_ = std::max<int64_t>(kBytesAtOnce / std::max<int64_t>(row_bytes_, 1), 1);
   for (const auto& leaf : leaves_)
-    if (leaf->array()->row_files() != nullptr) rows_at_once_ = 1;  // each is waited for
+    if (leaf->array()->row_files() != nullptr) rows_at_once_ = 1;  // each waits for its file
 }
 
 int BatchBuilder::Parts(int threads) const {

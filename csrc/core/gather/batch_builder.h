@@ -14,26 +14,26 @@
 
 namespace npyfast {
 
-// One item as made: a dense array for each column of each leaf, leaves in order.
+// A finished item: a dense array for each column of each leaf, in the order of the leaves.
 struct Batch {
   int64_t rows = 0;
-  int64_t batches = 1;  // that these rows are, one after the other
+  int64_t batches = 1;  // in these rows, one after the other
   std::vector<Buffer> columns;
 };
 
-// How an item that is no longer wanted is stopped.
+// How making an item is stopped when nobody wants it any more.
 struct Stop {
   const std::atomic<bool>* asked = nullptr;  // null: never
-  int64_t rows = 4096;                       // copied from one look to the next, at most
+  int64_t rows = 4096;                       // copied between two looks, at most
 };
 
-// Thrown by making an item that was asked to stop.
+// Thrown when making an item was stopped.
 class Stopped : public Error {
  public:
   Stopped() : Error("stopped") {}
 };
 
-// Makes any item of a run, from its number alone: see ItemPlan. Immutable and thread-safe.
+// Makes any item of a run, given its number: see ItemPlan. Immutable and thread-safe.
 class BatchBuilder {
  public:
   // REQUIRES: what ItemPlan() requires; all leaves have the plan's rows.
@@ -48,13 +48,13 @@ class BatchBuilder {
   const Plan& plan() const { return item_plan_.plan(); }
   // Items of the run; -1: endless, or more than can be counted.
   int64_t items() const { return item_plan_.items(); }
-  // Bytes of the largest item, or more than any memory holds if it cannot be made at all.
+  // Bytes of the largest item; more than any memory holds if they cannot be counted.
   int64_t item_bytes() const { return item_bytes_; }
-  // Bytes of a row of all leaves together, as made.
+  // Bytes of a row of all leaves together, in the output.
   int64_t row_bytes() const { return row_bytes_; }
 
-  // An item is made in parts of about the same number of rows, by one thread or by several at once.
-  // The parts that `threads` threads should make an item in: one, unless items are large.
+  // Items are made in parts of about the same number of rows, which several threads may make at
+  // once. Returns how many parts `threads` threads should make: one, unless items are large.
   int Parts(int threads) const;
   // Memory for an item. REQUIRES, here and below: item >= 0; item_plan().Has(item).
   // Throws std::bad_alloc.
@@ -65,7 +65,7 @@ class BatchBuilder {
   virtual void Fill(int64_t item, int part, int parts, const Batch& batch, const Stop& stop) const;
   // All of an item.
   Batch Make(int64_t item, const Stop& stop = {}) const;
-  // The `batch`-th batch of an item by itself, for when another one of them cannot be made.
+  // One batch of an item by itself, for when another batch of it cannot be made.
   // REQUIRES: 0 <= batch < item_plan().At(item).batches.
   Batch MakeBatch(int64_t item, int64_t batch, const Stop& stop) const;
 
@@ -80,7 +80,7 @@ class BatchBuilder {
   const ItemPlan item_plan_;
   int64_t row_bytes_ = 0;
   int64_t item_bytes_;
-  int64_t rows_at_once_;  // from one look at Stop to the next, at most
+  int64_t rows_at_once_;  // between two looks at Stop, at most
 };
 
 }  // namespace npyfast

@@ -11,7 +11,7 @@
 namespace npyfast {
 namespace {
 
-// A bool as its byte in a file, which can be anything; what is not 0 is true.
+// A bool as its byte in a file, which may have any value: all but 0 are true.
 struct Bool {
   uint8_t byte;
 };
@@ -38,7 +38,7 @@ template <typename From, typename To>
   } else if constexpr (std::is_same_v<From, Bfloat16> && std::is_same_v<To, Half>) {
     const bool is_nan = (from.bits & 0x7FFF) > 0x7F80;
     const auto nan = static_cast<uint16_t>((from.bits & 0x8000) | 0x7E00);
-    return {is_nan ? nan : HalfOf(FloatOf(from)).bits};  // its payload is lost
+    return {is_nan ? nan : HalfOf(FloatOf(from)).bits};  // the payload is lost
   } else if constexpr (std::is_same_v<From, Bfloat16>) {
     return static_cast<To>(FloatOf(from));
   } else if constexpr (std::is_same_v<To, Bfloat16>) {
@@ -51,7 +51,7 @@ template <typename From, typename To>
   }
 }
 
-// Arithmetic of small floats is that of floats, rounded after each step.
+// Small floats are computed as floats, and rounded after each step.
 template <typename T>
 [[gnu::always_inline]] inline T Multiplied(T a, T b) {
   if constexpr (kIsSmallFloat<T>) {
@@ -71,10 +71,10 @@ template <typename T>
 }
 
 template <typename T>
-[[gnu::always_inline]] inline T Load(const std::byte* items, size_t i) {
-  T item;
-  std::memcpy(&item, items + i * sizeof(T), sizeof(T));
-  return item;
+[[gnu::always_inline]] inline T Load(const std::byte* numbers, size_t i) {
+  T number;
+  std::memcpy(&number, numbers + i * sizeof(T), sizeof(T));
+  return number;
 }
 
 template <typename From, typename To, bool kScale, bool kShift>
@@ -83,10 +83,10 @@ template <typename From, typename To, bool kScale, bool kShift>
                                            const std::byte* __restrict scale,
                                            const std::byte* __restrict shift) {
   for (size_t i = 0; i < count; ++i) {
-    To item = Convert<From, To>(Load<From>(source, i));
-    if constexpr (kScale) item = Multiplied(item, Load<To>(scale, i));
-    if constexpr (kShift) item = Sum(item, Load<To>(shift, i));
-    std::memcpy(out + i * sizeof(To), &item, sizeof(To));
+    To number = Convert<From, To>(Load<From>(source, i));
+    if constexpr (kScale) number = Multiplied(number, Load<To>(scale, i));
+    if constexpr (kShift) number = Sum(number, Load<To>(shift, i));
+    std::memcpy(out + i * sizeof(To), &number, sizeof(To));
   }
 }
 
@@ -148,15 +148,15 @@ struct Avx2 {
     }
   }
 
-  // Floats to halves by the instructions for it, where no NaN is converted: those that come out of
-  // the arithmetic are quiet, and then they agree with NumPy.
+  // Floats to halves by the CPU's instruction. It agrees with NumPy on quiet NaNs, and arithmetic
+  // yields no others.
   [[gnu::target("avx2,f16c")]] static void FusedHalves(const std::byte* source, size_t count,
                                                        std::byte* out, const std::byte* scale,
                                                        const std::byte* shift) {
     constexpr int kToNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
     constexpr size_t kLanes = 8;
-    const auto operand = [](const std::byte* items, size_t i) {
-      return items == nullptr ? nullptr : items + i * sizeof(Half);
+    const auto operand = [](const std::byte* numbers, size_t i) {
+      return numbers == nullptr ? nullptr : numbers + i * sizeof(Half);
     };
     for (size_t i = 0; i < count; i += kLanes) {
       const size_t lanes = std::min(kLanes, count - i);
@@ -183,16 +183,16 @@ struct Avx2 {
 };
 #endif
 
-// Whether scale and shift are applied by the loop that converts, for the casts that matter most.
-// There are so many pairs of types that loops for each would take half a megabyte.
+// Whether the loop that converts also scales and shifts: only for the casts that matter most,
+// because such loops for all pairs of types would take half a megabyte.
 template <typename From, typename To>
 inline constexpr bool kIsFused =
     (std::is_same_v<To, float> && std::is_integral_v<From> && sizeof(From) <= 2) ||
     (std::is_same_v<To, From> && std::is_floating_point_v<To>) ||
     (kIsSmallFloat<To> && std::is_same_v<From, float>);
 
-// Whether there is a loop that converts. Halves and bfloat16 are made of floats, but where NumPy
-// does not.
+// Whether there is a loop that converts directly. Halves and bfloat16 are converted by way of
+// floats, except where NumPy does otherwise.
 template <typename From, typename To>
 inline constexpr bool kIsDirect =
     !kIsSmallFloat<To> || std::is_same_v<From, To> ||
@@ -207,18 +207,19 @@ void Cast(const std::byte* source, size_t count, std::byte* out, const std::byte
     if constexpr (kIsDirect<From, To>) {
       if (scale == nullptr) return Instructions::template Convert<From, To>(source, count, out);
     }
-    if constexpr (kIsFloat<To>) {  // by way of a type that the loops above have
+    if constexpr (kIsFloat<To>) {  // by way of a type that has a direct loop
       using Middle = std::conditional_t<
           kIsSmallFloat<To> && (std::is_same_v<From, To> || !kIsDirect<From, To>), float, To>;
-      constexpr size_t kBlock = 256;
-      alignas(64) std::byte block[kBlock * sizeof(Middle)];
-      const auto operand = [](const std::byte* items, size_t i) {
-        return items == nullptr ? nullptr : items + i * sizeof(To);
+      constexpr size_t kAtOnce = 256;
+      alignas(64) std::byte middle[kAtOnce * sizeof(Middle)];
+      const auto operand = [](const std::byte* numbers, size_t i) {
+        return numbers == nullptr ? nullptr : numbers + i * sizeof(To);
       };
-      for (size_t i = 0; i < count; i += kBlock) {
-        const size_t items = std::min(kBlock, count - i);
-        Cast<Instructions, From, Middle>(source + i * sizeof(From), items, block, nullptr, nullptr);
-        Cast<Instructions, Middle, To>(block, items, out + i * sizeof(To), operand(scale, i),
+      for (size_t i = 0; i < count; i += kAtOnce) {
+        const size_t numbers = std::min(kAtOnce, count - i);
+        Cast<Instructions, From, Middle>(source + i * sizeof(From), numbers, middle, nullptr,
+                                         nullptr);
+        Cast<Instructions, Middle, To>(middle, numbers, out + i * sizeof(To), operand(scale, i),
                                        operand(shift, i));
       }
     }
@@ -230,7 +231,7 @@ CastKernel KernelOf() {
   if constexpr (!kHasCast<From, To>) {
     return nullptr;
   } else if constexpr (std::is_integral_v<To>) {
-    // The bits are the same with a sign and without.
+    // Signed and unsigned integers have the same bits.
     return Cast<Instructions, From, std::make_unsigned_t<To>>;
   } else {
     return Cast<Instructions, From, To>;
@@ -242,7 +243,7 @@ struct Type {
   using type = T;
 };
 
-// The same function for whatever type a number is.
+// Calls a function with the C++ type of a number.
 template <typename Function>
 auto ForType(Number number, Function function) {
   switch (number) {

@@ -26,21 +26,23 @@ enum class Number {
   kLongDouble,
 };
 
-// Which one the items of a dtype are, in whatever byte order; none for all other dtypes.
+// The type of a dtype's numbers, in either byte order; none if they cannot be cast.
 std::optional<Number> NumberOf(const Dtype& dtype);
 
 bool IsFloat(Number number);
 
-// Converts `count` numbers one by one, multiplies them by scale[i] unless `scale` is null, then
-// adds shift[i] unless `shift` is null, which it is where `scale` is. Nothing need be aligned; the
-// output overlaps nothing.
+// Converts `count` numbers, multiplies each by scale[i] unless `scale` is null, then adds shift[i]
+// unless `shift` is null. Nothing need be aligned.
+//
+// REQUIRES: shift is null if scale is; the output overlaps nothing; the floating-point environment
+// is the default.
 using CastKernel = void (*)(const std::byte* source, size_t count, std::byte* out,
                             const std::byte* scale, const std::byte* shift) noexcept;
 
-// The kernel for this machine; null where there is no such cast. Where `to` is no float it takes
-// neither scale nor shift. REQUIRES, when it is called: the default floating-point environment.
+// The kernel for this machine; null if there is no such cast. If `to` is no float it takes neither
+// scale nor shift.
 CastKernel FindCastKernel(Number from, Number to);
-// The one that runs on any machine of this architecture, to the same results.
+// The kernel for any machine of this architecture, with the same results.
 CastKernel FindBaselineCastKernel(Number from, Number to);
 
 }  // namespace npyfast

@@ -12,12 +12,12 @@ namespace {
 
 bool IsWords(const Swap& swap) { return swap.inner.empty(); }
 
-// Whether these are words, and nothing else is in `bytes` bytes.
+// Whether these are words of one size that fill `bytes` bytes.
 bool Covers(const std::vector<Swap>& swaps, int64_t bytes) {
   return swaps.size() == 1 && IsWords(swaps[0]) && swaps[0].count * swaps[0].stride == bytes;
 }
 
-// Appends `swap`, to the last one if it goes on where that ends.
+// Appends a swap, merged with the last one if it continues that.
 void Append(Swap swap, std::vector<Swap>& swaps) {
   if (!swaps.empty() && IsWords(swap) && IsWords(swaps.back())) {
     Swap& last = swaps.back();
@@ -48,9 +48,9 @@ bool FieldsOverlap(const Dtype& dtype) {
   return false;
 }
 
-// Appends what of an item has to be swapped and, of one that lies in a structure whose fields
-// overlap, also what has not: it may lie over what has been swapped before it. As NumPy does it, of
-// structures their fields, and not what lies between them.
+// Appends the swaps of one element. In a structure whose fields overlap, fields that need no swap
+// are copied by one, too, because they may overwrite a field that was swapped before. As in NumPy,
+// padding between fields is not copied.
 class SwapCollector {
  public:
   bool overlapping() const { return overlapping_; }
@@ -58,7 +58,7 @@ class SwapCollector {
   void Collect(const Dtype& dtype, int64_t offset, bool overlaps, std::vector<Swap>& swaps) {
     if (dtype.itemsize == 0 || !(overlaps || HasSwapped(dtype))) return;
     if (dtype.is_subarray()) {
-      CollectItems(*dtype.base, dtype.itemsize / dtype.base->itemsize, offset, overlaps, swaps);
+      CollectElements(*dtype.base, dtype.itemsize / dtype.base->itemsize, offset, overlaps, swaps);
     } else if (dtype.is_structured()) {
       if (FieldsOverlap(dtype)) overlaps = overlapping_ = true;
       for (const Field& field : dtype.fields)
@@ -74,25 +74,25 @@ class SwapCollector {
   }
 
  private:
-  void CollectItems(const Dtype& item, int64_t count, int64_t offset, bool overlaps,
-                    std::vector<Swap>& swaps) {
-    std::vector<Swap> of_item;
-    Collect(item, 0, overlaps, of_item);
-    if (of_item.empty()) return;
-    if (Covers(of_item, item.itemsize))
-      return Append({offset, of_item[0].count * count, of_item[0].stride}, swaps);
-    Append({offset, count, item.itemsize, std::move(of_item)}, swaps);
+  void CollectElements(const Dtype& element, int64_t count, int64_t offset, bool overlaps,
+                       std::vector<Swap>& swaps) {
+    std::vector<Swap> inner;
+    Collect(element, 0, overlaps, inner);
+    if (inner.empty()) return;
+    if (Covers(inner, element.itemsize))
+      return Append({offset, inner[0].count * count, inner[0].stride}, swaps);
+    Append({offset, count, element.itemsize, std::move(inner)}, swaps);
   }
 
   bool overlapping_ = false;
 };
 
-// Joins what lies together, so that copying has as few and as long runs as can be.
+// Merges axes whose steps are adjacent, so that chunks are few and large.
 void Coalesce(Column& column) {
   std::vector<Axis> axes;
   for (const Axis& axis : column.axes) {
     if (axis.count == 1) continue;
-    // Where there is nothing to read, strides may be anything.
+    // If there is nothing to read, strides may have any value.
     int64_t bytes;
     if (!axes.empty() && !__builtin_mul_overflow(axis.count, axis.stride, &bytes) &&
         axes.back().stride == bytes) {
@@ -101,7 +101,7 @@ void Coalesce(Column& column) {
       axes.push_back(axis);
     }
   }
-  // Records keep their axis: one list of swaps for each record serves all of them.
+  // Structures keep their axis: one list of swaps serves all of them.
   const bool uniform = column.swaps.empty() || Covers(column.swaps, column.chunk_bytes);
   if (uniform && !axes.empty() && axes.back().stride == column.chunk_bytes) {
     column.chunk_bytes *= axes.back().count;
@@ -111,7 +111,7 @@ void Coalesce(Column& column) {
   column.axes = std::move(axes);
 }
 
-// Bytes of the items of a dtype that `axes` count. Throws Error where they can't be counted.
+// Bytes of all elements that `axes` count. Throws Error if they are 2^63 or more.
 int64_t BytesOf(int64_t itemsize, const std::vector<Axis>& axes) {
   std::vector<int64_t> shape;
   for (const Axis& axis : axes) shape.push_back(axis.count);
@@ -124,7 +124,7 @@ Column MakeColumn(const Dtype& dtype, int64_t offset, const std::vector<Axis>& a
   Column column;
   column.offset = offset;
   column.row_bytes = BytesOf(dtype.itemsize, axes);
-  if (column.row_bytes == 0) return column;  // however many items of no bytes there are
+  if (column.row_bytes == 0) return column;  // there may be any number of empty elements
   column.axes = axes;
   column.chunk_bytes = dtype.itemsize;
   SwapCollector collector;

@@ -15,10 +15,10 @@ struct Axis {
   int64_t stride;
 };
 
-// What of a chunk is not copied as it lies: `count` words of `stride` bytes each, one behind the
-// other from `offset` on, whose bytes are reversed; words of one byte are copied. Or, where `inner`
-// says something, `count` items, `stride` bytes apart, of each of which `inner` is true. Nothing is
-// written out that repeats itself: 30 bytes of a header can ask for a billion words.
+// A part of a chunk that is not copied as it is: `count` consecutive words of `stride` bytes, from
+// `offset` on, whose bytes are reversed (words of one byte are copied). Or, if `inner` is not
+// empty, `count` structures, `stride` bytes apart, to each of which `inner` applies. Repetitions
+// are counted rather than listed: 30 bytes of a header can ask for a billion words.
 struct Swap {
   int64_t offset;
   int64_t count;
@@ -26,26 +26,41 @@ struct Swap {
   std::vector<Swap> inner = {};
 };
 
-// Where one output array lies within each row of a source. The output is dense: the chunks that the
-// axes (outermost first) lead to, one after the other.
+// Where one output array is found within each row of a source. The output is dense: the chunks that
+// the axes (outermost first) lead to, one after the other.
+//
+// A row of three structures of 6 bytes, with the fields a ('<u2') and b ('>f4'):
+//
+//   byte      0       2               6       8               12      14              18
+//   source    | a0 a0 | b0 b0 b0 b0   | a1 a1 | b1 b1 b1 b1   | a2 a2 | b2 b2 b2 b2   |
+//
+//   fields apart, column a:  offset 0, axes {3 steps of 6}, chunk_bytes 2
+//   output    | a0 a0 | a1 a1 | a2 a2 |
+//   column b:                offset 2, axes {3 steps of 6}, chunk_bytes 4, swaps {0, 1 word of 4}
+//   output    | b0 b0 b0 b0 | b1 b1 b1 b1 | b2 b2 b2 b2 |     with the bytes of each b reversed
+//
+//   fields together:         offset 0, axes {3 steps of 6}, chunk_bytes 6, swaps {2, 1 word of 4}
+//
+// Axes of adjacent chunks are merged: had b no bytes to be swapped, the fields together would be
+// one chunk of 18 bytes without axes.
 struct Column {
   int64_t offset = 0;        // of the first chunk, from the row's first byte
-  std::vector<Axis> axes;    // empty where a row is one run of bytes
-  int64_t chunk_bytes = 0;   // bytes that lie together
-  std::vector<Swap> swaps;   // within each chunk; where they overlap, the last one counts
+  std::vector<Axis> axes;    // none if a row is contiguous
+  int64_t chunk_bytes = 0;   // of contiguous bytes
+  std::vector<Swap> swaps;   // of each chunk; where they overlap, the last one wins
   bool overlapping = false;  // whether they may
   int64_t row_bytes = 0;     // bytes of one row of the output
 };
 
-// Whether a structured dtype comes out as records, or as one column for each of its fields
-// (fields of fields in turn, in order, depth first).
+// Whether a structured dtype becomes one column of structures, or one column for each field (in
+// order, depth first).
 enum class Fields { kTogether, kApart };
 
-// The columns of rows of `shape` items, `strides[i]` bytes apart along axis i. Fields that overlap
-// come out as NumPy assigns them: one after the other, each from the source.
+// The columns of rows of this shape, whose elements are strides[i] bytes apart along axis i. Fields
+// that overlap are assigned as in NumPy: one after the other, each from the source.
 //
-// REQUIRES: shape.size() == strides.size(); dtype holds no Python objects. Throws Error where a row
-// of a column has more bytes than can be counted.
+// REQUIRES: shape.size() == strides.size(); dtype holds no Python objects. Throws Error if a row of
+// a column takes 2^63 bytes or more.
 std::vector<Column> MakeColumns(const Dtype& dtype, std::span<const int64_t> shape,
                                 std::span<const int64_t> strides, Fields fields);
 

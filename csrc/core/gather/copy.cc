@@ -20,7 +20,7 @@ Word Reversed(Word word) {
   if constexpr (sizeof(Word) == 8) return static_cast<Word>(__builtin_bswap64(word));
 }
 
-// Reverses the bytes of each word on the way from source to out; the two may be the same place.
+// Copies words and reverses the bytes of each. `source` and `out` may be the same.
 template <typename Word>
 void CopySwapped(const std::byte* source, int64_t count, std::byte* out) {
   for (int64_t i = 0; i < count; ++i) {
@@ -60,30 +60,30 @@ void CopySwapped(const Swap& swap, const std::byte* source, std::byte* out) {
   }
 }
 
-// Rows that are one run of a size known when this is compiled.
+// Chunks of a size that is known at compile time.
 template <size_t kBytes>
-void CopySmallRuns(const std::byte* const* sources, size_t count, int64_t offset, std::byte* out,
-                   int64_t out_stride) {
+void CopySmall(const std::byte* const* sources, size_t count, int64_t offset, std::byte* out,
+               int64_t out_stride) {
   for (size_t i = 0; i < count; ++i) {
     if (i + kPrefetchAhead < count) __builtin_prefetch(sources[i + kPrefetchAhead] + offset);
     std::memcpy(out + static_cast<int64_t>(i) * out_stride, sources[i] + offset, kBytes);
   }
 }
 
-// One run of `bytes` bytes of each row, to places out_stride apart.
-void CopyRuns(const std::byte* const* sources, size_t count, int64_t offset, int64_t bytes,
-              std::byte* out, int64_t out_stride, Stores stores) {
+// Copies `bytes` bytes of each row, from `offset` on, to addresses out_stride apart.
+void CopyContiguous(const std::byte* const* sources, size_t count, int64_t offset, int64_t bytes,
+                    std::byte* out, int64_t out_stride, Stores stores) {
   switch (bytes) {
     case 1:
-      return CopySmallRuns<1>(sources, count, offset, out, out_stride);
+      return CopySmall<1>(sources, count, offset, out, out_stride);
     case 2:
-      return CopySmallRuns<2>(sources, count, offset, out, out_stride);
+      return CopySmall<2>(sources, count, offset, out, out_stride);
     case 4:
-      return CopySmallRuns<4>(sources, count, offset, out, out_stride);
+      return CopySmall<4>(sources, count, offset, out, out_stride);
     case 8:
-      return CopySmallRuns<8>(sources, count, offset, out, out_stride);
+      return CopySmall<8>(sources, count, offset, out, out_stride);
     case 16:
-      return CopySmallRuns<16>(sources, count, offset, out, out_stride);
+      return CopySmall<16>(sources, count, offset, out, out_stride);
     default:
       break;
   }
@@ -101,7 +101,7 @@ void CopyRuns(const std::byte* const* sources, size_t count, int64_t offset, int
   }
 }
 
-// The chunk at `offset` of each row, to places out_stride apart, in native byte order.
+// Copies the chunk at `offset` of each row, to addresses out_stride apart, in native byte order.
 void CopyChunks(const Column& column, const std::byte* const* sources, size_t count, int64_t offset,
                 std::byte* out, int64_t out_stride, Stores stores) {
   const bool all_swapped = column.swaps.size() == 1 && column.swaps[0].inner.empty() &&
@@ -113,18 +113,18 @@ void CopyChunks(const Column& column, const std::byte* const* sources, size_t co
     return;
   }
   if (column.swaps.empty())
-    return CopyRuns(sources, count, offset, column.chunk_bytes, out, out_stride, stores);
-  CopyRuns(sources, count, offset, column.chunk_bytes, out, out_stride, Stores::kCached);
+    return CopyContiguous(sources, count, offset, column.chunk_bytes, out, out_stride, stores);
+  CopyContiguous(sources, count, offset, column.chunk_bytes, out, out_stride, Stores::kCached);
   for (size_t i = 0; i < count; ++i) {
     std::byte* chunk = out + static_cast<int64_t>(i) * out_stride;
-    // Of fields that overlap, each is what the source has, not what one before it was turned into.
+    // Overlapping fields are read from the source, where no field before them has been swapped.
     const std::byte* from = column.overlapping ? sources[i] + offset : chunk;
     for (const Swap& swap : column.swaps) CopySwapped(swap, from, chunk);
   }
 }
 
-// Chunk by chunk, all rows of the block for each: in Fortran order the same chunk of all rows lies
-// together, a row's chunks lie pages apart.
+// Copies the first chunk of all rows, then the second: in Fortran order the same chunk of all rows
+// is contiguous, and the chunks of one row are pages apart.
 void CopyAxes(const Column& column, size_t axis, const std::byte* const* sources, size_t count,
               int64_t offset, int64_t dense_bytes, std::byte* out, Stores stores) {
   if (axis == column.axes.size())

@@ -7,9 +7,9 @@
 
 namespace npyfast {
 
-// How the output is written: kept in the cache for whoever reads it next, or past the cache, which
-// is faster for what is too large to stay there anyway. After kPastCache, call FinishStores()
-// before another thread is told of the output.
+// How the output is written: through the cache, for those who read it next, or past it, which is
+// faster for output that is too large to stay there anyway. After kPastCache, call FinishStores()
+// before another thread learns of the output.
 enum class Stores { kCached, kPastCache };
 
 // Copies one column of `count` rows, which begin at sources[i], to `out`, one row after the other,
@@ -19,7 +19,7 @@ enum class Stores { kCached, kPastCache };
 void CopyColumn(const Column& column, const std::byte* const* sources, size_t count, std::byte* out,
                 Stores stores = Stores::kCached);
 
-// Makes what was stored past the cache visible to whoever sees what is stored next.
+// Orders stores past the cache before all later stores.
 void FinishStores();
 
 }  // namespace npyfast

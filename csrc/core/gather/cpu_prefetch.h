@@ -7,18 +7,19 @@
 
 namespace npyfast {
 
-// Rows below this size keep no prefetcher of the hardware's busy: shuffled ones defeat it at each
-// row. They are asked for so many rows ahead.
+// Shuffled rows below this size defeat the hardware prefetcher at each row. They are prefetched so
+// many rows ahead.
 inline constexpr int64_t kPrefetchBelow = 1024;
 inline constexpr size_t kPrefetchAhead = 8;
 
-// Asks for the cache lines that should come while the row at sources[i] is copied: `bytes` bytes
-// from `offset` on of a coming row.
+// Prefetches cache lines of a coming row, before the row at sources[i] is copied: `bytes` bytes
+// from `offset` on.
 inline void PrefetchAt(const std::byte* const* sources, size_t i, size_t count, int64_t offset,
                        int64_t bytes) {
   constexpr int64_t kCacheLine = 64;
-  // The hardware's prefetcher works within larger rows, but stops at every page's end: of the next
-  // row, the beginning of each page is asked for, as far as the first-level cache has room for it.
+  // The hardware prefetcher works within larger rows, but stops at the end of each page. The
+  // beginning of each page of the next row is prefetched, as far as it fits into the first-level
+  // cache.
   constexpr int64_t kPage = 4096;
   constexpr int64_t kPagesAhead = 64;
   if (bytes < kPrefetchBelow) {

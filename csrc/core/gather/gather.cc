@@ -17,23 +17,23 @@
 namespace npyfast {
 namespace {
 
-// Rows whose sources are looked up at once: few enough for their addresses, and the cache lines
-// that a strided copy goes round, to stay in the first-level cache.
-constexpr size_t kBlockRows = 256;
+// Rows whose addresses are looked up together: few enough for the addresses, and for the cache
+// lines of a strided copy, to stay in the first-level cache.
+constexpr size_t kRowsTogether = 256;
 
-// Bytes of rows that are brought together before they are cast, or read from files of their own:
-// few enough to be in the second-level cache when they are used.
+// Bytes of rows that are collected before they are cast or copied: few enough to stay in the
+// second-level cache until then.
 constexpr int64_t kScratchBytes = 256 << 10;
 
-// Files of one row that are opened at once, since opening one waits for a disk or a network; and
-// how many a thread must have for it to be woken up.
+// Threads that read rows which are files, because opening a file waits for a disk or a network; and
+// how many files one more thread is worth.
 constexpr int kThreadsForFiles = 16;
 constexpr int64_t kFilesPerThread = 4;
 
-// A batch of this size has left the cache before anybody reads it.
+// A batch of this size would leave the cache before it is read.
 constexpr int64_t kPastCacheFrom = 16 << 20;
 
-// The layouts of rows that are files.
+// Indices of the layouts of rows that are files.
 constexpr size_t kInC = 0;
 constexpr size_t kInFortran = 1;
 
@@ -64,7 +64,7 @@ void PostponedChecks::Check() {
   files_.clear();
 }
 
-// Files whose ends have been copied by one call.
+// The files whose last pages one call has copied.
 class Gather::TailFiles {
  public:
   void Add(const MappedFile& file) {
@@ -73,7 +73,7 @@ class Gather::TailFiles {
     std::vector<const MappedFile*>& files = postponed ? postponed->files_ : files_;
     if (files.empty() || files.back() != &file) files.push_back(&file);
   }
-  // To be called when all has been copied.
+  // To be called after all copies.
   void Check() {
     if (files_.empty()) return;
     PostponedChecks checks;
@@ -86,17 +86,17 @@ class Gather::TailFiles {
   std::vector<const MappedFile*> files_;  // unless the checks are postponed
 };
 
-// Copies the rows of one call, block by block.
+// Copies the rows of one call, a few hundred at a time.
 class Gather::Copier {
  public:
   Copier(const Gather& gather, std::byte* const* out, Stores stores)
       : gather_(gather), slots_(out, out + gather.columns()), stores_(stores) {}
 
-  // The rows that come next lie in this layout. REQUIRES: no row waits to be copied.
+  // The next rows have this layout. REQUIRES: no row waits to be copied.
   void Use(size_t layout) {
     layout_ = layout;
-    most_ = kBlockRows;
-    if (gather_.cast_ == nullptr || gather_.IsOneRun(layout)) {
+    most_ = kRowsTogether;
+    if (gather_.cast_ == nullptr || gather_.IsContiguous(layout)) {
       dense_ = nullptr;
       return;
     }
@@ -106,20 +106,20 @@ class Gather::Copier {
   }
   static size_t RowsInScratch(int64_t row_bytes) {
     return static_cast<size_t>(std::clamp<int64_t>(kScratchBytes / std::max<int64_t>(row_bytes, 1),
-                                                   1, static_cast<int64_t>(kBlockRows)));
+                                                   1, static_cast<int64_t>(kRowsTogether)));
   }
 
   size_t layout() const { return layout_; }
   bool full() const { return rows_ == most_; }
   void Add(const std::byte* row) { sources_[rows_++] = row; }
-  // Rows of a file are among those that are added: this byte of it is read after them. On the page
-  // where a file that was cut off ends now, rows come out as zeros without a fault; the byte gives
-  // one. REQUIRES: file < Array::kProbedFiles.
+  // Has this byte of a file read after the rows that are added. On the page where a truncated file
+  // now ends, rows are zeros, without a fault; reading the last byte faults.
+  // REQUIRES: file < Array::kProbedFiles.
   void Probe(size_t file, const std::byte* byte) {
     probed_ |= uint64_t{1} << file;
     probes_[file] = byte;
   }
-  // Where the next row goes, if rows come out in one column, and none waits to be copied.
+  // The slot of the next row. REQUIRES: there is one column, and no row waits to be copied.
   std::byte* slot() const { return slots_[0]; }
   void Skip(size_t rows) {
     for (size_t c = 0; c < slots_.size(); ++c)
@@ -134,7 +134,7 @@ class Gather::Copier {
   }
 
  private:
-  // May be left at any place: nothing here has a destructor.
+  // May be left at any point: nothing here has a destructor.
   static void Copy(const void* copier) noexcept {
     const Copier& self = *static_cast<const Copier*>(copier);
     const Cast* cast = self.gather_.cast_.get();
@@ -146,13 +146,14 @@ class Gather::Copier {
       cast->Rows(self.sources_.data(), self.rows_, self.slots_[0], self.stores_);
     } else {
       CopyColumn(columns[0], self.sources_.data(), self.rows_, self.dense_.get());
-      std::array<const std::byte*, kBlockRows> rows;
+      std::array<const std::byte*, kRowsTogether> rows;
       for (size_t i = 0; i < self.rows_; ++i)
         rows[i] = self.dense_.get() + static_cast<int64_t>(i) * cast->source_row_bytes();
       cast->Rows(rows.data(), self.rows_, self.slots_[0], self.stores_);
     }
-    // The bytes of the rows are read before. (ThreadSanitizer knows no fence for the CPU as well,
-    // which on x86 is none; elsewhere loads move by less than it takes to truncate a file.)
+    // The rows are read before the probes. (A fence for the CPU is unknown to ThreadSanitizer, and
+    // not needed: x86 keeps loads in order, and elsewhere they move by less than it takes to
+    // truncate a file.)
     std::atomic_signal_fence(std::memory_order_seq_cst);
     for (uint64_t left = self.probed_; left != 0; left &= left - 1)
       static_cast<void>(
@@ -160,14 +161,14 @@ class Gather::Copier {
   }
 
   const Gather& gather_;
-  std::array<const std::byte*, kBlockRows> sources_;
+  std::array<const std::byte*, kRowsTogether> sources_;
   size_t rows_ = 0;
-  uint64_t probed_ = 0;  // the files of which probes_ holds a byte
+  uint64_t probed_ = 0;  // one bit for each file in probes_
   std::array<const std::byte*, Array::kProbedFiles> probes_;
-  size_t most_ = kBlockRows;
+  size_t most_ = kRowsTogether;
   size_t layout_ = 0;
   std::vector<std::byte*> slots_;
-  Buffer dense_;  // where rows are made dense that are to be cast; null where they are
+  Buffer dense_;  // for rows to be made dense before they are cast; null if they are
   Stores stores_;
 };
 
@@ -184,7 +185,7 @@ void ResolveRows(std::span<const int64_t> rows, int64_t array_rows, std::span<in
 
 Gather::Gather(std::shared_ptr<const Array> array, Fields fields, std::shared_ptr<const Cast> cast)
     : array_(std::move(array)), cast_(std::move(cast)), fields_(fields) {
-  // An array without rows has no layout, yet its columns are asked for.
+  // An array without rows has no layout, but has columns.
   const std::vector<int64_t> no_strides(array_->row_shape().size(), 0);
   for (const Column& column :
        MakeColumns(array_->dtype(), array_->row_shape(), no_strides, fields)) {
@@ -193,7 +194,7 @@ Gather::Gather(std::shared_ptr<const Array> array, Fields fields, std::shared_pt
   }
   const FileRows* last = nullptr;
   for (const FileRows& file : array_->file_rows()) {
-    if (last == nullptr || file.strides != last->strides)  // of many files most are alike
+    if (last == nullptr || file.strides != last->strides)  // most of many files are alike
       AddLayout(file.strides);
     layout_of_file_.push_back(layouts_.size() - 1);
     last = &file;
@@ -213,7 +214,7 @@ void Gather::AddLayout(std::span<const int64_t> strides) {
     layouts_.push_back(std::move(columns));
 }
 
-bool Gather::IsOneRun(size_t layout) const {
+bool Gather::IsContiguous(size_t layout) const {
   if (columns() != 1) return false;
   const Column& column = layouts_[layout][0];
   return column.axes.empty() && column.swaps.empty() && column.offset == 0;
@@ -240,7 +241,7 @@ void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out, Stores s
 }
 
 void Gather::RowsInMemory(std::span<const int64_t> rows, Copier* copier) const {
-  if (total_row_bytes_ == 0) return;  // there may be no data to point at
+  if (total_row_bytes_ == 0) return;  // there may be no data
   const std::vector<FileRows>& files = array_->file_rows();
   TailFiles tails;
   size_t file = 0;
@@ -270,18 +271,18 @@ void Gather::RowsInMemory(std::span<const int64_t> rows, Copier* copier) const {
 void Gather::RowsOfFiles(std::span<const int64_t> rows, Copier* copier) const {
   const RowFiles& files = *array_->row_files();
   const auto row_bytes = static_cast<size_t>(files.row_bytes());
-  // Most rows come out as they lie in their files: those are read to their places at once.
-  const bool at_once =
-      cast_ == nullptr && IsOneRun(kInC) && row_bytes == static_cast<size_t>(row_bytes_[0]);
-  const size_t most = at_once ? 1 : Copier::RowsInScratch(files.row_bytes());
+  // Most rows need no more than being read.
+  const bool into_slots =
+      cast_ == nullptr && IsContiguous(kInC) && row_bytes == static_cast<size_t>(row_bytes_[0]);
+  const size_t most = into_slots ? 1 : Copier::RowsInScratch(files.row_bytes());
   Buffer scratch;
-  if (!at_once || !IsOneRun(kInFortran))
+  if (!into_slots || !IsContiguous(kInFortran))
     scratch = AcquireRows(static_cast<int64_t>(most), files.row_bytes());
   size_t waiting = 0;
   for (const int64_t row : rows) {
-    std::byte* place = at_once ? copier->slot() : scratch.get() + waiting * row_bytes;
-    const size_t layout = files.Read(row, place) ? kInFortran : kInC;
-    if (at_once && IsOneRun(layout)) {
+    std::byte* target = into_slots ? copier->slot() : scratch.get() + waiting * row_bytes;
+    const size_t layout = files.Read(row, target) ? kInFortran : kInC;
+    if (into_slots && IsContiguous(layout)) {
       copier->Skip(1);
       continue;
     }
@@ -291,10 +292,10 @@ void Gather::RowsOfFiles(std::span<const int64_t> rows, Copier* copier) const {
     }
     if (waiting == 0) {
       copier->Use(layout);
-      if (place != scratch.get()) std::memcpy(scratch.get(), place, row_bytes);
-      place = scratch.get();
+      if (target != scratch.get()) std::memcpy(scratch.get(), target, row_bytes);
+      target = scratch.get();
     }
-    copier->Add(place);
+    copier->Add(target);
     if (++waiting == most || copier->full()) {
       copier->Flush();
       waiting = 0;
@@ -322,7 +323,7 @@ void Gather::RowsParallel(std::span<const int64_t> rows, std::byte* const* out, 
 }
 
 int UsualThreads(std::span<const std::shared_ptr<const Gather>> leaves) {
-  static const int cpus = UsableCpus();  // asking reads some files of /proc and /sys
+  static const int cpus = UsableCpus();  // which reads files of /proc and /sys
   int threads = cpus;
   for (const auto& leaf : leaves) {
     if (leaf->array()->row_files() != nullptr) threads = std::max(threads, kThreadsForFiles);

@@ -15,28 +15,28 @@
 
 namespace npyfast {
 
-// Writes the row numbers of `rows` to `out`, with negative ones counted from the end.
+// Writes row numbers to `out`, with negative ones counted from the end.
 // REQUIRES: out.size() == rows.size(). Throws IndexError naming the first that is out of range.
 void ResolveRows(std::span<const int64_t> rows, int64_t array_rows, std::span<int64_t> out);
 
-// Copies rows of one array into dense columns of native byte order, cast on the way if asked to.
+// Copies rows of one array into dense columns of native byte order, and casts them if asked to.
 // Immutable and thread-safe.
 class Gather {
  public:
-  // What one more thread must have to copy: waking it costs some 5 to 20 us, and one thread copies
-  // this much in about 30.
+  // The least that one more thread is worth: waking it costs 5 to 20 us, and one thread copies this
+  // much in about 30.
   static constexpr int64_t kBytesPerThread = 256 << 10;
 
-  // REQUIRES: a cast is one from the array's dtype and rows of its size, and fields are kTogether
-  // or there are none.
+  // REQUIRES: a cast is from the array's dtype and row shape, and fields are kTogether or there are
+  // none.
   Gather(std::shared_ptr<const Array> array, Fields fields,
          std::shared_ptr<const Cast> cast = nullptr);
 
   const std::shared_ptr<const Array>& array() const { return array_; }
   size_t columns() const { return row_bytes_.size(); }
-  // Bytes that one row takes in the output of a column.
+  // Bytes of one row in the output of a column.
   int64_t row_bytes(size_t column) const { return row_bytes_[column]; }
-  // The same for all columns, or BufferPool::kTooManyBytes where they have more.
+  // The same of all columns together, but at most BufferPool::kTooManyBytes.
   int64_t row_bytes() const { return total_row_bytes_; }
 
   // Copies row rows[i] into slot i of each column's output, for every i.
@@ -44,16 +44,16 @@ class Gather {
   // REQUIRES: 0 <= rows[i] < array()->rows(); out has columns() pointers, to rows.size() *
   // row_bytes(column) bytes each, which overlap no source. Touches no Python object.
   //
-  // Throws FormatError where a file was truncated meanwhile, OsError where it can't be read, or
-  // Error where mapped memory can't; then what has been written is of no use.
+  // Throws FormatError if a file was truncated meanwhile, OsError if it cannot be read, Error if
+  // mapped memory cannot. The output is then unspecified.
   void Rows(std::span<const int64_t> rows, std::byte* const* out) const;
 
-  // The same for a part of a larger batch, whose rows StoresFor() was asked for.
+  // The same for a part of a larger batch, with the StoresFor() of that batch.
   void Rows(std::span<const int64_t> rows, std::byte* const* out, Stores stores) const;
   Stores StoresFor(int64_t rows) const;
 
-  // The same by up to `threads` threads, the caller one of them. A batch that one thread copies
-  // sooner than another wakes up stays with the caller.
+  // The same, by the caller and up to `threads` - 1 more threads, if copying takes longer than
+  // waking them.
   void RowsParallel(std::span<const int64_t> rows, std::byte* const* out, int threads) const;
 
  private:
@@ -61,22 +61,37 @@ class Gather {
   class TailFiles;
 
   void AddLayout(std::span<const int64_t> strides);
-  // Whether a row comes out as one run of the bytes from its beginning on.
-  bool IsOneRun(size_t layout) const;
+  // Whether the output of a row is the bytes of its source, from the first one on.
+  bool IsContiguous(size_t layout) const;
   void RowsInMemory(std::span<const int64_t> rows, Copier* copier) const;
+  // Reads rows that have files of their own. Files may be in C or in Fortran order, which is known
+  // only after reading one. `C` and `F` are rows of such files:
+  //
+  //   rows that need nothing but a copy are read into their slots, and others are moved out again:
+  //
+  //     rows          C0      C1      F2                C3
+  //     slots       | C0    | C1    | F2 > C2         | C3
+  //     scratch                       F2 (copied back in C order)
+  //
+  //   rows that are cast, or have fields or foreign byte order, are collected in the scratch until
+  //   it is full, or the order changes:
+  //
+  //     rows          C0 C1           F2 F3             C4
+  //     scratch     | C0 C1 > flush | F2 F3 > flush   | C4 > flush
+  //     slots         0  1            2  3              4
   void RowsOfFiles(std::span<const int64_t> rows, Copier* copier) const;
 
   std::shared_ptr<const Array> array_;
   std::shared_ptr<const Cast> cast_;
   Fields fields_;
-  std::vector<std::vector<Column>> layouts_;  // of files of one row: in C's, in Fortran's order
+  std::vector<std::vector<Column>> layouts_;  // of rows that are files: in C, in Fortran order
   std::vector<size_t> layout_of_file_;
   std::vector<int64_t> row_bytes_;
   int64_t total_row_bytes_ = 0;
 };
 
-// While it lives, Gather::Rows() called by its thread leaves the looks at files whose ends it has
-// copied to Check(): one for many small batches, before any of them is handed out.
+// While it lives, Gather::Rows() in this thread does not check the files whose last pages it has
+// copied, but leaves that to Check(): once for many small batches, before any is handed out.
 class PostponedChecks {
  public:
   PostponedChecks();
@@ -84,7 +99,7 @@ class PostponedChecks {
   PostponedChecks(const PostponedChecks&) = delete;
   PostponedChecks& operator=(const PostponedChecks&) = delete;
 
-  // Throws what MappedFile::CheckUnchanged() throws. REQUIRES: the arrays are still there.
+  // Throws what MappedFile::CheckUnchanged() throws. REQUIRES: the arrays are still open.
   void Check();
 
  private:
@@ -94,8 +109,8 @@ class PostponedChecks {
   std::vector<const MappedFile*> files_;
 };
 
-// How many threads should copy rows of these where nobody says: as many as there are CPUs that the
-// process may use; more where rows are files, which are waited for.
+// The default number of threads to copy rows of these arrays: that of the CPUs that the process may
+// use, and more if rows are files, which take waiting.
 int UsualThreads(std::span<const std::shared_ptr<const Gather>> leaves);
 
 }  // namespace npyfast

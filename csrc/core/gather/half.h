@@ -4,9 +4,9 @@
 #include <bit>
 #include <cstdint>
 
-// The floats of 16 bits, as NumPy and ml_dtypes convert them: rounded to nearest, ties to even. By
-// integer operations without branches, which the compiler turns into vector instructions; the
-// conversions that CPUs have differ in NaNs.
+// Conversions of 16-bit floats as in NumPy and ml_dtypes: rounded to nearest, ties to even. They
+// use integer operations without branches, which the compiler vectorizes; the conversions of CPUs
+// treat NaNs differently.
 //
 // REQUIRES: floating-point operations round to nearest and keep denormals.
 namespace npyfast {
@@ -60,7 +60,7 @@ struct Bfloat16 {  // the upper half of a float
   const uint32_t sign = (x >> 16) & 0x8000;
   const uint32_t rest = x & 0x7FFFFFFF;
   const uint32_t normal = (rest - (112u << 23) + 0xFFF + ((rest >> 13) & 1)) >> 13;
-  // In a float between 1/2 and 1 the last bit counts 2^-24, as in a denormal half.
+  // The last bit of a float between 1/2 and 1 is 2^-24, as in a denormal half.
   const uint32_t tiny =
       std::bit_cast<uint32_t>(std::bit_cast<float>(rest) + 0.5f) - std::bit_cast<uint32_t>(0.5f);
   const uint32_t payload = (rest & 0x7FFFFF) >> 13;

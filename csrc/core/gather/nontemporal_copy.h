@@ -5,11 +5,11 @@
 
 namespace npyfast {
 
-// memcpy by stores that leave the cache alone: they save reading every line of the output first.
-// Call FinishStores() before another thread is told of the output.
+// memcpy by stores past the cache, which save reading every line of the output first. Call
+// FinishStores() before another thread learns of the output.
 using PastCacheCopy = void (*)(const std::byte* source, size_t bytes, std::byte* out) noexcept;
 
-// The fastest one for this machine; memcpy itself where there is no such store.
+// The fastest one for this machine; memcpy if it has no such stores.
 PastCacheCopy FindPastCacheCopy();
 
 }  // namespace npyfast

@@ -133,7 +133,7 @@ Value OperandValue(const Dtype& to, const Operand& operand, int64_t item,
     position += (own == 1 ? 0 : index) * step;
     step *= own;
   }
-  return ReadValue(to, operand.items.data() + position * to.itemsize);
+  return ReadValue(to, operand.numbers.data() + position * to.itemsize);
 }
 
 Value NaiveCast(const Dtype& to, Value value, const std::optional<Value>& scale,
@@ -193,7 +193,7 @@ Operand OperandOf(const Dtype& to, const Shape& shape) {
   Operand operand{shape, RandomItems(to, count)};
   // Numbers that make other numbers of most: of the size of 1, and a NaN or infinity at times.
   for (size_t i = 0; i < count; ++i) {
-    std::byte* at = operand.items.data() + static_cast<int64_t>(i) * to.itemsize;
+    std::byte* at = operand.numbers.data() + static_cast<int64_t>(i) * to.itemsize;
     if (i % 17 == 16) continue;
     at[to.itemsize - 1] = std::byte{0x3F};
     if (to.kind == 'f' && to.itemsize == 2) at[1] = std::byte{0x39};
