@@ -28,18 +28,20 @@ std::vector<std::string> Names(const std::vector<py::bytes>& paths) {
   return {paths.begin(), paths.end()};
 }
 
-std::unique_ptr<PyArray> Open(ArraySource source, std::span<const FileStamp> stamps = {}) {
+std::unique_ptr<PyArray> Open(ArraySource source, bool map_now,
+                              std::span<const FileStamp> stamps = {}) {
   const GilReleased released;  // opening may wait for a disk or a network
-  std::shared_ptr<const Array> array = OpenArray(source, stamps);
+  const auto map = map_now ? Array::Map::kNow : Array::Map::kWhenRead;
+  std::shared_ptr<const Array> array = OpenArray(source, stamps, map);
   return std::make_unique<PyArray>(PyArray{std::move(array), std::move(source)});
 }
 
-std::unique_ptr<PyArray> OpenFiles(const std::vector<py::bytes>& paths) {
-  return Open({.kind = Kind::kNpyFiles, .paths = Names(paths)});
+std::unique_ptr<PyArray> OpenFiles(const std::vector<py::bytes>& paths, bool map_now) {
+  return Open({.kind = Kind::kNpyFiles, .paths = Names(paths)}, map_now);
 }
 
 std::unique_ptr<PyArray> OpenRowFiles(const std::vector<py::bytes>& paths) {
-  return Open({.kind = Kind::kRowFiles, .paths = Names(paths)});
+  return Open({.kind = Kind::kRowFiles, .paths = Names(paths)}, false);
 }
 
 // npyfast._backends.file_status.FileState.
@@ -47,7 +49,8 @@ using StateNumbers = std::tuple<uint64_t, uint64_t, int64_t, int64_t, int64_t>;
 
 // Path, header of a .npy file that describes the data, offset of the data, and state of each file.
 std::unique_ptr<PyArray> OpenExtents(
-    const std::vector<std::tuple<py::bytes, py::bytes, int64_t, StateNumbers>>& extents) {
+    const std::vector<std::tuple<py::bytes, py::bytes, int64_t, StateNumbers>>& extents,
+    bool map_now) {
   ArraySource source{.kind = Kind::kExtents};
   std::vector<FileStamp> stamps;
   for (const auto& [path, header, data_offset, state] : extents) {
@@ -56,7 +59,7 @@ std::unique_ptr<PyArray> OpenExtents(
     source.offsets.push_back(data_offset);
     stamps.push_back(std::make_from_tuple<FileStamp>(state));
   }
-  return Open(std::move(source), stamps);
+  return Open(std::move(source), map_now, stamps);
 }
 
 std::unique_ptr<PyArray> ViewMemory(const py::array& memory) {
@@ -118,8 +121,8 @@ py::dict EncodeArrays(const std::vector<const PyArray*>& arrays) {
 
 void RegisterArray(py::module_& m) {
   py::class_<PyArray>(m, "Array", "Rows of .npy files or of an array in memory.")
-      .def_static("open", &OpenFiles, py::arg("paths"))
-      .def_static("open_extents", &OpenExtents, py::arg("extents"))
+      .def_static("open", &OpenFiles, py::arg("paths"), py::arg("map_now"))
+      .def_static("open_extents", &OpenExtents, py::arg("extents"), py::arg("map_now"))
       .def_static("open_row_files", &OpenRowFiles, py::arg("paths"))
       .def_static("view", &ViewMemory, py::arg("memory"))
       .def_property_readonly("rows", [](const PyArray& self) { return self.array->rows(); })

@@ -105,12 +105,18 @@ class Backend(Protocol):
         """The header that these bytes begin with. Raises NpyFormatError, which names no file."""
 
     def open(
-        self, files: Sequence[str], located: Sequence[LocatedHeader] | None = None
+        self,
+        files: Sequence[str],
+        located: Sequence[LocatedHeader] | None = None,
+        *,
+        map_now: bool = True,
     ) -> OpenedLeaf:
         """Opens the files of one array: `.npy` files; or, with `located`, files of any format whose
         headers were found elsewhere and whose data begins at `data_offset`.
 
-        Raises OSError if a file is no longer in the state in which its header was read."""
+        Without `map_now`, files are mapped when they are first read. Raises OSError if a file is no
+        longer in the state in which its header was read.
+        """
 
     def open_row_files(self, files: Sequence[str]) -> OpenedLeaf:
         """The rows of `.npy` files that hold one row each, opened when a row is taken."""

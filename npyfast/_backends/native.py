@@ -100,17 +100,23 @@ class NativeLeaf:
         return self._records
 
 
-def open(files: Sequence[str], located: Sequence[LocatedHeader] | None = None) -> NativeLeaf:
-    """Maps the files of one array."""
+def open(
+    files: Sequence[str],
+    located: Sequence[LocatedHeader] | None = None,
+    *,
+    map_now: bool = True,
+) -> NativeLeaf:
+    """Opens the files of one array."""
     paths = [os.fsencode(path) for path in files]
     if located is None:
-        array = _core.Array.open(paths)
+        array = _core.Array.open(paths, map_now)
         return NativeLeaf(array, array.dtype)
     array = _core.Array.open_extents(
         [
             (path, header_bytes(header), header.data_offset, FileState.of(status))
             for path, (header, status) in zip(paths, located, strict=True)
-        ]
+        ],
+        map_now,
     )
     # Not the array's dtype, which knows no types of other packages, such as bfloat16.
     return NativeLeaf(array, located[0].header.dtype)

@@ -46,8 +46,13 @@ def parse_header(data: bytes) -> Header:
     return Header(*parse_header_numpy(data))
 
 
-def open(files: Sequence[str], located: Sequence[LocatedHeader] | None = None) -> NumpyLeaf:
-    """Maps the files of one array."""
+def open(
+    files: Sequence[str],
+    located: Sequence[LocatedHeader] | None = None,
+    *,
+    map_now: bool = True,
+) -> NumpyLeaf:
+    """Opens the files of one array."""
     if located is None:
         located = [look_at_header_numpy(path) for path in files]
     first = located[0].header
@@ -55,7 +60,7 @@ def open(files: Sequence[str], located: Sequence[LocatedHeader] | None = None) -
     for path, (header, status) in zip(files, located, strict=True):
         check_file(files[0], first, path, header)
         opened.append(File(path, header, FileState.of(status)))
-    return NumpyLeaf(first.dtype, first.shape[1:], opened)
+    return NumpyLeaf(first.dtype, first.shape[1:], opened, map_now)
 
 
 def open_row_files(files: Sequence[str]) -> RowFiles:

@@ -66,7 +66,11 @@ class NumpyLeaf:
     cast: Cast | None = None
 
     def __init__(
-        self, dtype: np.dtype[Any], row_shape: tuple[int, ...], parts: Sequence[File | AnyArray]
+        self,
+        dtype: np.dtype[Any],
+        row_shape: tuple[int, ...],
+        parts: Sequence[File | AnyArray],
+        map_now: bool = True,
     ) -> None:
         self._files = [part for part in parts if isinstance(part, File)]
         self._parts = [part for part in parts if len(part)]
@@ -80,7 +84,7 @@ class NumpyLeaf:
             dense=all(file.has_dense_rows for file in self._files),
         )
         for part in self._parts:
-            if few and isinstance(part, File):
+            if map_now and few and isinstance(part, File):
                 self._mapped(part)
 
     def __len__(self) -> int:

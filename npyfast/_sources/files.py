@@ -37,8 +37,9 @@ def open_files(files: Sequence[str], options: FileOptions, opening: Opening) -> 
         return backend().open_row_files(files)
     if options.layout is not None:
         layout = options.layout
-        return backend().open(files, [locate(path, layout) for path in files])
-    opened = open_npy(files) if options.key is None else None
+        located = [locate(path, layout) for path in files]
+        return backend().open(files, located, map_now=opening.map_now)
+    opened = open_npy(files, opening) if options.key is None else None
     if opened is not None:
         return opened
     try:
@@ -48,13 +49,13 @@ def open_files(files: Sequence[str], options: FileOptions, opening: Opening) -> 
         raise
 
 
-def open_npy(files: Sequence[str]) -> OpenedLeaf | None:
+def open_npy(files: Sequence[str], opening: Opening) -> OpenedLeaf | None:
     """The rows of `.npy` files that have the usual name, opened without a look at their first
     bytes; None if they are something else, or damaged."""
     if not files or not files[0].endswith(".npy"):
         return None
     try:
-        return backend().open(files)
+        return backend().open(files, map_now=opening.map_now)
     except NpyFormatError:
         return None
 
@@ -69,11 +70,11 @@ def _open_by_content(files: Sequence[str], key: str | None, opening: Opening) ->
         located = [opening.archive(path).locate(key) for path in files]
         for path, (header, _) in zip(files, located, strict=True):
             refuse_no_rows(path, key, header)
-        return backend().open(files, located)
+        return backend().open(files, located, map_now=opening.map_now)
     if key is not None:
         refuse_key(files[0], key, found)
     try:
-        return backend().open(files)
+        return backend().open(files, map_now=opening.map_now)
     except NpyFormatError as error:
         if found != UNKNOWN or not os.path.getsize(files[0]):
             raise

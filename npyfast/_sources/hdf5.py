@@ -38,7 +38,7 @@ def open(files: Sequence[str], key: str, opening: Opening) -> OpenedLeaf:
         _check_alike("row shape", found[0], found[0].shape[1:], dataset, dataset.shape[1:])
     located = [dataset.located for dataset in found if dataset.located is not None]
     if len(located) == len(found):
-        return backend().open(files, located)
+        return backend().open(files, located, map_now=opening.map_now)
     for dataset in found:
         dataset.warn()
         opening.close_hdf5(dataset.path)  # HDF5 would share the open file with the leaf

@@ -19,15 +19,15 @@ class _Named:
     name: str
 
 
-def open_nest(nest: Nest) -> tuple[Nest, list[OpenedLeaf], list[str]]:
+def open_nest(nest: Nest, *, map_now: bool = True) -> tuple[Nest, list[OpenedLeaf], list[str]]:
     """Opens every leaf of a nest of sources; returns the nest of opened leaves, then those leaves
-    and their names, in order.
+    and their names, in order. Without `map_now`, files are mapped when they are first read.
 
     Raises ValueError naming two leaves that differ in their number of rows.
     """
     given = leaves(nest)
     sources = map_nest(as_source, nest)
-    with Opening() as opening:
+    with Opening(map_now=map_now) as opening:
         opened = map_nest(lambda source: _open_given(next(given), source, opening), sources)
     named = list(leaves(opened))
     if not named:
@@ -58,7 +58,7 @@ def _open(source: Source, is_one_array: bool, opening: Opening) -> Nest:
     Source, which is one array."""
     keys = None
     if not is_one_array and source.memory is None:
-        opened = open_npy(source.files)
+        opened = open_npy(source.files, opening)
         if opened is not None:
             return _Named(opened, source.name)
         keys = source.keys(opening)

@@ -18,9 +18,13 @@ _KEPT_OPEN = 32
 
 
 class Opening:
-    """Opens and inspects the files of sources. Leaving its `with` block closes the files."""
+    """Opens and inspects the files of sources. Leaving its `with` block closes the files.
 
-    def __init__(self) -> None:
+    Without `map_now`, the opened leaves map their files when they are first read.
+    """
+
+    def __init__(self, *, map_now: bool = True) -> None:
+        self.map_now = map_now
         self._formats: dict[str, Format] = {}
         self._archives: dict[str, Archive] = {}
         self._archive_files: dict[str, BinaryIO] = {}

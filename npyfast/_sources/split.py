@@ -59,7 +59,7 @@ def split(
         [20]
     """
     share = _share(fraction)
-    order = SplitOrder(len(open_nest(source)[1][0]), integer("seed", seed, 0, 2**64))
+    order = SplitOrder(len(open_nest(source, map_now=False)[1][0]), integer("seed", seed, 0, 2**64))
     cut = round(order.rows * share)
     return (
         RowSelection(order, range(cut)),

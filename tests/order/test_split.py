@@ -22,6 +22,7 @@ from scipy import stats
 import npyfast
 from npyfast import RowSelection
 from npyfast._order import full as _order
+from npyfast._sources.open import open_nest
 
 SEEDS = st.integers(0, 2**64 - 1)
 
@@ -54,6 +55,37 @@ def test_each_row_is_in_one_part_at_powers_of_two(rows: int) -> None:
         first, rest = split(rows, 0.75, seed)
         both = np.concatenate([np.asarray(first), np.asarray(rest)])
         assert (np.bincount(both, minlength=rows) == 1).all()
+
+
+def test_maps_no_file(
+    backend: str, save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs the number of rows only, and mapping files of a network may take long."""
+    rows = np.arange(20_000, dtype="i4").reshape(20, 1000)
+    np.savez(tmp_path / "X.npz", X=rows)
+    rows.tofile(tmp_path / "X.raw")
+    source = {
+        "npy": [save(rows[:9], "a.npy"), save(rows[9:], "b.npy")],
+        "npz": npyfast.source(tmp_path / "X.npz", key="X"),
+        "raw": npyfast.source(tmp_path / "X.raw", dtype="i4", shape=(-1, 1000)),
+    }
+    mapped: list[str] = []
+    opened: list[Any] = []
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        made = open_nest(*arguments, **options)
+        maps = Path("/proc/self/maps").read_text().splitlines()
+        mapped.extend(line for line in maps if str(tmp_path) in line)
+        opened.extend(made[1])
+        return made
+
+    monkeypatch.setattr("npyfast._sources.split.open_nest", spy)
+    train, _ = npyfast.split(source, 0.5)
+    assert len(train) == 10
+    assert mapped == []
+    # They can be read all the same.
+    for leaf in opened:
+        assert leaf.take(np.array([3, -1]), None).tolist() == rows[[3, -1]].tolist()
 
 
 # Pinned, as the order is: a change would mix what a model was trained on with what it is validated

@@ -60,13 +60,13 @@ std::shared_ptr<const Array> Array::OpenRowFiles(std::span<const std::string> pa
   return array;
 }
 
-std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents) {
+std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents, Map map) {
   struct Found {
     Header header;
     std::optional<MappedFile> file;
   };
   std::vector<Found> found(extents.size());
-  const bool map_now = extents.size() <= kMappedWhenOpened;
+  const bool map_now = map == Map::kNow && extents.size() <= kMappedWhenOpened;
   const auto read = [&](size_t i) {
     const auto& [path, known, stamp] = extents[i];
     const OpenFile file(path);

@@ -46,13 +46,15 @@ struct Extent {
 class Array {
  public:
   // Reads the headers of .npy files, many of them at once. Few files are mapped now, so that the
-  // array keeps files that are removed or replaced later; many are mapped when they are first read.
+  // array keeps files that are removed or replaced later; many are mapped when they are first read,
+  // and so are all with kWhenRead.
   // REQUIRES: at least one path.
   // Throws for the first bad file in the order of the paths: OsError, with ESTALE if the file is
   // not in the state of the extent's stamp; FormatError naming the file; ObjectDtypeError; Error
   // naming two files that differ in dtype or row shape.
   static std::shared_ptr<const Array> Open(std::span<const std::string> paths);
-  static std::shared_ptr<const Array> Open(std::span<const Extent> extents);
+  enum class Map { kNow, kWhenRead };
+  static std::shared_ptr<const Array> Open(std::span<const Extent> extents, Map map = Map::kNow);
 
   // Opens .npy files that hold one row each. Throws what RowFiles() throws.
   static std::shared_ptr<const Array> OpenRowFiles(std::span<const std::string> paths);

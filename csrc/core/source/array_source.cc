@@ -117,8 +117,8 @@ class Decoder {
 
 }  // namespace
 
-std::shared_ptr<const Array> OpenArray(const ArraySource& source,
-                                       std::span<const FileStamp> stamps) {
+std::shared_ptr<const Array> OpenArray(const ArraySource& source, std::span<const FileStamp> stamps,
+                                       Array::Map map) {
   if (source.kind == Kind::kRowFiles) return Array::OpenRowFiles(source.paths);
   std::vector<Extent> extents;
   extents.reserve(source.paths.size());
@@ -131,7 +131,7 @@ std::shared_ptr<const Array> OpenArray(const ArraySource& source,
     }
     if (!stamps.empty()) extent.stamp = stamps[i];
   }
-  return Array::Open(extents);
+  return Array::Open(extents, map);
 }
 
 EncodedArrays Encode(std::span<const ArrayFiles> arrays) {

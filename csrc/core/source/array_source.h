@@ -30,11 +30,12 @@ struct ArraySource {
   bool operator==(const ArraySource&) const = default;
 };
 
-// Opens the array. With `stamps`, one for each file, refuses a file in another state; files of one
-// row have none. Throws what Array::Open() and Array::OpenRowFiles() throw, and FormatError for a
-// malformed header of an extent.
+// Opens the array; `map` is as for Array::Open(). With `stamps`, one for each file, refuses a file
+// in another state; files of one row have none. Throws what Array::Open() and Array::OpenRowFiles()
+// throw, and FormatError for a malformed header of an extent.
 std::shared_ptr<const Array> OpenArray(const ArraySource& source,
-                                       std::span<const FileStamp> stamps = {});
+                                       std::span<const FileStamp> stamps = {},
+                                       Array::Map map = Array::Map::kNow);
 
 // The files of an array, and what was known of them when it was opened.
 struct ArrayFiles {
