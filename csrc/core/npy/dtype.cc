@@ -111,7 +111,7 @@ std::string DtypeName(const Dtype& dtype) {
     text += "'" + field.name + "', ";
     const std::string type = DtypeName(field.dtype);
     text += field.dtype.is_structured() || field.dtype.is_subarray() ? type : "'" + type + "'";
-    text += ")";
+    text += ')';
   }
   return "[" + text + "]";
 }

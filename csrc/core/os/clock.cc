@@ -1,6 +1,6 @@
 #include "core/os/clock.h"
 
-#include <time.h>
+#include <ctime>
 
 namespace npyfast {
 

@@ -110,7 +110,7 @@ void ByDefault(int signal, const siginfo_t& info) {
   standard.sa_handler = SIG_DFL;
   ::sigaction(signal, &standard, nullptr);
   // A fault comes again when the instruction is run again: the core dump shows the place.
-  if (!RaisedByFault(info)) ::raise(signal);
+  if (!RaisedByFault(info)) static_cast<void>(::raise(signal));
 }
 
 void PassOn(int signal, siginfo_t* info, void* context, uintptr_t frame) {
@@ -120,11 +120,9 @@ void PassOn(int signal, siginfo_t* info, void* context, uintptr_t frame) {
   const size_t age = again ? before.age + 1 : 0;
   const struct sigaction* const other = others.At(age);
   passing = {context, frame, age};
-  if (other == nullptr) {
-    ByDefault(signal, *info);
-  } else if ((other->sa_flags & SA_SIGINFO) != 0) {
+  if (other != nullptr && (other->sa_flags & SA_SIGINFO) != 0) {
     other->sa_sigaction(signal, info, context);
-  } else if (other->sa_handler == SIG_DFL ||
+  } else if (other == nullptr || other->sa_handler == SIG_DFL ||
              (other->sa_handler == SIG_IGN && RaisedByFault(*info))) {
     ByDefault(signal, *info);
   } else if (other->sa_handler != SIG_IGN) {

@@ -328,8 +328,8 @@ int64_t Readahead::ItemsToSleep(int64_t item) const {
     const Plan::Options& plan = items_.plan().options();
     const auto item_rows =
         static_cast<__int128>(plan.batch_size) * plan.shard_count * items_.run().group;
-    return static_cast<int64_t>(std::min(plan.blocks.block_rows, kAll / 16) * kSlotsToSleep /
-                                item_rows);
+    const auto rows = static_cast<__int128>(std::min(plan.blocks.block_rows, kAll / 16));
+    return static_cast<int64_t>(rows * kSlotsToSleep / item_rows);
   }
   // A good part of what was requested: pages of a few requests at a time would not touch, and each
   // time costs a change of threads.
