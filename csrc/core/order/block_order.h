@@ -23,7 +23,7 @@ struct BlockSizes {
 // row exactly once.
 //
 // Blocks of consecutive rows come in random order, from borders that differ in each epoch; a window
-// of many blocks is shuffled as a whole. So whoever reads ahead reads whole blocks, and holds one
+// of many blocks is shuffled as a whole. Readahead therefore reads whole blocks, and holds one
 // window of rows.
 //
 // A pure function of (rows, seed, epoch, sizes, position), the same on every platform and equal,
@@ -54,14 +54,14 @@ class BlockOrder {
     int64_t rows = 0;
   };
 
-  // The rows of a slot: one stretch of consecutive rows, and a second one where they go on behind
-  // the last row at row 0 (else it is empty).
+  // The rows of a slot: one stretch of consecutive rows, and a second one if they wrap from the
+  // last row to row 0 (else it is empty).
   //
   // REQUIRES: 0 <= slot < slots().
   std::array<Stretch, 2> SlotRows(int64_t slot) const;
 
-  // The slots [FirstSlotOf(p), EndSlotOf(p)) are the window of position p: before its first slot
-  // all is done with, and from its end on nothing is needed yet. Neither ever falls as p grows.
+  // The slots [FirstSlotOf(p), EndSlotOf(p)) are the window of position p: slots before it are
+  // not needed any more, and slots after it not yet. Neither bound decreases as p grows.
   //
   // REQUIRES: position < rows.
   int64_t FirstSlotOf(uint64_t position) const;
@@ -73,7 +73,7 @@ class BlockOrder {
   uint64_t WindowOf(uint64_t position) const;
   uint64_t FirstSlot(uint64_t window) const;
   uint64_t EndSlot(uint64_t window) const;
-  // The row where a slot begins, and where a block does; the remainder is behind the last block.
+  // The row where a slot begins, and where a block does; the remainder follows the last block.
   uint64_t SlotStart(uint64_t slot) const;
   uint64_t BlockStart(uint64_t block) const { return Wrap(block * block_rows_ + rotation_); }
   uint64_t Wrap(uint64_t row) const { return row < rows_ ? row : row - rows_; }
@@ -85,7 +85,7 @@ class BlockOrder {
   uint64_t epoch_;
   uint64_t block_rows_;
   uint64_t blocks_;     // full ones
-  uint64_t remainder_;  // rows behind the last full block, below block_rows
+  uint64_t remainder_;  // rows after the last full block, fewer than block_rows
   uint64_t windows_;
   uint64_t rotation_;  // rows from here on, and around the end, are cut into blocks
   Order block_at_;     // slot -> block

@@ -16,22 +16,22 @@ void AddPages(const Array& array, size_t leaf, const std::vector<RowStretch>& st
     while (row < end) {
       const size_t number = array.FileOf(row);
       const FileRows& file = array.file_rows()[number];
-      const int64_t behind = std::min(end, file.first_row + file.rows);
+      const int64_t after = std::min(end, file.first_row + file.rows);
       const int64_t from = file.data_offset + (row - file.first_row) * file.row_stride;
-      const int64_t to = file.data_offset + (behind - file.first_row) * file.row_stride;
+      const int64_t to = file.data_offset + (after - file.first_row) * file.row_stride;
       if (from < to) {
         const int64_t offset = from / page * page;
         ranges->push_back({leaf, number, offset, (to + page - 1) / page * page - offset});
       }
-      row = behind;
+      row = after;
     }
   }
 }
 
 void Coalesce(std::vector<FileRange>* ranges) {
-  const auto place = [](const FileRange& r) { return std::tie(r.leaf, r.file, r.offset); };
+  const auto key = [](const FileRange& r) { return std::tie(r.leaf, r.file, r.offset); };
   std::sort(ranges->begin(), ranges->end(),
-            [&place](const FileRange& a, const FileRange& b) { return place(a) < place(b); });
+            [&key](const FileRange& a, const FileRange& b) { return key(a) < key(b); });
   size_t kept = 0;
   for (size_t i = 0; i < ranges->size(); ++i) {
     const FileRange& range = (*ranges)[i];

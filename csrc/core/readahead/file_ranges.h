@@ -23,12 +23,12 @@ struct FileRange {
   int64_t bytes = 0;
 };
 
-// Adds the pages of the stretches' rows, each stretch by itself. REQUIRES: the array was opened
+// Adds the pages that hold the rows of each stretch. REQUIRES: the array was opened
 // from files and has dense rows; the stretches are within it.
 void AddPages(const Array& array, size_t leaf, const std::vector<RowStretch>& stretches,
               std::vector<FileRange>* ranges);
 
-// In file order, with ranges that overlap or touch made one.
+// Sorts ranges in file order, and merges those that overlap or touch.
 void Coalesce(std::vector<FileRange>* ranges);
 
 }  // namespace npyfast

@@ -17,7 +17,7 @@ constexpr int64_t kEndless = std::numeric_limits<int64_t>::max();
 constexpr int64_t kMostSpareSlots = 64;
 constexpr int64_t kSparePart = 8;
 
-// A piece of a unit: bytes of rows that lie one behind the other, and rows that are listed.
+// The largest piece of a unit: bytes of consecutive rows, and rows that are listed.
 constexpr int64_t kPieceBytes = 64 << 20;
 constexpr int64_t kListedRows = 4096;
 
@@ -54,16 +54,16 @@ bool ReadSchedule::in_file_order() const {
 
 ReadSchedule::Slots ReadSchedule::SlotsOf(int64_t item) const {
   const Plan& plan = items_.plan();
-  const Item place = items_.At(item);
-  const BlockOrder order = OrderOf(plan, place.epoch);
-  const int64_t last_batch = place.batch + place.batches - 1;
+  const Item which = items_.At(item);
+  const BlockOrder order = OrderOf(plan, which.epoch);
+  const int64_t last_batch = which.batch + which.batches - 1;
   const int64_t most = plan.selection().size - 1;
-  const int64_t first = std::min(plan.FirstPosition(place.batch), most);
+  const int64_t first = std::min(plan.FirstPosition(which.batch), most);
   // A worker's part of a short batch may be empty.
   const int64_t last =
       std::clamp(plan.FirstPosition(last_batch) + plan.BatchRows(last_batch) - 1, first, most);
   Slots slots;
-  slots.epoch_start = static_cast<int64_t>(place.epoch - items_.run().start_epoch) * slots_;
+  slots.epoch_start = static_cast<int64_t>(which.epoch - items_.run().start_epoch) * slots_;
   slots.place = last / plan.options().blocks.block_rows;
   slots.first = order.FirstSlotOf(static_cast<uint64_t>(first));
   slots.end = order.EndSlotOf(static_cast<uint64_t>(last));

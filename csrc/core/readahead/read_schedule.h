@@ -9,8 +9,9 @@
 
 namespace npyfast {
 
-// What the items of a run need read, in units that are read one after the other: the rows of an
-// item; or, where rows are shuffled by blocks, a block, which the items of its window share.
+// What must be read for the items of a run, in units that are read one after the other. A unit is
+// the rows of one item; or, if rows are shuffled by blocks, a block, which the items of its window
+// share.
 //
 // Units are numbered from the run's first epoch on. Immutable and thread-safe.
 class ReadSchedule {
@@ -19,10 +20,10 @@ class ReadSchedule {
   ReadSchedule(const ItemPlan& items, int64_t row_bytes);
 
   bool by_blocks() const { return slots_ > 0; }
-  // Whether each row is needed behind the one before it, and never again in its epoch.
+  // Whether rows are needed in the order in which they lie in the files, once an epoch.
   bool in_file_order() const;
 
-  // Units of the run; INT64_MAX where it is endless.
+  // Units of the run; INT64_MAX if it is endless.
   int64_t units() const { return units_; }
   // An item is made of the units [FirstUnitOf(item), EndUnitOf(item)). Neither falls from one item
   // to the next. For items from the end on, both are units().
@@ -33,9 +34,8 @@ class ReadSchedule {
   // when this one ends.
   int64_t AheadOf(int64_t item) const;
 
-  // The rows of a unit piece by piece, as a unit may be all rows there are: those from its *next-th
-  // row on, so many as are quickly told, and moves *next behind them. Returns whether there are
-  // more.
+  // The rows of a unit, piece by piece, because a unit may hold all rows of an array: some rows
+  // from its *next-th one on. Advances *next past them, and returns whether there are more.
   bool Rows(int64_t unit, int64_t* next, std::vector<RowStretch>* rows) const;
 
  private:
@@ -51,7 +51,7 @@ class ReadSchedule {
   const ItemPlan items_;
   int64_t slots_ = 0;  // of an epoch
   int64_t units_;
-  int64_t most_rows_;  // of a piece that lie one behind the other
+  int64_t most_rows_;  // of a piece, if they are consecutive
 };
 
 }  // namespace npyfast
