@@ -50,7 +50,7 @@ void* Map(size_t bytes) {
   auto* first = static_cast<std::byte*>(memory);
   const size_t before = -reinterpret_cast<uintptr_t>(first) % kHugePage;
   if (before > 0) ::munmap(first, before);
-  // munmap wants whole pages: of what is behind the block, only those.
+  // munmap takes whole pages: of the slack after the block, only those.
   const auto page = static_cast<size_t>(PageBytes());
   const size_t end = (bytes + page - 1) / page * page;
   if (before + end < bytes + slack) ::munmap(first + before + end, bytes + slack - before - end);

@@ -25,7 +25,7 @@ class BufferPool {
 
   static BufferPool& Shared();
 
-  // What takes as many bytes or more is refused: no process can address them.
+  // Blocks of this size or more are refused: no process can address them.
   static constexpr int64_t kTooManyBytes = int64_t{1} << 48;
 
   // A block of at least `bytes` bytes, of unknown content. Throws std::bad_alloc.

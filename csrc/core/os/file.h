@@ -32,7 +32,7 @@ std::string AbsolutePath(const std::string& path);
 
 // Calls body(i) for every i below `count`, by several threads at once where there are many:
 // what takes long with a file is to wait for a disk or a network. Throws what body threw for the
-// lowest i; by then body may not have been called for what comes behind it.
+// lowest i; by then body may not have been called for higher ones.
 void ForEachFile(size_t count, const std::function<void(size_t)>& body);
 
 // A regular file, open for reading.
@@ -107,7 +107,7 @@ class MappedFile {
   bool Holds(const void* address) const;
 
   // Throws if the file was changed after it was opened, in whatever way: FormatError if it is
-  // shorter now, else OsError (ESTALE). What has thrown once does so for ever. A path that leads to
+  // shorter now, else OsError (ESTALE). Once it has thrown, it always throws. A path that leads to
   // another file by now, or to none, is no change of this one. One system call.
   void CheckUnchanged() const;
 

@@ -30,7 +30,7 @@ class PageCache {
   bool StartReading(int64_t offset, int64_t bytes) const;
   // Reads a byte, after which its page is there.
   void Read(int64_t offset) const;
-  // Lets go of whole pages within a range that no mapping holds.
+  // Drops whole pages within a range that no mapping holds.
   void LetGo(int64_t offset, int64_t bytes) const;
 
  private:

@@ -37,7 +37,7 @@ class PerThread {
     object_ = made;
   }
 
-  // Whoever asks at the thread's very end gets a new one, of which this is called again.
+  // A call of Get() while the thread ends makes a new object, and this is called again for it.
   static void Delete(void* object) {
     object_ = nullptr;
     delete static_cast<T*>(object);

@@ -48,12 +48,12 @@ class Others {
     while (PlaceAt(order, age) != 0 && !Same(handlers_[PlaceAt(order, age) - 1], handler)) ++age;
     uint64_t place = PlaceAt(order, age);
     if (place == 0) {
-      // Of so many the oldest is forgotten.
+      // When there is no room, the oldest is forgotten.
       if (age == kMost) --age;
       place = PlaceAt(order, age) != 0 ? PlaceAt(order, age) : age + 1;
       handlers_[place - 1] = handler;
     }
-    // The younger ones come behind it.
+    // The younger ones come after it.
     const uint64_t younger = order & ((uint64_t{1} << (4 * age)) - 1);
     const uint64_t older = age + 1 < 16 ? order >> (4 * (age + 1)) << (4 * (age + 1)) : 0;
     order_.store(older | younger << 4 | place, std::memory_order_release);
@@ -155,7 +155,8 @@ void InstallGuard() {
   struct sigaction current;
   ::sigaction(SIGBUS, nullptr, &current);
   if (IsOurs(current)) return;
-  // Nobody waits here: in a child, whose parent was forked meanwhile, that would be for ever.
+  // Never wait here: if the process forks while another thread installs, the child would wait
+  // forever.
   if (installing.exchange(true, std::memory_order_acquire)) return;
   // Known before our handler is there to ask.
   others.PutFirst(current);

@@ -73,7 +73,7 @@ void ThreadPool::Run() {
     waiting_.fetch_sub(1, std::memory_order_relaxed);
     lock.Unlock();
     task();
-    task = nullptr;  // what it holds is let go of, and not under the lock
+    task = nullptr;  // releases what it holds, and not under the lock
     lock.Lock();
   }
 }
@@ -102,15 +102,15 @@ void ThreadPool::ParallelFor(int parts, const std::function<void(int)>& body) {
       }
     }
   };
-  // Shared, because a thread may come to its task only after the caller has done all parts and
-  // left.
+  // Shared, because a thread may start its task only after the caller has done all parts and
+  // returned.
   const auto state = std::make_shared<Shared>();
   state->body = &body;
   state->parts = parts;
   try {
     Grow(parts - 1);
     for (int i = 1; i < parts; ++i) Submit([state] { state->Work(); });
-  } catch (const std::exception&) {  // no thread or no memory to be had: the caller does it all
+  } catch (const std::exception&) {  // no thread or no memory: the caller does it all
   }
   state->Work();
   const MutexLock lock(state->mutex);

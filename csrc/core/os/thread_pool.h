@@ -18,12 +18,12 @@ class ThreadPool {
   // The process's pool. In a forked child a new one: its parent's threads did not come along.
   static ThreadPool& Shared();
 
-  // Starts threads until there are `threads`. Throws std::system_error, or std::bad_alloc, if none
-  // can be had at all.
+  // Starts threads until there are `threads`. Throws std::system_error or std::bad_alloc if not
+  // even one can be started.
   void Grow(int threads);
 
-  // Starts one more, as where tasks wait long because others are stuck, with a disk that does not
-  // answer; unless there are very many, or none can be had.
+  // Starts one more thread, for tasks that wait because others are stuck on an unresponsive disk.
+  // Does nothing if there are very many already or the system refuses.
   void GrowByOne() noexcept;
 
   // Runs `task` later. REQUIRES: Grow(1) or more; the task throws nothing and waits for no other.
