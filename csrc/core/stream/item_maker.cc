@@ -101,6 +101,7 @@ void ItemMaker::TakeApart(int64_t item, std::exception_ptr error,
         outcomes->push_back({builder_->MakeBatch(item, i, WhetherToStop()), nullptr, last});
       } else {
         outcomes->push_back({{}, std::move(error)});
+        break;
       }
     } catch (...) {
       outcomes->push_back({{}, std::current_exception(), last});

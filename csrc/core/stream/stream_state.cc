@@ -38,8 +38,9 @@ bool ReadsMemory(const BatchBuilder& builder) {
 
 }  // namespace
 
-StreamState::StreamState(std::shared_ptr<const BatchBuilder> builder, const StreamOptions& options,
-                         int64_t first_item, std::shared_ptr<const std::atomic<bool>> closed)
+StreamState::StreamState(const std::shared_ptr<const BatchBuilder>& builder,
+                         const StreamOptions& options, int64_t first_item,
+                         std::shared_ptr<const std::atomic<bool>> closed)
     : closed_(std::move(closed)),
       statistics_(options.statistics),
       threads_(options.threads),

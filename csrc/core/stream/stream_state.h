@@ -30,7 +30,7 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
   using TimePoint = std::chrono::steady_clock::time_point;
 
   // For items from this one on. *closed becomes true once and for all when the stream ends.
-  StreamState(std::shared_ptr<const BatchBuilder> builder, const StreamOptions& options,
+  StreamState(const std::shared_ptr<const BatchBuilder>& builder, const StreamOptions& options,
               int64_t first_item, std::shared_ptr<const std::atomic<bool>> closed);
 
   // The most items that are made ahead.
