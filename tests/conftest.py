@@ -8,6 +8,7 @@ missing extension or TensorFlow is a failure.
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import signal
 from collections.abc import Iterator
@@ -35,6 +36,9 @@ if Path(npyfast.__file__).resolve().parents[1] == _SOURCE_TREE:
         f"the tests are for the installed package, but npyfast was imported from {_SOURCE_TREE}: "
         "install it, and start pytest by its command rather than by `python -m pytest`"
     )
+
+# As many variants of each test run without `-m slow`.
+_QUICK_VARIANTS = 8
 
 collect_ignore = []
 if "native" not in BACKENDS:
@@ -67,6 +71,19 @@ def pytest_report_header() -> list[str]:
         f"npyfast: {npyfast.__version__} in {Path(npyfast.__file__).parent}",
         f"backends: {', '.join(BACKENDS)}; left out: {'; '.join(left_out) or 'nothing'}",
     ]
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects by the markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test with many variants, marks all but a few as slow: always the same ones, chosen
+    without regard to the order of the parameters, so that no value of one is favoured."""
+    variants: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        variants.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for several in variants.values():
+        several.sort(key=lambda item: hashlib.sha256(item.nodeid.encode()).digest())
+        for item in several[_QUICK_VARIANTS:]:
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_xdist_auto_num_workers() -> int:
