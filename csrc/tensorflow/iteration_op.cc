@@ -38,8 +38,9 @@ class IterationKernel {
   }
 
  private:
-  // A pass takes at least microseconds: no program makes more iterations in a year.
-  static constexpr int64_t kMaxIterations = int64_t{1} << 26;
+  // TensorFlow takes milliseconds to begin an iteration, so as many as these take a day. All are
+  // tried before a foreign checkpoint is refused, which takes less than a second.
+  static constexpr int64_t kMaxIterations = int64_t{1} << 24;
   static constexpr int64_t kNear = 64;
 
   int64_t Find(int64_t first, int64_t second) {
