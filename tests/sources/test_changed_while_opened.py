@@ -56,7 +56,7 @@ def test_between_the_look_and_the_mapping(
     backend = npyfast._backends.backend()
     original = backend.open
 
-    def late(files: Any, located: Any = None) -> Any:
+    def late(files: Any, *arguments: Any, **options: Any) -> Any:
         wait_for_the_clock(path)
         if how == "replaced":
             write(f"{path}.new", X + 1)
@@ -65,7 +65,7 @@ def test_between_the_look_and_the_mapping(
             with open(path, "r+b") as file:
                 file.seek(-1, os.SEEK_END)
                 file.write(b"\1")
-        return original(files, located)
+        return original(files, *arguments, **options)
 
     monkeypatch.setattr(backend, "open", late)
     with pytest.raises(OSError, match="was changed or replaced") as caught:

@@ -192,7 +192,7 @@ def test_memory_that_is_a_file(save: Save) -> None:
     path = save(X)
     memory = np.load(path, mmap_mode="r")
     os.truncate(path, PAGE)
-    with pytest.raises(ValueError, match="memory of an array can't be read or written: it is that"):
+    with pytest.raises(ValueError, match="memory of an array can't be read or written: it belongs"):
         npyfast.open(memory)[-1]
 
 
@@ -201,7 +201,7 @@ def test_output_that_is_a_file(save: Save) -> None:
     path, other = save(X), save(X)
     out = np.load(other, mmap_mode="r+")
     os.truncate(other, PAGE)
-    with pytest.raises(ValueError, match="memory of an array can't be read or written: it is that"):
+    with pytest.raises(ValueError, match="memory of an array can't be read or written: it belongs"):
         npyfast.open(path).gather(range(ROWS), out=out)
 
 
