@@ -68,6 +68,7 @@ def read_with_interrupts(make: Callable[[], Any]) -> int:
     raise AssertionError("there is a last moment")
 
 
+@pytest.mark.slow
 class TestAtEachMoment:
     @by_one_or_more
     def test_of_a_transform(self, save: Save, backend: str, threads: int) -> None:
@@ -159,6 +160,7 @@ def test_no_file_stays_open(
 
 
 @pytest.mark.parametrize("threads", [0, 1, 4])
+@pytest.mark.slow
 def test_by_a_hundred_signals(save: Save, backend: str, threads: int) -> None:
     assert (
         processes.run(
@@ -185,6 +187,7 @@ def test_one_signal_ends_the_process(backend: str, after: float) -> None:
 
 
 @pytest.mark.usefixtures("interruptible")
+@pytest.mark.slow
 def test_calls_that_hang_do_not_keep_the_process(backend: str) -> None:
     _interrupted(backend, 0.1, "hangs")
     assert processes.run("endless_transform.py", "hangs", "once", backend=backend) == "reading"

@@ -91,6 +91,7 @@ def test_buffers_are_recycled(native: None, save: Save) -> None:
 
 
 @pytest.mark.own_process
+@pytest.mark.slow
 def test_the_pool_keeps_no_more_than_a_stream_needs(native: None) -> None:
     gc.collect()
     large = np.zeros((64, 1 << 20), "u1")
@@ -105,6 +106,7 @@ def test_the_pool_keeps_no_more_than_a_stream_needs(native: None) -> None:
 
 
 @pytest.mark.usefixtures("backend")
+@pytest.mark.slow
 def test_an_endless_run_takes_no_more_memory(save: Save) -> None:
     stream = iter(npyfast.batches((save(X), save(X[:, :7])), 50, True, epochs=-1))
 

@@ -159,6 +159,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Any:
         *itertools.product([False, True, [64, 2048]], ["auto", "whole", "rows"]),
     ],
 )
+@pytest.mark.slow
 def test_a_file_larger_than_memory(native: None, large: Any, shuffle: Any, readahead: str) -> None:
     path, rows = large
     cached.evict(str(path))

@@ -234,6 +234,7 @@ def test_all_memory_comes_back_to_the_pool(native: None, save: Save) -> None:
 
 
 @pytest.mark.usefixtures("backend")
+@pytest.mark.slow
 def test_nothing_leaks(save: Save) -> None:
     path = save(X)
 
@@ -307,6 +308,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize("end", ENDS)
+@pytest.mark.slow
 def test_the_interpreter_ends_with_a_live_stream(save: Save, backend: str, end: str) -> None:
     for _ in range(5 if "daemon" in end else 1):  # some ends are a matter of luck
         out = processes.run("end_while_reading.py", save(X), end, "plain", backend=backend)

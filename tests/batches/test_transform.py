@@ -620,6 +620,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize("end", ENDS)
+@pytest.mark.slow
 def test_the_interpreter_ends_with_a_live_stream(save: Save, backend: str, end: str) -> None:
     for _ in range(3 if "daemon" in end else 1):  # some ends are a matter of luck
         out = processes.run("end_while_reading.py", save(X), end, "transform", backend=backend)

@@ -15,7 +15,7 @@ from samples import Save
 import npyfast
 from npyfast._engines import garbage, interpreter_exit
 
-pytestmark = pytest.mark.usefixtures("backend")
+pytestmark = [pytest.mark.usefixtures("backend"), pytest.mark.slow]
 
 
 def test_iterators_in_cycles_are_destroyed(save: Save) -> None:

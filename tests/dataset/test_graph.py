@@ -309,6 +309,7 @@ def test_each_epoch_of_keras_is_the_next(
     assert seen == [batch[0] for batch in epochs(0, 1, 2)]
 
 
+@pytest.mark.slow
 class TestMemory:
     @staticmethod
     def maps() -> list[str]:

@@ -439,6 +439,7 @@ class TestWhatItCannotDeliver:
 
 
 @pytest.mark.parametrize("library", ["missing", "text", "empty", "another"])
+@pytest.mark.slow
 def test_a_library_that_cannot_be_loaded(save: Save, tmp_path: Path, library: str) -> None:
     place = tmp_path / "library.so"
     if library == "text":
@@ -460,6 +461,7 @@ def test_a_library_that_cannot_be_loaded(save: Save, tmp_path: Path, library: st
         assert f"TensorFlow {tf.__version__} can't load {place}: " in reason
 
 
+@pytest.mark.slow
 def test_the_numpy_backend_takes_the_generator(save: Save) -> None:
     rows, name, reason, error = run(
         "dataset_by_numpy.py",

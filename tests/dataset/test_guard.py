@@ -13,6 +13,7 @@ pytestmark = pytest.mark.usefixtures("native")
 
 
 @pytest.mark.parametrize("length", [1, 2])
+@pytest.mark.slow
 def test_any_order_of_handlers(tmp_path: Any, length: int) -> None:
     out, _ = processes.finish(
         processes.start(

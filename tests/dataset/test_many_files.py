@@ -12,6 +12,7 @@ FILES = 10_000
 
 
 @pytest.mark.usefixtures("native")
+@pytest.mark.slow
 def test_with_few_descriptors(tmp_path: Path) -> None:
     np.save(tmp_path / "part-0.npy", np.zeros((2, 2), "i8"))
     header = (tmp_path / "part-0.npy").read_bytes()[:-32]

@@ -92,6 +92,7 @@ def test_a_large_batch_of_the_generator_becomes_a_tensor_without_a_copy(
 
 
 @pytest.mark.parametrize("engine", ["graph", "generator"])
+@pytest.mark.slow
 def test_a_large_batch_is_in_memory_once(native: None, save: Save, engine: str) -> None:
     size = 96 << 20  # more than the pool keeps
     data = np.zeros((96, 1 << 20), "u1")
@@ -131,6 +132,7 @@ def test_a_view_of_a_tensor_keeps_its_memory(dataset: Dataset, save: Save) -> No
 
 
 @pytest.mark.own_process
+@pytest.mark.slow
 def test_memory_comes_back(native: None, save: Save) -> None:
     gc.collect()
     assert eventually(lambda: used_bytes() == 0)
@@ -153,6 +155,7 @@ def test_leaving_early_ends_what_was_started(dataset: Dataset, save: Save) -> No
 
 
 @pytest.mark.own_process
+@pytest.mark.slow
 def test_leaving_early_lets_go_of_the_generators_buffers(native: None, save: Save) -> None:
     made = by_generator(save(LARGE), 32, True, epochs=-1)
     for _ in range(5):
@@ -166,6 +169,7 @@ def test_leaving_early_lets_go_of_the_generators_buffers(native: None, save: Sav
 
 
 @pytest.mark.parametrize("epochs", [None, -1])
+@pytest.mark.slow
 def test_leaving_early_lets_go_of_memory_and_threads(
     dataset: Dataset, save: Save, epochs: int | None
 ) -> None:
@@ -183,6 +187,7 @@ def test_leaving_early_lets_go_of_memory_and_threads(
     assert eventually(lambda: tasks() <= threads + 2)
 
 
+@pytest.mark.slow
 def test_many_epochs_take_no_more_memory(dataset: Dataset, save: Save) -> None:
     made = dataset((save(LARGE), save(LARGE[:, 0])), 32, True)
 
@@ -235,6 +240,7 @@ def test_small_batches_go_in_groups() -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 32])
+@pytest.mark.slow
 def test_the_interpreter_ends_with_a_live_iterator(
     save: Save, engine: str, batch_size: int
 ) -> None:

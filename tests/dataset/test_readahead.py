@@ -77,6 +77,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.mark.parametrize("engine", ["graph", "generator"])
 @pytest.mark.parametrize("shuffle", [False, True, [64, 2048]], ids=["order", "full", "block"])
+@pytest.mark.slow
 def test_a_file_larger_than_memory(native: None, large: Any, engine: str, shuffle: Any) -> None:
     path, rows = large
     cached.evict(str(path))

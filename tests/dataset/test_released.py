@@ -34,6 +34,7 @@ KEPT = {"graph": 9, "generator": 0}
 
 
 @pytest.mark.parametrize("transform", [None, np.copy])
+@pytest.mark.slow
 def test_files_are_closed(engine: str, save: Save, transform: Callable[..., Any] | None) -> None:
     if engine == "graph" and transform is not None:
         return  # which the generator engine delivers

@@ -22,6 +22,7 @@ from npyfast._packing.descriptor import Folder, held, look_at
 from npyfast._sources import npz
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("backend"),
     # Of files that are closed because nobody has them any more.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

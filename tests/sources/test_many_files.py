@@ -28,10 +28,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_batches_with_few_descriptors(folder: Path, backend: str) -> None:
     assert processes.run("many_files.py", folder, FILES * ROWS, backend=backend) == ""
 
 
+@pytest.mark.slow
 def test_files_of_one_row_with_few_descriptors(folder: Path, backend: str) -> None:
     assert processes.run("many_files_of_one_row.py", folder, FILES * ROWS, backend=backend) == ""
 

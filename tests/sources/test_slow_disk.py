@@ -10,7 +10,7 @@ import processes
 import pytest
 import slow_disk
 
-pytestmark = pytest.mark.usefixtures("native")
+pytestmark = [pytest.mark.usefixtures("native"), pytest.mark.slow]
 
 CASES = [
     ("rows", {"threads": 1}),
