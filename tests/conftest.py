@@ -38,7 +38,7 @@ if Path(npyfast.__file__).resolve().parents[1] == _SOURCE_TREE:
     )
 
 # As many variants of each test run without `-m slow`.
-_QUICK_VARIANTS = 8
+_QUICK_VARIANTS = 6
 
 collect_ignore = []
 if "native" not in BACKENDS:

@@ -28,6 +28,7 @@ MIB = 1 << 20
 SHUFFLES: list[Any] = [False, True, "block", npyfast.BlockShuffle(7, 30)]
 
 
+@pytest.mark.slow
 @given(data=st.data(), rows=st.integers(0, 60), threads=st.none() | st.integers(1, 3))
 def test_it_changes_no_batch(data: st.DataObject, rows: int, threads: int | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
