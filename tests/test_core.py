@@ -46,6 +46,7 @@ def core_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # it builds all of the C++ tests
 def test_core(core_build: Path) -> None:
     ctest = find_tool("ctest")
     assert ctest is not None, "there is a cmake, and its ctest is missing"

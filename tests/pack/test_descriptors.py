@@ -38,10 +38,14 @@ def descriptors() -> set[tuple[str, str]]:
 
 
 def _can_be_interrupted(frame: FrameType) -> bool:
-    """Whether Python looks for signals there: not where it ends the handling of an exception, which
-    would be held for good."""
+    """Whether Python looks for signals there: not where the handling of an exception begins or
+    ends, which would then be held for good."""
     instruction = dis.opname[frame.f_code.co_code[frame.f_lasti]]
-    return frame.f_lineno is not None and instruction not in ("POP_EXCEPT", "RERAISE")
+    return frame.f_lineno is not None and instruction not in (
+        "PUSH_EXC_INFO",
+        "POP_EXCEPT",
+        "RERAISE",
+    )
 
 
 def interrupted_at(step: int, function: Callable[[], object]) -> bool:
