@@ -210,14 +210,16 @@ def test_threads_are_few_and_stay(native: None, save: Save) -> None:
     time.sleep(0.2)  # a thread takes its name when it first runs
     before = threads_of("npyfast")
     assert before >= 2
+    # Where others keep the CPUs busy, a stream that gets no thread for 20 ms asks for one more.
+    most = before + 10
     streams = [iter(npyfast.batches(path, 10, threads=3, epochs=-1)) for _ in range(50)]
     for stream in streams:
         next(stream)
-    assert threads_of("npyfast") == before
+    assert before <= threads_of("npyfast") <= most
     del streams, stream
     for _ in range(200):
         next(iter(npyfast.batches(path, 10, threads=3)))
-    assert threads_of("npyfast") == before
+    assert before <= threads_of("npyfast") <= most
 
 
 def test_all_memory_comes_back_to_the_pool(native: None, save: Save) -> None:
