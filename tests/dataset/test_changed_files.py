@@ -206,7 +206,7 @@ def test_a_container_is_another_machine(native: None) -> None:
             [*before, *command], env=environment, cwd="/", capture_output=True, text=True
         )
         if found.returncode and before:
-            pytest.skip(f"mounts of one's own are not to be had: {found.stderr}")
+            pytest.skip(f"private mounts are not available here: {found.stderr}")
         assert found.returncode == 0, found.stderr
         return found.stdout.strip()
 

@@ -3,7 +3,6 @@ have a guard, and others come and go around them."""
 
 from __future__ import annotations
 
-import platform
 from typing import Any
 
 import processes
@@ -23,14 +22,6 @@ def test_any_order_of_handlers(tmp_path: Any, length: int) -> None:
     assert out == "fine"
 
 
-# FE_UPWARD of <fenv.h>, which Python does not have.
-UPWARD = {"x86_64": 0x800, "aarch64": 0x400000}
-
-
-@pytest.mark.skipif(
-    platform.machine() not in UPWARD, reason="the number of FE_UPWARD is not known here"
-)
 def test_how_a_thread_rounds(tmp_path: Any) -> None:
     """A fault in the midst of a cast leaves the thread as it was."""
-    arguments = (tmp_path / "a.npy", UPWARD[platform.machine()])
-    assert processes.run("rounding.py", *arguments, backend="native") == "fine"
+    assert processes.run("rounding.py", tmp_path / "a.npy", backend="native") == "fine"
