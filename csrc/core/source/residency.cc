@@ -5,7 +5,7 @@
 namespace npyfast {
 
 struct ResidencyFork {
-  static inline const AtFork at_fork{ForkRank::kSource, ResidencyMutex::mutex_};
+  static const AtFork at_fork;
 };
 
 namespace {
@@ -18,6 +18,7 @@ constexpr auto kSeenFor = std::chrono::seconds(1);
 }  // namespace
 
 Mutex ResidencyMutex::mutex_;
+const AtFork ResidencyFork::at_fork{ForkRank::kSource, ResidencyMutex::mutex_};
 int64_t MemoryAccount::total_bytes_ = 0;
 
 MemoryAccount::~MemoryAccount() { Set(0); }

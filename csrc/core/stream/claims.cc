@@ -48,10 +48,9 @@ std::unique_ptr<Claim> ClaimQueue::NewClaim() const {
   return count > 0 ? std::make_unique<Claim>(next_item_, count, parts_) : nullptr;
 }
 
-Claim* ClaimQueue::Add(std::unique_ptr<Claim> claim) {
+void ClaimQueue::Add(std::unique_ptr<Claim> claim) {
   claims_.push_back(std::move(claim));
   next_item_ += claims_.back()->count();
-  return claims_.back().get();
 }
 
 std::unique_ptr<Claim> ClaimQueue::PopFront() {

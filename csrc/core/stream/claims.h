@@ -26,8 +26,7 @@ struct Outcome {
 //
 //   kMaking ------------> kDone   all parts were made, or there was no memory for the item
 //      |                    ^
-//      +----> kFailed ------+     a part failed: no more are begun, and each batch is made by
-//      itself
+//      +----> kFailed ------+     a part failed: no other begins, each batch is made by itself
 //
 // Until it is done its outcomes belong to the threads that make it, then to the reader.
 class Claim {
@@ -112,7 +111,7 @@ class ClaimQueue {
   // Throws std::bad_alloc.
   std::unique_ptr<Claim> NewClaim() const;
   // Adds what NewClaim() returned last. Throws std::bad_alloc, and then has not changed.
-  Claim* Add(std::unique_ptr<Claim> claim);
+  void Add(std::unique_ptr<Claim> claim);
   // Leaves out the next item. REQUIRES: empty().
   void SkipItem() { ++next_item_; }
 
