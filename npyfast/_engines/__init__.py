@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 from npyfast._backends import backend, backend_reason
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._batches.batching import Batching
-from npyfast._engines import generator, graph, op_library
+from npyfast._engines import generator, op_library
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -42,6 +42,8 @@ def choose(engine: EngineName, batching: Batching) -> Engine:
     """
     if engine == "generator":
         return generator
+    from npyfast._engines import graph  # programs without a dataset need not wait for it
+
     obstacle = graph.obstacle(batching)
     load_error = op_library.load_error() if obstacle is None else None
     if obstacle is None and load_error is None:
