@@ -39,7 +39,7 @@ def main(description: str | None) -> int:
         command.stop(error)
     machine = command.begin(options, options.folder)
     disk = Disk(options.folder)
-    machine["fio"] = f"{fio.version}, {fio.engine}"
+    machine["fio"] = fio.version
     machine["readahead_kib_found"] = disk.readahead_kib()
     machine["cgroup"] = f"version {version}"
     # So that the readahead is restored and the files are deleted.
@@ -83,7 +83,7 @@ def _content(
     devices: Sequence[Device],
     fits: Sequence[Fit],
 ) -> dict[str, Any]:
-    made = [{**dataclasses.asdict(each), "queue": str(each.queue)} for each in devices]
+    made = [dataclasses.asdict(each) for each in devices]
     cells = [cell for each in made for cell in each.pop("cells").values()]
     sizes = [ROW_SIZES[name] for name in options.row_sizes]
     entries = [named(key) for key in options.contenders]

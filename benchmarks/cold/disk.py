@@ -13,22 +13,15 @@ from typing import Any, NamedTuple
 
 from harness.machine import mount_of
 
+_MORE = {"io_uring": ("--fixedbufs=1", "--registerfiles=1")}  # options that make an engine faster
 _SEQUENTIAL = ("--rw=read", "--bs=1M", "--iodepth=16")
 
 
-class Queue(NamedTuple):
-    """How many requests are in flight: `jobs` processes with `depth` each."""
+class Requests(NamedTuple):
+    """What fio did at random: requests a second, and the microseconds of CPU that one took."""
 
-    jobs: int
-    depth: int
-
-    def __str__(self) -> str:
-        return (
-            f"depth {self.depth}" if self.jobs == 1 else f"{self.jobs} jobs of depth {self.depth}"
-        )
-
-
-_QUEUES = (Queue(1, 32), Queue(1, 64), Queue(1, 128), Queue(2, 64))
+    rate: float
+    cpu_us: float
 
 
 class Disk:
@@ -73,39 +66,47 @@ class Fio:
     def __init__(self, seconds: float) -> None:
         if shutil.which("fio") is None:
             raise OSError("fio is needed to measure the disk: apt-get install fio")
-        self._limit = ("--time_based", f"--runtime={seconds}s")
+        self._limit = ("--time_based", f"--runtime={round(seconds * 1e3)}ms")
         self.version = _output("fio", "--version").strip()
         engines = _output("fio", "--enghelp").split()
-        known = [engine for engine in ("libaio", "io_uring") if engine in engines]
-        if not known:
+        self._engines = [engine for engine in ("libaio", "io_uring") if engine in engines]
+        if not self._engines:
             raise OSError("this fio has neither libaio nor io_uring: install another")
-        self.engine = known[0]
+        self.engine = self._engines[0]
 
-    def best_queue(self, path: Path, request_bytes: int) -> Queue:
-        """The one of a few queues with the most random reads a second."""
-        return max(_QUEUES, key=lambda queue: self.random(path, request_bytes, queue))
+    def choose_engine(self, path: Path, request_bytes: int, depth: int) -> str:
+        """Uses the engine with the most random reads a second from now on."""
 
-    def random(self, path: Path, request_bytes: int, queue: Queue) -> float:
-        """Random reads a second, each of `request_bytes`."""
-        options = (f"--bs={request_bytes}", f"--numjobs={queue.jobs}", f"--iodepth={queue.depth}")
-        return float(self._read(path, "--rw=randread", *options, *self._limit)["iops"])
+        def rate(engine: str) -> float:
+            self.engine = engine
+            return self.random(path, request_bytes, depth).rate
+
+        self.engine = max(self._engines, key=rate)
+        return self.engine
+
+    def random(self, path: Path, request_bytes: int, depth: int) -> Requests:
+        """Reads `request_bytes` at random, with `depth` requests in flight."""
+        options = (f"--bs={request_bytes}", f"--iodepth={depth}")
+        job = self._run(path, "--rw=randread", *options, *self._limit)
+        cpu_us = (job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"] * 1e3
+        return Requests(float(job["read"]["iops"]), cpu_us / job["read"]["total_ios"])
 
     def sequential(self, path: Path) -> float:
         """Bytes a second, from the file's start on."""
-        return float(self._read(path, *_SEQUENTIAL, *self._limit)["bw_bytes"])
+        return float(self._run(path, *_SEQUENTIAL, *self._limit)["read"]["bw_bytes"])
 
     def whole(self, path: Path) -> float:
         """Seconds to read the whole file once."""
-        return float(self._read(path, *_SEQUENTIAL)["runtime"]) / 1e3
+        return float(self._run(path, *_SEQUENTIAL)["read"]["runtime"]) / 1e3
 
-    def _read(self, path: Path, *options: str) -> dict[str, Any]:
+    def _run(self, path: Path, *options: str) -> dict[str, Any]:
         name = str(path).replace(":", "\\:")  # fio takes a colon for the end of a file's name
         how = f"--name=read --readonly --direct=1 --ioengine={self.engine} --group_reporting"
         more = ("--randrepeat=0", "--output-format=json", f"--filename={name}")
-        output = _output("fio", *how.split(), *more, *options)
+        output = _output("fio", *how.split(), *more, *_MORE.get(self.engine, ()), *options)
         # Warnings come before the JSON.
-        read: dict[str, Any] = json.loads(output[output.index("{") :])["jobs"][0]["read"]
-        return read
+        job: dict[str, Any] = json.loads(output[output.index("{") :])["jobs"][0]
+        return job
 
 
 def drop_pages(path: Path) -> None:

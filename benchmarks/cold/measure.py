@@ -15,7 +15,7 @@ from harness.contender import Contender, UnavailableError
 from harness.turns import shuffled
 from harness.workloads import Case, Workload, make_file, read_into_page_cache
 
-from cold.disk import Disk, Fio, Queue, drop_pages
+from cold.disk import Disk, Fio, drop_pages
 from cold.process import Outcome, run
 from cold.tasks import epochs, rate
 
@@ -30,6 +30,7 @@ class RowSize:
     # The 4 KiB pages that hold a row, on average, rounded: 1.2, 4.0 and 38.5. The file's header of
     # 128 bytes shifts the rows.
     request_bytes: int
+    depth: int  # requests in flight, of fio at random
 
     @property
     def row_bytes(self) -> int:
@@ -41,9 +42,9 @@ class RowSize:
 
 # Small rows come in larger batches: 64 of them would mean 25,000 batches a second in Python.
 _SIZES = (
-    RowSize("768B", (16, 16, 3), 256, 4 << 10),
-    RowSize("12KiB", (64, 64, 3), 64, 16 << 10),
-    RowSize("150KiB", (200, 256, 3), 64, 152 << 10),
+    RowSize("768B", (16, 16, 3), 256, 4 << 10, 128),
+    RowSize("12KiB", (64, 64, 3), 64, 16 << 10, 64),
+    RowSize("150KiB", (200, 256, 3), 64, 152 << 10, 64),
 )
 ROW_SIZES = {each.name: each for each in _SIZES}
 
@@ -78,12 +79,13 @@ class Cell:
         self.peak_bytes = max(self.peak_bytes, outcome.peak_bytes)
         self.problem, self.killed = outcome.problem, outcome.killed
         if outcome.result is not None:
-            rows, seconds = outcome.result
+            rows, seconds, cpu_seconds = outcome.result
             self.turns.append(
                 {
                     "rows": rows,
                     "seconds": seconds,
                     "rows_per_second": rows / seconds,
+                    "cpu_us_per_row": cpu_seconds / rows * 1e6,
                     "device_rows_per_second": device,
                     "share": rows / seconds / device,
                     "disk_bytes": disk_bytes,  # read from the device during the turn
@@ -99,9 +101,11 @@ class Device:
 
     row_size: str
     readahead_kib: int | None
-    queue: Queue
+    engine: str  # of fio
+    depth: int
     request_bytes: int
     random: list[float] = dataclasses.field(default_factory=list)  # requests a second
+    random_cpu_us: list[float] = dataclasses.field(default_factory=list)  # of one request
     sequential: list[float] = dataclasses.field(default_factory=list)  # bytes a second
     cells: dict[str, Cell] = dataclasses.field(default_factory=dict)
 
@@ -143,11 +147,11 @@ class Bench:
             problems = {key: _convert(named(key), case) for key in self.options.contenders}
             # The storage may have a cache of its own: fill it, so that all find the same state.
             self.fio.whole(case.path)
-            queue = self.fio.best_queue(case.path, size.request_bytes)
+            engine = self.fio.choose_engine(case.path, size.request_bytes, size.depth)
             for kib in readaheads:
                 if kib is not None and kib != self.disk.readahead_kib():
                     self.disk.set_readahead_kib(kib)
-                device = Device(size.name, kib, queue, size.request_bytes)
+                device = Device(size.name, kib, engine, size.depth, size.request_bytes)
                 for key, problem in problems.items():
                     device.cells[key] = Cell(key, size.name, kib, problem)
                 devices.append(device)
@@ -220,8 +224,10 @@ class Bench:
     def _device_rows(self, access: str, case: Case, device: Device) -> float:
         """Rows a second that the device has: requests, or bytes by the size of a row."""
         if access == "random":
-            device.random.append(self.fio.random(case.path, device.request_bytes, device.queue))
-            return device.random[-1]
+            found = self.fio.random(case.path, device.request_bytes, device.depth)
+            device.random.append(found.rate)
+            device.random_cpu_us.append(found.cpu_us)
+            return found.rate
         device.sequential.append(self.fio.sequential(case.path))
         return device.sequential[-1] / case.workload.row_bytes
 

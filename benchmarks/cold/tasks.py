@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import importlib
+import resource
 import time
 from collections.abc import Callable
 
+import psutil
 from contenders import named
 from contenders.tensorflow_data import tf
 from harness.contender import Contender
 from harness.workloads import Case
 
 
-def rate(ready: Callable[[], None], key: str, case: Case, seconds: float) -> tuple[int, float]:
-    """Takes batches for some seconds, or until the epoch ends; rows, and how long they took."""
+def cpu_seconds() -> float:
+    """CPU time of this process and its children, of the user and the system."""
+    alive = [each.cpu_times() for each in psutil.Process().children(recursive=True)]
+    ended = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in ended) + sum(
+        each.user + each.system for each in alive
+    )
+
+
+def rate(
+    ready: Callable[[], None], key: str, case: Case, seconds: float
+) -> tuple[int, float, float]:
+    """Takes batches for some seconds, or until the epoch ends: rows, seconds, CPU seconds."""
     contender = _imported(key)
     ready()
-    begin = time.perf_counter()
+    begin, cpu = time.perf_counter(), cpu_seconds()
     batches = contender.open(case).iterate()
     last = case.batches_per_epoch
     if key == "ffcv":  # it compiles before its first batch
         next(batches)
         last -= 1
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), cpu_seconds()
     count, elapsed = 0, 0.0
     for _ in batches:
         count += 1
         elapsed = time.perf_counter() - begin
         if count == last or elapsed >= seconds:
             break
-    return min(count * case.batch, case.workload.rows), elapsed
+    return min(count * case.batch, case.workload.rows), elapsed, cpu_seconds() - cpu
 
 
 def epochs(ready: Callable[[], None], key: str, case: Case) -> tuple[float, float]:
