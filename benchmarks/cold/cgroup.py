@@ -38,16 +38,21 @@ class MemoryGroup:
         with contextlib.suppress(OSError):
             self._file("swap").write_text(str(limit if self.version == 1 else 0))
 
+    def usage_bytes(self) -> int:
+        """Memory of its processes, with the page cache that they filled."""
+        usage = int(self._file("usage").read_text())
+        self._highest = max(self._highest, usage)
+        return usage
+
     def anonymous_bytes(self) -> int:
         """Memory of its processes that is no file's."""
-        self._highest = max(self._highest, int(self._file("usage").read_text()))
         return _field(self._folder / "memory.stat", "total_rss" if self.version == 1 else "anon")
 
     def peak_bytes(self) -> int:
         """The highest usage, page cache included."""
         try:
             return int(self._file("peak").read_text())
-        except OSError:  # version 2 before Linux 5.19: the highest that anonymous_bytes() saw
+        except OSError:  # version 2 before Linux 5.19: the highest that usage_bytes() saw
             return self._highest
 
     def kills(self) -> int:
@@ -70,6 +75,19 @@ class MemoryGroup:
 
     def _file(self, what: str) -> Path:
         return self._folder / _FILES[what][self.version - 1]
+
+
+class NoGroup(MemoryGroup):
+    """The whole machine, in place of a cgroup: nothing is limited, nothing is known."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(os.devnull), 0)
+        self.processes = Path(os.devnull)
+
+    def usage_bytes(self) -> int:
+        return 0
+
+    anonymous_bytes = peak_bytes = kills = usage_bytes
 
 
 @contextlib.contextmanager

@@ -27,8 +27,8 @@ class RowSize:
     name: str
     shape: tuple[int, ...]
     batch: int
-    # The 4 KiB pages that hold a row, on average, rounded: 1.2, 4.0 and 38.5. The file's header of
-    # 128 bytes shifts the rows.
+    # The 4 KiB pages that hold a row, on average, rounded: 1.2, 4.0, 38.5 and 49. The header of 128
+    # bytes shifts the rows.
     request_bytes: int
     depth: int  # requests in flight, of fio at random
 
@@ -37,7 +37,7 @@ class RowSize:
         return self.workload(0).row_bytes
 
     def workload(self, rows: int) -> Workload:
-        return Workload(f"cold-{self.name}", rows, self.shape)
+        return Workload(f"cold-{self.name}", rows, self.shape, numbered=True)
 
 
 # Small rows come in larger batches: 64 of them would mean 25,000 batches a second in Python.
@@ -45,6 +45,7 @@ _SIZES = (
     RowSize("768B", (16, 16, 3), 256, 4 << 10, 128),
     RowSize("12KiB", (64, 64, 3), 64, 16 << 10, 64),
     RowSize("150KiB", (200, 256, 3), 64, 152 << 10, 64),
+    RowSize("192KiB", (256, 256, 3), 32, 196 << 10, 64),
 )
 ROW_SIZES = {each.name: each for each in _SIZES}
 
@@ -141,7 +142,7 @@ class Bench:
 
     def larger(self, size: RowSize, readaheads: Sequence[int | None]) -> list[Device]:
         """Makes the file, measures at each setting of the kernel's readahead, deletes the file."""
-        case = self._case(size, self.options.file_bytes)
+        case = self.case(size, self.options.file_bytes)
         devices = []
         try:
             problems = {key: _convert(named(key), case) for key in self.options.contenders}
@@ -159,12 +160,12 @@ class Bench:
                     # Another seed each round: the storage may have caches of its own.
                     self._round(number, dataclasses.replace(case, seed=number), device)
         finally:
-            self._delete(case)
+            self.delete(case)
         return devices
 
     def fits(self, size: RowSize, keys: Sequence[str]) -> list[Fit]:
         """Two epochs of a file that fits, once with nothing of it cached, once with all of it."""
-        case = self._case(size, self.options.fits_bytes)
+        case = self.case(size, self.options.fits_bytes)
         nbytes = case.workload.nbytes
         fits = [Fit(key, size.name, case.batches_per_epoch, nbytes) for key in keys]
         try:
@@ -174,7 +175,7 @@ class Bench:
                         self.progress(f"{size.name} that fit, round {number + 1}: {fit.entry}")
                         self._epochs(fit, case)
         finally:
-            self._delete(case)
+            self.delete(case)
         return fits
 
     def _epochs(self, fit: Fit, case: Case) -> None:
@@ -193,14 +194,14 @@ class Bench:
             fit.second.append(cold.result[1])
             fit.warm.append(warm.result[1])
 
-    def _case(self, size: RowSize, nbytes: int) -> Case:
+    def case(self, size: RowSize, nbytes: int) -> Case:
         self.progress(f"{size.name}: writing the file")
         workload = size.workload(nbytes // size.row_bytes)
         path = make_file(workload, self.options.folder.resolve())
         os.sync()  # with nothing of it left to be written
         return Case(workload, path, size.batch, cold=True)
 
-    def _delete(self, case: Case) -> None:
+    def delete(self, case: Case) -> None:
         if not self.options.keep:
             own = {named(key).file(case.path) for key in self.options.contenders}
             for path in {case.path, *own}:

@@ -7,6 +7,7 @@ import resource
 import time
 from collections.abc import Callable
 
+import numpy as np
 import psutil
 from contenders import named
 from contenders.tensorflow_data import tf
@@ -56,6 +57,33 @@ def epochs(ready: Callable[[], None], key: str, case: Case) -> tuple[float, floa
             next(batches)
         times.append(time.perf_counter())
     return times[1] - times[0], times[2] - times[1]
+
+
+def each_epoch(
+    ready: Callable[[], None], key: str, case: Case, epochs: int
+) -> tuple[float, list[tuple[float, float]], int]:
+    """Takes whole epochs: seconds to the first batch; seconds and CPU seconds of each epoch.
+
+    Last, of one epoch more, which is not timed: how many rows did not come exactly once.
+    """
+    contender = _imported(key)
+    ready()
+    start = begin, cpu = time.perf_counter(), cpu_seconds()
+    batches = contender.open(case).iterate()
+    first, took = 0.0, []
+    for _ in range(epochs):
+        for _ in range(case.batches_per_epoch):
+            next(batches)
+            first = first or time.perf_counter() - start[0]
+        now = time.perf_counter(), cpu_seconds()
+        took.append((now[0] - begin, now[1] - cpu))
+        begin, cpu = now
+    seen = np.zeros(case.workload.rows, np.int64)
+    for _ in range(case.batches_per_epoch):
+        rows = np.asarray(next(batches))
+        numbers = np.ascontiguousarray(rows.reshape(len(rows), -1)[:, :4]).view("<u4")
+        np.add.at(seen, numbers.ravel(), 1)
+    return first, took, int((seen != 1).sum())
 
 
 def _imported(key: str) -> Contender:

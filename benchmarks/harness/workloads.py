@@ -25,6 +25,7 @@ class Workload:
     rows: int
     row_shape: tuple[int, ...]
     dtype: str = "|u1"
+    numbered: bool = False  # of bytes: the first four of a row are its number, little-endian
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -84,7 +85,8 @@ def make_file(workload: Workload, folder: Path) -> Path:
 
     Raises OSError where the disk has no room for it.
     """
-    path = folder / f"{workload.name}-{workload.rows}.npy"
+    kind = "-numbered" if workload.numbered else ""
+    path = folder / f"{workload.name}-{workload.rows}{kind}.npy"
     if path.exists():
         array = np.load(path, mmap_mode="r")
         if (array.shape, array.dtype.str) == (workload.shape, workload.dtype):
@@ -101,6 +103,9 @@ def make_file(workload: Workload, folder: Path) -> Path:
             part[...] = rng.random(part.shape, "f4")
         else:
             part[...] = rng.integers(0, 256, part.shape, "u1")
+        if workload.numbered:
+            numbers = np.arange(first, first + len(part), dtype="<u4").view("u1")
+            part.reshape(len(part), -1)[:, :4] = numbers.reshape(-1, 4)
     array.flush()
     unfinished.replace(path)
     return path
