@@ -28,18 +28,10 @@ _WHOLE_MACHINE = {
     "parts": ["epochs"], "row_sizes": ["192KiB"], "epochs_sizes": [150_000 * (192 << 10)],
     "epochs_limit": None, "epochs": 3, "rounds": 1,
 }  # fmt: skip
-_PLAN = [
-    "epochs",
-    "epochs_sizes",
-    "epochs_limit",
-    "file_bytes",
-    "fits_bytes",
-    "fits_limit",
-    "rounds",
-    "seconds",
-    "longest",
-    "keep",
-]
+_PLAN = (
+    "limit", "file_bytes", "fits_bytes", "fits_limit", "epochs", "epochs_sizes", "epochs_limit",
+    "other", "rounds", "seconds", "longest", "keep",
+)  # fmt: skip
 
 
 def main(description: str | None) -> int:
@@ -179,6 +171,8 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--epochs", type=int, default=4, help="timed, of --parts epochs; default: 4")
     text = "epochs of 29.5 GB, (150000, 256, 256, 3) bytes, with the memory of the machine"
     add("--whole-machine", action="store_true", help=text)
+    text = "size of another file that each process has read, to see what stays cached of it"
+    add("--other", type=_bytes, default=0, help=text)
     add("--rounds", type=int, default=3, help="turns of each contender; default: 3")
     add("--seconds", type=float, default=10.0, help="of a turn; default: 10")
     add("--longest", type=float, default=120.0, help="seconds until one is given up; default: 120")

@@ -117,15 +117,16 @@ def drop_pages(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    if _cached_pages(path):
+    if cached_pages(path):
         os.sync()
         Path("/proc/sys/vm/drop_caches").write_text("3")
-        left = _cached_pages(path)
+        left = cached_pages(path)
         if left:
             raise OSError(f"{path}: {left} pages stay in the page cache: which process maps it?")
 
 
-def _cached_pages(path: Path) -> int:
+def cached_pages(path: Path) -> int:
+    """How many pages of a file are in the page cache."""
     return int(_output("fincore", "--noheadings", "--output", "PAGES", str(path)))
 
 

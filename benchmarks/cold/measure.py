@@ -13,9 +13,9 @@ from typing import Any
 from contenders import named
 from harness.contender import Contender, UnavailableError
 from harness.turns import shuffled
-from harness.workloads import Case, Workload, make_file, read_into_page_cache
+from harness.workloads import Case, Workload, make_file, make_path, read_into_page_cache
 
-from cold.disk import Disk, Fio, drop_pages
+from cold.disk import Disk, Fio, cached_pages, drop_pages
 from cold.process import Outcome, run
 from cold.tasks import epochs, rate
 
@@ -72,9 +72,10 @@ class Cell:
         return [turn[field] for turn in self.turns if turn[field] is not None]
 
     def median(self, field: str) -> float | None:
-        return statistics.median(self.values(field)) if self.turns else None
+        values = self.values(field)
+        return statistics.median(values) if values else None
 
-    def add(self, outcome: Outcome, device: float, disk_bytes: int | None) -> None:
+    def add(self, outcome: Outcome, device: float, measured: dict[str, Any]) -> None:
         """Adds a turn: one process, and the rows a second of the device before and after it."""
         self.anonymous_bytes = max(self.anonymous_bytes, outcome.anonymous_bytes)
         self.peak_bytes = max(self.peak_bytes, outcome.peak_bytes)
@@ -89,7 +90,7 @@ class Cell:
                     "cpu_us_per_row": cpu_seconds / rows * 1e6,
                     "device_rows_per_second": device,
                     "share": rows / seconds / device,
-                    "disk_bytes": disk_bytes,  # read from the device during the turn
+                    **measured,
                     "anonymous_bytes": outcome.anonymous_bytes,
                     "peak_bytes": outcome.peak_bytes,
                 }
@@ -204,7 +205,8 @@ class Bench:
     def delete(self, case: Case) -> None:
         if not self.options.keep:
             own = {named(key).file(case.path) for key in self.options.contenders}
-            for path in {case.path, *own}:
+            other = make_path(Workload("other", self.options.other, ()), case.path.parent)
+            for path in {case.path, other, *own}:
                 path.unlink(missing_ok=True)
 
     def _round(self, number: int, case: Case, device: Device) -> None:
@@ -217,9 +219,9 @@ class Bench:
                     self.progress(f"{cell.case}, round {number + 1}: {contender.label}")
                     if before is None:
                         before = self._device_rows(access, case, device)
-                    outcome, disk_bytes = self._turn(contender, case)
+                    outcome, measured = self._turn(contender, case)
                     after = self._device_rows(access, case, device)
-                    cell.add(outcome, (before + after) / 2, disk_bytes)
+                    cell.add(outcome, (before + after) / 2, measured)
                     before = after
 
     def _device_rows(self, access: str, case: Case, device: Device) -> float:
@@ -232,17 +234,26 @@ class Bench:
         device.sequential.append(self.fio.sequential(case.path))
         return device.sequential[-1] / case.workload.row_bytes
 
-    def _turn(self, contender: Contender, case: Case) -> tuple[Outcome, int | None]:
+    def _turn(self, contender: Contender, case: Case) -> tuple[Outcome, dict[str, Any]]:
+        """Also returns the bytes read from the device, and what is still cached of another file."""
         start: list[int | None] = [None]
+        pages: list[int] = [0]
+        other: Path | None = None
+        if self.options.other:
+            other = make_file(Workload("other", self.options.other, ()), case.path.parent)
+            os.sync()
 
         def before_start() -> None:
             drop_pages(contender.file(case.path))
+            pages.append(cached_pages(other) if other else 0)
             start.append(self.disk.bytes_read())
 
-        task = (rate, contender.key, case, self.options.seconds)
+        task = (rate, contender.key, case, self.options.seconds, other)
         outcome = run(self.options.limit, self.options.longest, before_start, *task)
         begin, end = start[-1], self.disk.bytes_read()
-        return outcome, None if begin is None or end is None else end - begin
+        read = None if begin is None or end is None else end - begin
+        kept = cached_pages(other) / pages[-1] if other and pages[-1] else None
+        return outcome, {"disk_bytes": read, "other_file_kept": kept}
 
 
 def _convert(contender: Contender, case: Case) -> str | None:

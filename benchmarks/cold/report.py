@@ -58,6 +58,10 @@ def _share(cell: Cell) -> Iterator[Target]:
         limit = 0.90 if contender.shuffle else 0.98
         name = f"{cell.entry}, share of fio's sequential speed"
         yield Target(name, cell.case, limit, True, cell.median("share"))
+        kept = cell.median("other_file_kept")
+        if kept is not None:
+            name = f"{cell.entry}, cached pages of another file that are kept"
+            yield Target(name, cell.case, 0.99, True, kept)
 
 
 def _from_generator(device: Device) -> Iterator[Target]:
@@ -98,6 +102,7 @@ def rate_table(device: Device) -> Table:
             "MiB/s",
             "share of fio",
             "read / used",
+            "other file kept",
             "own memory",
             "with cache",
         ],
@@ -108,11 +113,12 @@ def rate_table(device: Device) -> Table:
         rate = cell.median("rows_per_second")
         if rate is None:
             problem = Text(cell.problem or "not started", style="dim")
-            table.add_row(label, problem, "", "", "", "", *(memory if cell.killed else ()))
+            table.add_row(label, problem, "", "", "", "", "", *(memory if cell.killed else ()))
             continue
         if cell.problem:
             label.append(f" ({cell.problem})", style="bold")
         turns = [each for each in cell.turns if each["disk_bytes"] is not None]
+        kept = cell.median("other_file_kept")
         read = [each["disk_bytes"] / (each["rows"] * size.row_bytes) for each in turns]
         table.add_row(
             label,
@@ -121,6 +127,7 @@ def rate_table(device: Device) -> Table:
             digits(rate * size.row_bytes / _MIB),
             f"{cell.median('share'):.1%}",
             f"{statistics.median(read):.2f}" if read else "",
+            "" if kept is None else f"{kept:.1%}",
             *memory,
         )
     return table

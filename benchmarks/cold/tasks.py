@@ -6,13 +6,14 @@ import importlib
 import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import psutil
 from contenders import named
 from contenders.tensorflow_data import tf
 from harness.contender import Contender
-from harness.workloads import Case
+from harness.workloads import Case, read_into_page_cache
 
 
 def cpu_seconds() -> float:
@@ -25,10 +26,15 @@ def cpu_seconds() -> float:
 
 
 def rate(
-    ready: Callable[[], None], key: str, case: Case, seconds: float
+    ready: Callable[[], None], key: str, case: Case, seconds: float, other: Path | None
 ) -> tuple[int, float, float]:
-    """Takes batches for some seconds, or until the epoch ends: rows, seconds, CPU seconds."""
+    """Takes batches for some seconds, or until the epoch ends: rows, seconds, CPU seconds.
+
+    Before that, reads an `other` file twice, as a file that is in use.
+    """
     contender = _imported(key)
+    for path in [other] * 2 if other else []:
+        read_into_page_cache(path)
     ready()
     begin, cpu = time.perf_counter(), cpu_seconds()
     batches = contender.open(case).iterate()

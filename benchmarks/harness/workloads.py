@@ -85,8 +85,7 @@ def make_file(workload: Workload, folder: Path) -> Path:
 
     Raises OSError where the disk has no room for it.
     """
-    kind = "-numbered" if workload.numbered else ""
-    path = folder / f"{workload.name}-{workload.rows}{kind}.npy"
+    path = make_path(workload, folder)
     if path.exists():
         array = np.load(path, mmap_mode="r")
         if (array.shape, array.dtype.str) == (workload.shape, workload.dtype):
@@ -109,6 +108,12 @@ def make_file(workload: Workload, folder: Path) -> Path:
     array.flush()
     unfinished.replace(path)
     return path
+
+
+def make_path(workload: Workload, folder: Path) -> Path:
+    """Where make_file writes."""
+    kind = "-numbered" if workload.numbered else ""
+    return folder / f"{workload.name}-{workload.rows}{kind}.npy"
 
 
 def require_space(folder: Path, nbytes: float) -> None:
