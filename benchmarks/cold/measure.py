@@ -241,7 +241,7 @@ class Bench:
         other: Path | None = None
         if self.options.other:
             other = make_file(Workload("other", self.options.other, ()), case.path.parent)
-            os.sync()
+            drop_pages(other)  # so that the process reads it, and its cgroup is charged
 
         def before_start() -> None:
             drop_pages(contender.file(case.path))
