@@ -1,6 +1,7 @@
 """How soon the first shuffled batch of a 1 TB file arrives, and how much memory it takes.
 
     python benchmarks/first_batch.py
+    sudo .venv/bin/python benchmarks/first_batch.py --limit-gib 1 --rows 6000000
 
 README.md in this folder describes the method.
 """
@@ -11,10 +12,12 @@ import itertools
 import os
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from harness import command, machine, report
 from harness.contender import in_fresh_process
+from harness.workloads import Workload, make_file
 from numpy.lib import format as npy_format
 
 _ROW = (256,)  # of f4: 1 KiB
@@ -27,24 +30,36 @@ def main() -> None:
     add("--batch", type=int, default=32)
     add("--engine", nargs="+", choices=("graph", "generator"), help="default: both")
     add("--repetitions", type=int, default=5)
+    text = "memory of a cgroup: reads a real file of random numbers, never cached (as root)"
+    add("--limit-gib", type=float, help=text)
     add("--json", type=Path)
     add("--keep", action="store_true", help="keep the sparse file")
     options = parser.parse_args()
     description = command.begin(options, options.data)
-    path = _sparse_file(options.data, options.rows)
+    limit = options.limit_gib and int(options.limit_gib * 2**30)
+    if limit:
+        workload = Workload("first-batch", options.rows, _ROW, "<f4")
+        path = make_file(workload, options.data.resolve())
+    else:
+        path = _sparse_file(options.data, options.rows)
     engines = options.engine or machine.engines()
     title = f"{options.rows:,} rows of 1 KiB, batch {options.batch}: medians (minimum to maximum)"
     table = report.table(title, ["", "first batch, ms", "anonymous memory, MiB"])
     results = {}
-    for engine, cold, warm in itertools.product(engines, (True, False), (False, True)):
+    colds = (True,) if limit else (True, False)
+    for engine, cold, warm in itertools.product(engines, colds, (False, True)):
         state = "after one trivial op" if warm else "TensorFlow untouched"
         samples = []
         # All read the same rows. One that is not counted leaves their pages to the others.
         for number in range(1 if cold else 0, options.repetitions + 1):
-            if cold:
+            if cold and not limit:
                 with path.open("rb") as file:
                     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            sample = in_fresh_process(_first_batch, path, options.batch, engine, warm)
+            arguments = (path, options.batch, engine, warm)
+            if limit:
+                sample = _in_cgroup(limit, *arguments)
+            else:
+                sample = in_fresh_process(_first_batch, _no_wait, *arguments)
             if number:
                 samples.append(sample)
         name = f"{engine}, {state}, file {'not ' if cold else ''}cached"
@@ -60,13 +75,32 @@ def main() -> None:
         report.write_json(content, options.json)
 
 
-def _first_batch(path: Path, batch: int, engine: str, warm: bool) -> dict[str, float]:
+def _no_wait() -> None:
+    """Where nothing is to be done between importing and starting."""
+
+
+def _in_cgroup(limit: int, path: Path, *arguments: object) -> dict[str, float]:
+    """The same in a cgroup, with nothing of the file cached."""
+    from cold.disk import drop_pages
+    from cold.process import run
+
+    outcome = run(limit, 60, lambda: drop_pages(path), _first_batch, path, *arguments)
+    if outcome.problem:
+        raise RuntimeError(outcome.problem)
+    sample: dict[str, float] = outcome.result
+    return sample
+
+
+def _first_batch(
+    ready: Callable[[], None], path: Path, batch: int, engine: str, warm: bool
+) -> dict[str, float]:
     import tensorflow as tf
 
     import npyfast
 
     if warm:
         tf.constant(1) + 1
+    ready()
     memory = machine.anonymous_bytes()
     begin = time.perf_counter()
     dataset = npyfast.dataset(path, batch, shuffle=True, seed=0, engine=engine)
