@@ -88,14 +88,15 @@ def _fill(later: Later, rows: int) -> None:
 def table(laters: Sequence[Later]) -> Table:
     """A line for each process: rows a second and CPU a row of its epochs, and its memory."""
     made = report.table(
-        "Epochs of one process: rows/s (µs of CPU a row)",
-        ["", "file / memory, GiB", "first batch, ms", "epochs", "fio", "times fio", "not once",
-         "resident, page tables", "anonymous, grew by", "with cache, MiB"],
+        "Epochs of one process: rows/s (µs of CPU a row); memory in MiB",
+        ["", "GiB / memory", "first batch, ms", "epochs", "fio", "times fio", "not once",
+         "RSS, page tables", "anonymous, grew by", "with cache"],
     )  # fmt: skip
+    made.columns[3].no_wrap = True
     for each in laters:
         outcome = each.outcome
         limit = "machine" if each.limit is None else f"{each.limit / 2**30:.3g}"
-        place = Text(f"{each.entry}, {each.row_size}"), f"{each.file_bytes / 2**30:.3g} / {limit}"
+        place = f"{each.entry}\n{each.row_size}", f"{each.file_bytes / 2**30:.3g} / {limit}"
         if outcome.problem:
             made.add_row(*place, "", Text(outcome.problem, style="dim"))
             continue

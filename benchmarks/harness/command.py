@@ -85,5 +85,5 @@ def finish(
     report.console().print(targets.table(wanted))
     content["targets"] = [each.as_json() for each in wanted]
     report.write_json(content, options.json)
-    if options.plot is not None and content.get("devices", True):
+    if options.plot is not None and (content.get("devices", True) or content.get("later")):
         plot(content, options.plot)

@@ -1,4 +1,7 @@
-"""Bars of the JSON of warm.py, cast.py or larger_than_memory.py."""
+"""Bars of the JSON of warm.py, cast.py or larger_than_memory.py.
+
+Of whole epochs of files of several sizes: a line over the size, with the limit.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,13 @@ class Panel:
 
 
 def plot(content: dict[str, Any], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
     cold = content["benchmark"] == "larger_than_memory"
+    if cold and not content["devices"]:
+        _sizes(content, path)
+        return
     title, panels = _cold(content) if cold else _warm(content)
     columns = len({each["readahead_kib"] for each in content["devices"]}) if cold else 4
     machine = content["machine"]
@@ -87,11 +96,44 @@ def _cold_panel(content: dict[str, Any], device: dict[str, Any]) -> Panel:
     return Panel(f"rows of {device['row_size']}, kernel readahead {setting}", bars, lines)
 
 
+def _sizes(content: dict[str, Any], path: Path) -> None:
+    """Rows a second of later epochs over file size / memory, and what fio and memory allow."""
+    from matplotlib import pyplot
+
+    steady = [each for each in content["later"] if each["limit"] and each["steady"]]
+    groups = sorted({(each["row_size"], each["limit"]) for each in steady})
+    if not groups:
+        return
+    figure, axes = pyplot.subplots(
+        1, len(groups), figsize=(8 * len(groups), 5), squeeze=False, layout="constrained"
+    )
+    for axis, (row_size, limit) in zip(axes.flat, groups, strict=True):
+        shown = [each for each in steady if (each["row_size"], each["limit"]) == (row_size, limit)]
+        fio = statistics.median(each["device"] for each in shown)
+        for entry in dict.fromkeys(each["entry"] for each in shown):
+            rates: dict[float, list[float]] = {}
+            for each in shown:
+                if each["entry"] == entry:
+                    rates.setdefault(each["file_bytes"] / limit, []).append(each["steady"])
+            line = sorted((ratio, statistics.median(rate)) for ratio, rate in rates.items())
+            axis.plot(*zip(*line, strict=True), "o-", label=f"npyfast, {entry}")
+        largest = max(each["file_bytes"] / limit for each in shown)
+        curve = [1.03 * 1.02**step for step in range(300) if 1.03 * 1.02**step <= largest]
+        bound = [fio / (1 - 1 / ratio) for ratio in curve]
+        axis.plot(curve, bound, "--", color="tab:red", label="fio / (1 - memory / file)")
+        axis.axhline(fio, linewidth=1, color="tab:gray", label="fio, random reads of such rows")
+        axis.set(xscale="log", yscale="log", xlabel="file size / memory", ylabel="rows/s")
+        axis.set_title(f"rows of {row_size}, {limit / 2**30:.3g} GiB of memory, third epoch on")
+        ticks = sorted({each["file_bytes"] / limit for each in shown})
+        axis.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+        axis.minorticks_off()
+        axis.grid(linewidth=0.3)
+        axis.legend()
+    _save(figure, path)
+
+
 def _draw(title: str, panels: Sequence[Panel], columns: int, path: Path) -> None:
     """Writes a PNG of panels with the same bars: medians with their range, logarithmic."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     from matplotlib import pyplot
 
     rows = -(-len(panels) // columns)
@@ -119,6 +161,12 @@ def _draw(title: str, panels: Sequence[Panel], columns: int, path: Path) -> None
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
     figure.suptitle(title, fontsize=12)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    from matplotlib import pyplot
+
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
