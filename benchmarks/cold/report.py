@@ -19,7 +19,8 @@ _MIB = 1 << 20
 _FROM_GENERATOR = {128: 6.0, 8192: 100.0}
 # Of full shuffles: the share of fio's requests that batches and a dataset reach at least, and the
 # microseconds of CPU that a row takes at most.
-_FULL = {"768B": (1.0, 1.0, 3.0), "12KiB": (0.98, 0.95, 5.0), "150KiB": (0.98, 0.95, None)}
+_FULL = {"768B": (1.0, 1.0, 3.0), "12KiB": (0.98, 0.95, 5.0), "150KiB": (0.98, 0.95, None),
+         "192KiB": (0.98, 0.95, 45.0)}  # fmt: skip
 
 
 def targets(devices: Sequence[Device], fits: Sequence[Fit]) -> Iterator[Target]:
