@@ -8,6 +8,7 @@ README.md in this folder describes the method.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import statistics
@@ -15,8 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from cold.disk import drop_pages
+from cold.process import run
 from harness import command, machine, report
-from harness.contender import in_fresh_process
 from harness.workloads import Workload, make_file
 from numpy.lib import format as npy_format
 
@@ -36,7 +38,7 @@ def main() -> None:
     add("--keep", action="store_true", help="keep the sparse file")
     options = parser.parse_args()
     description = command.begin(options, options.data)
-    limit = options.limit_gib and int(options.limit_gib * 2**30)
+    limit = None if options.limit_gib is None else int(options.limit_gib * 2**30)
     if limit:
         workload = Workload("first-batch", options.rows, _ROW, "<f4")
         path = make_file(workload, options.data.resolve())
@@ -52,14 +54,12 @@ def main() -> None:
         samples = []
         # All read the same rows. One that is not counted leaves their pages to the others.
         for number in range(1 if cold else 0, options.repetitions + 1):
-            if cold and not limit:
-                with path.open("rb") as file:
-                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            drop = (drop_pages if limit else _drop_unchecked) if cold else _leave
             arguments = (path, options.batch, engine, warm)
-            if limit:
-                sample = _in_cgroup(limit, *arguments)
-            else:
-                sample = in_fresh_process(_first_batch, _no_wait, *arguments)
+            outcome = run(limit, 120, functools.partial(drop, path), _first_batch, *arguments)
+            if outcome.problem:
+                raise RuntimeError(outcome.problem)
+            sample = outcome.result
             if number:
                 samples.append(sample)
         name = f"{engine}, {state}, file {'not ' if cold else ''}cached"
@@ -75,20 +75,14 @@ def main() -> None:
         report.write_json(content, options.json)
 
 
-def _no_wait() -> None:
-    """Where nothing is to be done between importing and starting."""
+def _drop_unchecked(path: Path) -> None:
+    """Drops what is cached of a file that is too large to look for what stays."""
+    with path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _in_cgroup(limit: int, path: Path, *arguments: object) -> dict[str, float]:
-    """The same in a cgroup, with nothing of the file cached."""
-    from cold.disk import drop_pages
-    from cold.process import run
-
-    outcome = run(limit, 60, lambda: drop_pages(path), _first_batch, path, *arguments)
-    if outcome.problem:
-        raise RuntimeError(outcome.problem)
-    sample: dict[str, float] = outcome.result
-    return sample
+def _leave(path: Path) -> None:
+    """Leaves a file's pages in the page cache."""
 
 
 def _first_batch(
