@@ -14,4 +14,10 @@ int64_t CoarseClockNs() {
 #endif
 }
 
+int64_t ThreadCpuNs() {
+  timespec spent;
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+  return int64_t{spent.tv_sec} * 1'000'000'000 + spent.tv_nsec;
+}
+
 }  // namespace npyfast

@@ -9,6 +9,9 @@ namespace npyfast {
 // nanoseconds and no system call, so it may be read for every batch. Thread-safe.
 int64_t CoarseClockNs();
 
+// Nanoseconds of CPU time that the calling thread has taken. A system call.
+int64_t ThreadCpuNs();
+
 }  // namespace npyfast
 
 #endif  // NPYFAST_CORE_OS_CLOCK_H_

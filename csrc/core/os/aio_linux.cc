@@ -1,0 +1,119 @@
+// Linux AIO by system calls alone: io_setup(2), io_submit(2), io_getevents(2). Asynchronous for
+// direct reads only, which is all that it is used for.
+
+#if defined(__linux__)
+
+#include <linux/aio_abi.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <thread>
+#include <utility>
+
+#include "core/os/async_reader.h"
+
+namespace npyfast {
+namespace {
+
+class AioReader : public AsyncReader {
+ public:
+  explicit AioReader(int depth)
+      : AsyncReader(depth),
+        blocks_(static_cast<size_t>(depth)),
+        tags_(static_cast<size_t>(depth)),
+        events_(static_cast<size_t>(depth)) {
+    for (iocb& block : blocks_) unused_.push_back(&block);
+  }
+
+  ~AioReader() override {
+    std::vector<Completion> completed;
+    while (in_flight_ > 0) AioReader::Wait(in_flight_, std::chrono::hours(1), &completed);
+    if (context_ != 0) ::syscall(SYS_io_destroy, context_);
+  }
+
+  bool Open() { return ::syscall(SYS_io_setup, static_cast<unsigned>(depth_), &context_) == 0; }
+
+  ReadMethod method() const override { return ReadMethod::kAio; }
+
+  void Add(const Request& request) override {
+    iocb* const block = unused_.back();
+    unused_.pop_back();
+    *block = {};
+    block->aio_data = static_cast<uint64_t>(block - blocks_.data());
+    tags_[block->aio_data] = request.tag;
+    block->aio_lio_opcode = IOCB_CMD_PREAD;
+    block->aio_fildes = static_cast<uint32_t>(request.descriptor);
+    block->aio_buf = reinterpret_cast<uint64_t>(request.out);
+    block->aio_nbytes = static_cast<uint64_t>(request.bytes);
+    block->aio_offset = request.offset;
+    added_.push_back(block);
+    ++in_flight_;
+  }
+
+  void Wait(int least, std::chrono::milliseconds timeout,
+            std::vector<Completion>* completed) override {
+    const auto before = completed->size();
+    Submit(completed);
+    least -= static_cast<int>(completed->size() - before);
+    const auto count = timeout.count();
+    timespec time = {static_cast<time_t>(count / 1000),
+                     static_cast<long>(count % 1000 * 1'000'000)};
+    const auto most = static_cast<long>(in_flight_) - std::ssize(added_);
+    if (most == 0) {  // the kernel has no memory, or there was nothing to do
+      if (!added_.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      return;
+    }
+    long got;
+    do {
+      got = ::syscall(SYS_io_getevents, context_, std::min<long>(std::max(least, 0), most), most,
+                      events_.data(), &time);
+    } while (got < 0 && errno == EINTR);
+    for (long i = 0; i < got; ++i) {
+      const io_event& event = events_[static_cast<size_t>(i)];
+      Complete(&blocks_[event.data], event.res, completed);
+    }
+  }
+
+ private:
+  void Submit(std::vector<Completion>* completed) {
+    while (!added_.empty()) {
+      const long taken = ::syscall(SYS_io_submit, context_, added_.size(), added_.data());
+      if (taken > 0) {
+        added_.erase(added_.begin(), added_.begin() + taken);
+      } else if (errno == EAGAIN) {
+        return;  // with the next ones
+      } else if (errno != EINTR) {
+        Complete(added_.front(), -errno, completed);  // the first one is at fault
+        added_.erase(added_.begin());
+      }
+    }
+  }
+
+  void Complete(iocb* block, int64_t result, std::vector<Completion>* completed) {
+    completed->push_back({tags_[block->aio_data], result});
+    unused_.push_back(block);
+    --in_flight_;
+  }
+
+  aio_context_t context_ = 0;
+  std::vector<iocb> blocks_;
+  std::vector<uint64_t> tags_;  // of each block
+  std::vector<iocb*> unused_;
+  std::vector<iocb*> added_;  // not submitted
+  std::vector<io_event> events_;
+};
+
+}  // namespace
+
+std::unique_ptr<AsyncReader> MakeAioReader(int depth) {
+  auto reader = std::make_unique<AioReader>(depth);
+  if (!reader->Open()) return nullptr;
+  return reader;
+}
+
+}  // namespace npyfast
+
+#endif  // __linux__
