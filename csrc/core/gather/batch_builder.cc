@@ -17,6 +17,7 @@ constexpr int64_t kBytesAtOnce = 8 << 20;
 struct Scratch {
   std::vector<int64_t> rows;
   std::vector<std::byte*> out;
+  std::vector<const std::byte*> addresses;
 };
 
 }  // namespace
@@ -50,40 +51,58 @@ Batch BatchBuilder::AllocateItem(const Item& item) const {
   return batch;
 }
 
-void BatchBuilder::Fill(int64_t item, int part, int parts, const Batch& batch,
-                        const Stop& stop) const {
+void BatchBuilder::Fill(int64_t item, int part, int parts, const Batch& batch, const Stop& stop,
+                        RowsAhead* ahead) const {
   FillRows(item_plan_.At(item), batch.rows * part / parts, batch.rows * (part + 1) / parts, batch,
-           stop);
+           stop, {ahead, item});
 }
 
 void BatchBuilder::FillRows(const Item& item, int64_t begin, int64_t end, const Batch& batch,
-                            const Stop& stop) const {
+                            const Stop& stop, const Ahead& ahead) const {
   const int64_t most = std::min(stop.rows, rows_at_once_);
-  while (begin < end) {
-    if (stop.asked != nullptr && stop.asked->load(std::memory_order_relaxed)) throw Stopped();
-    const int64_t piece = std::min(most, end - begin);
-    FillPiece(item, begin, begin + piece, batch);
-    begin += piece;
+  try {
+    while (begin < end) {
+      if (stop.asked != nullptr && stop.asked->load(std::memory_order_relaxed)) throw Stopped();
+      int64_t piece_end = begin + std::min(most, end - begin);
+      if (ahead.rows != nullptr) piece_end = ahead.rows->Await(ahead.item, begin, piece_end);
+      FillPiece(item, begin, piece_end, batch, ahead);
+      if (ahead.rows != nullptr) ahead.rows->Release(ahead.item, begin, piece_end);
+      begin = piece_end;
+    }
+  } catch (...) {
+    if (ahead.rows != nullptr) ahead.rows->Release(ahead.item, begin, end);
+    throw;
   }
 }
 
-void BatchBuilder::FillPiece(const Item& item, int64_t begin, int64_t end,
-                             const Batch& batch) const {
-  auto& [rows, out] = PerThread<Scratch, BatchBuilder>::Get();
+void BatchBuilder::FillPiece(const Item& item, int64_t begin, int64_t end, const Batch& batch,
+                             const Ahead& ahead) const {
+  auto& [rows, out, addresses] = PerThread<Scratch, BatchBuilder>::Get();
   rows.resize(static_cast<size_t>(end - begin));
   item_plan_.Fill(item, begin, rows);
+  addresses.resize(ahead.rows != nullptr ? rows.size() : 0);
   auto column = batch.columns.begin();
-  for (const auto& leaf : leaves_) {
+  for (size_t i = 0; i < leaves_.size(); ++i) {
+    const auto& leaf = leaves_[i];
     out.clear();
     for (size_t c = 0; c < leaf->columns(); ++c, ++column)
       out.push_back(column->get() + leaf->row_bytes(c) * begin);
-    leaf->Rows(rows, out.data(), leaf->StoresFor(batch.rows));
+    const bool ahead_of_leaf =
+        ahead.rows != nullptr && ahead.rows->Locate(ahead.item, begin, rows, i, addresses);
+    leaf->Rows(rows, out.data(), leaf->StoresFor(batch.rows),
+               ahead_of_leaf ? addresses.data() : nullptr);
   }
 }
 
-Batch BatchBuilder::Make(int64_t item, const Stop& stop) const {
-  Batch batch = Allocate(item);
-  Fill(item, 0, 1, batch, stop);
+Batch BatchBuilder::Make(int64_t item, const Stop& stop, RowsAhead* ahead) const {
+  Batch batch;
+  try {
+    batch = Allocate(item);
+  } catch (const std::bad_alloc&) {
+    if (ahead != nullptr) ahead->Release(item, 0, item_plan_.RowCount(item_plan_.At(item)));
+    throw;
+  }
+  Fill(item, 0, 1, batch, stop, ahead);
   return batch;
 }
 
@@ -92,7 +111,7 @@ Batch BatchBuilder::MakeBatch(int64_t item, int64_t batch, const Stop& stop) con
   one.batch += batch;
   one.batches = 1;
   Batch made = AllocateItem(one);
-  FillRows(one, 0, made.rows, made, stop);
+  FillRows(one, 0, made.rows, made, stop, {});
   return made;
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/base/errors.h"
 #include "core/gather/gather.h"
+#include "core/gather/rows_ahead.h"
 #include "core/order/item_plan.h"
 #include "core/os/buffer_pool.h"
 
@@ -59,22 +60,31 @@ class BatchBuilder {
   // Memory for an item. REQUIRES, here and below: item >= 0; item_plan().Has(item).
   // Throws std::bad_alloc.
   Batch Allocate(int64_t item) const;
-  // Writes one part of an item. REQUIRES: 0 <= part < parts; batch is Allocate(item).
-  // Throws std::bad_alloc, Stopped, and what Gather::Rows() throws. Virtual so that tests can
-  // inject delays and failures.
-  virtual void Fill(int64_t item, int part, int parts, const Batch& batch, const Stop& stop) const;
+  // Writes one part of an item, and releases its rows that were read ahead, if any were. REQUIRES:
+  // 0 <= part < parts; batch is Allocate(item).
+  // Throws std::bad_alloc, Stopped, and what Gather::Rows() and RowsAhead::Await() throw. Virtual
+  // so that tests can inject delays and failures.
+  virtual void Fill(int64_t item, int part, int parts, const Batch& batch, const Stop& stop,
+                    RowsAhead* ahead) const;
   // All of an item.
-  Batch Make(int64_t item, const Stop& stop = {}) const;
+  Batch Make(int64_t item, const Stop& stop = {}, RowsAhead* ahead = nullptr) const;
   // One batch of an item by itself, for when another batch of it cannot be made.
   // REQUIRES: 0 <= batch < item_plan().At(item).batches.
   Batch MakeBatch(int64_t item, int64_t batch, const Stop& stop) const;
 
  private:
+  // Rows that were read ahead, if any were, by the number of their item.
+  struct Ahead {
+    RowsAhead* rows = nullptr;
+    int64_t item = 0;
+  };
+
   Batch AllocateItem(const Item& item) const;
   // Writes the rows [begin, end) of an item, piece by piece.
-  void FillRows(const Item& item, int64_t begin, int64_t end, const Batch& batch,
-                const Stop& stop) const;
-  void FillPiece(const Item& item, int64_t begin, int64_t end, const Batch& batch) const;
+  void FillRows(const Item& item, int64_t begin, int64_t end, const Batch& batch, const Stop& stop,
+                const Ahead& ahead) const;
+  void FillPiece(const Item& item, int64_t begin, int64_t end, const Batch& batch,
+                 const Ahead& ahead) const;
 
   std::vector<std::shared_ptr<const Gather>> leaves_;
   const ItemPlan item_plan_;

@@ -229,18 +229,20 @@ void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out) const {
   Rows(rows, out, StoresFor(std::ssize(rows)));
 }
 
-void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out, Stores stores) const {
+void Gather::Rows(std::span<const int64_t> rows, std::byte* const* out, Stores stores,
+                  const std::byte* const* addresses) const {
   if (rows.empty()) return;
   Copier copier(*this, out, stores);
   if (array_->row_files() != nullptr) {
     RowsOfFiles(rows, &copier);
   } else {
-    RowsInMemory(rows, &copier);
+    RowsInMemory(rows, addresses, &copier);
   }
   if (stores == Stores::kPastCache) FinishStores();
 }
 
-void Gather::RowsInMemory(std::span<const int64_t> rows, Copier* copier) const {
+void Gather::RowsInMemory(std::span<const int64_t> rows, const std::byte* const* addresses,
+                          Copier* copier) const {
   if (total_row_bytes_ == 0) return;  // there may be no data
   const std::vector<FileRows>& files = array_->file_rows();
   TailFiles tails;
@@ -248,8 +250,17 @@ void Gather::RowsInMemory(std::span<const int64_t> rows, Copier* copier) const {
   const std::byte* data = files.size() == 1 ? array_->data(0) : nullptr;
   copier->Use(layout_of_file_[0]);
   const bool probed = array_->is_probed();
-  if (probed && files.size() == 1) copier->Probe(0, array_->last_byte(0));
-  for (const int64_t row : rows) {
+  if (probed && files.size() == 1 && addresses == nullptr) copier->Probe(0, array_->last_byte(0));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const int64_t row = rows[i];
+    if (addresses != nullptr) {
+      if (addresses[i] != nullptr) {  // all files have the one layout of dense rows
+        copier->Add(addresses[i]);
+        if (copier->full()) copier->Flush();
+        continue;
+      }
+      if (probed && files.size() == 1) copier->Probe(0, array_->last_byte(0));
+    }
     if (files.size() > 1) {
       file = array_->FileOf(row);
       data = array_->data(file);

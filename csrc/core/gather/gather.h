@@ -48,8 +48,11 @@ class Gather {
   // mapped memory cannot. The output is then unspecified.
   void Rows(std::span<const int64_t> rows, std::byte* const* out) const;
 
-  // The same for a part of a larger batch, with the StoresFor() of that batch.
-  void Rows(std::span<const int64_t> rows, std::byte* const* out, Stores stores) const;
+  // The same for a part of a larger batch, with the StoresFor() of that batch. Rows that were read
+  // ahead are taken from `addresses`, if there are any: rows.size() of them, null for those that
+  // were not. REQUIRES: with addresses, the array has dense rows.
+  void Rows(std::span<const int64_t> rows, std::byte* const* out, Stores stores,
+            const std::byte* const* addresses = nullptr) const;
   Stores StoresFor(int64_t rows) const;
 
   // The same, by the caller and up to `threads` - 1 more threads, if copying takes longer than
@@ -63,7 +66,8 @@ class Gather {
   void AddLayout(std::span<const int64_t> strides);
   // Whether the output of a row is the bytes of its source, from the first one on.
   bool IsContiguous(size_t layout) const;
-  void RowsInMemory(std::span<const int64_t> rows, Copier* copier) const;
+  void RowsInMemory(std::span<const int64_t> rows, const std::byte* const* addresses,
+                    Copier* copier) const;
   // Reads rows that have files of their own. Files may be in C or in Fortran order, which is known
   // only after reading one. `C` and `F` are rows of such files:
   //

@@ -66,7 +66,7 @@ Batch IndexedBatches::MakeOne(int64_t index) const {
   const int parts = maker.Parts(options_.threads);
   const auto begin = std::chrono::steady_clock::now();
   Batch batch = maker.Allocate(0);
-  const auto fill = [&](int part) { maker.Fill(0, part, parts, batch, {}); };
+  const auto fill = [&](int part) { maker.Fill(0, part, parts, batch, {}, nullptr); };
   if (parts == 1) {
     fill(0);
   } else {

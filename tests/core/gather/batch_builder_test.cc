@@ -158,7 +158,7 @@ TEST(BatchBuilder, AnItemMayBeMadeInPartsInAnyOrder) {
       const std::vector<int64_t> wanted = Column(maker.Make(item));
       for (const int parts : {1, 2, 3, 5, 30}) {
         const Batch batch = maker.Allocate(item);
-        for (int part = parts; part-- > 0;) maker.Fill(item, part, parts, batch, {});
+        for (int part = parts; part-- > 0;) maker.Fill(item, part, parts, batch, {}, nullptr);
         CHECK_EQ(Column(batch, 0), wanted);
         CHECK_EQ(Column(batch, 1), wanted);
       }

@@ -73,10 +73,10 @@ class HookedMaker : public BatchBuilder {
       : BatchBuilder({Numbers(rows)}, Plan({.size = rows}, {}), {.epochs = epochs}),
         hook_(std::move(hook)) {}
 
-  void Fill(int64_t item, int part, int parts, const Batch& batch,
-            const Stop& stop) const override {
+  void Fill(int64_t item, int part, int parts, const Batch& batch, const Stop& stop,
+            RowsAhead* ahead) const override {
     hook_(item);
-    BatchBuilder::Fill(item, part, parts, batch, stop);
+    BatchBuilder::Fill(item, part, parts, batch, stop, ahead);
   }
 
  private:
@@ -512,10 +512,10 @@ class LargeMaker : public BatchBuilder {
                      {.epochs = epochs}),
         hook_(std::move(hook)) {}
 
-  void Fill(int64_t item, int part, int parts, const Batch& batch,
-            const Stop& stop) const override {
+  void Fill(int64_t item, int part, int parts, const Batch& batch, const Stop& stop,
+            RowsAhead* ahead) const override {
     hook_(item, part);
-    BatchBuilder::Fill(item, part, parts, batch, stop);
+    BatchBuilder::Fill(item, part, parts, batch, stop, ahead);
   }
 
  private:
