@@ -79,6 +79,10 @@ class Counts(NamedTuple):
     batches_ahead: int
     needed_bytes: int
     read_bytes: int
+    direct_bytes: int = 0
+    resident_bytes: int = 0
+    read_depth: int = 0
+    cpu_ns: int = 0
 
 
 class Counters(Protocol):

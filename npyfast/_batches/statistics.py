@@ -29,6 +29,13 @@ class Statistics:
         bytes_needed: bytes of the files, in whole pages, that readahead looked for in the page
             cache. If looking would take as long as reading, this is estimated from a sample.
         bytes_read: those of them that were not cached and had to be read.
+        bytes_direct: bytes that were read directly, past the page cache, because the data does not
+            fit in memory.
+        bytes_resident: bytes of rows that were copied from the part of such data that stays in
+            memory.
+        read_depth: direct reads that were kept in flight at that moment.
+        cpu_seconds: CPU time of the threads that read and make batches. A batch that its reader
+            makes itself is not included.
     """
 
     batches: int = 0
@@ -39,6 +46,10 @@ class Statistics:
     batches_ahead: int = 0
     bytes_needed: int = 0
     bytes_read: int = 0
+    bytes_direct: int = 0
+    bytes_resident: int = 0
+    read_depth: int = 0
+    cpu_seconds: float = 0.0
 
     @property
     def hit_share(self) -> float | None:
@@ -47,13 +58,18 @@ class Statistics:
         return 1 - self.bytes_read / self.bytes_needed if self.bytes_needed else None
 
     def __sub__(self, earlier: Statistics) -> Statistics:
-        """What happened after `earlier`; `batches_ahead` is that of the later moment."""
+        """What happened after `earlier`; `batches_ahead` and `read_depth` are those of the later
+        moment."""
         if not isinstance(earlier, Statistics):
             return NotImplemented
         differences = (
             getattr(self, field.name) - getattr(earlier, field.name) for field in fields(self)
         )
-        return replace(Statistics(*differences), batches_ahead=self.batches_ahead)
+        return replace(
+            Statistics(*differences),
+            batches_ahead=self.batches_ahead,
+            read_depth=self.read_depth,
+        )
 
     def __str__(self) -> str:
         text = (
@@ -69,6 +85,11 @@ class Statistics:
             # Rounded down, so that 100 % means all of it.
             cached = 100 * (self.bytes_needed - self.bytes_read) // self.bytes_needed
             text += f"; {_size(self.bytes_read)} read, {cached} % cached"
+        if self.bytes_direct:
+            text += (
+                f"; {_size(self.bytes_direct)} directly, {_size(self.bytes_resident)} resident, "
+                f"depth {self.read_depth}"
+            )
         return text
 
 
@@ -98,6 +119,10 @@ def of_counters(*several: Counts) -> Statistics:
         batches_ahead=total.batches_ahead,
         bytes_needed=total.needed_bytes,
         bytes_read=total.read_bytes,
+        bytes_direct=total.direct_bytes,
+        bytes_resident=total.resident_bytes,
+        read_depth=total.read_depth,
+        cpu_seconds=total.cpu_ns / 1e9,
     )
 
 

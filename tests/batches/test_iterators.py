@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,8 @@ def test_read_nothing_more_once_they_are_dropped(save: Save, backend: str) -> No
     gc.collect()
     before = made.statistics
     time.sleep(0.05)
-    assert made.statistics == before
+    # A thread counts its CPU time when it ends.
+    assert replace(made.statistics, cpu_seconds=before.cpu_seconds) == before
     assert before.batches_ahead == 0
 
 

@@ -29,9 +29,21 @@ struct Statistics {
   std::atomic<int64_t> needed_bytes{0};
   std::atomic<int64_t> read_bytes{0};
 
+  // Bytes that were read directly, past the page cache; and bytes of rows that were not read
+  // because they are in the part that stays in memory.
+  std::atomic<int64_t> direct_bytes{0};
+  std::atomic<int64_t> resident_bytes{0};
+
+  // Direct reads that are kept in flight now, of all streams together.
+  std::atomic<int64_t> read_depth{0};
+
+  // CPU time of the threads that read and make batches, but not of readers that make some.
+  std::atomic<int64_t> cpu_ns{0};
+
   // All of them, in this order.
-  std::array<int64_t, 8> Counters() const {
-    return {batches, rows, bytes, waits, wait_ns, batches_ahead, needed_bytes, read_bytes};
+  std::array<int64_t, 12> Counters() const {
+    return {batches,      rows,       bytes,        waits,          wait_ns,    batches_ahead,
+            needed_bytes, read_bytes, direct_bytes, resident_bytes, read_depth, cpu_ns};
   }
 };
 

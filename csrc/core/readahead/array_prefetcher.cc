@@ -51,6 +51,7 @@ ArrayPrefetcher::ArrayPrefetcher(std::shared_ptr<const Array> array, size_t leaf
   chunks_.emplace(*array_);
   span_ = chunks_->OfRows(*array_, first_row_, end_row_);
   next_chunk_ = loaded ? span_.end : span_.first;
+  if (way_ == Way::kPart) PreparePart(loaded);
   // What an earlier epoch requested may have been evicted since.
   array_->residency().chunks.Reset(chunks_->count());
   array_->residency().memory.Set(SpanBytes(*array_, first_row_, end_row_));
@@ -68,6 +69,7 @@ bool ArrayPrefetcher::Fits(const Array& array, int64_t first_row, int64_t end_ro
 
 void ArrayPrefetcher::AddRanges(const std::vector<RowStretch>& rows,
                                 std::vector<FileRange>* ranges) {
+  if (way_ == Way::kPart) return;
   if (way_ == Way::kWhole && (loaded() || !array_->has_dense_rows())) return;
   const size_t first = ranges->size();
   AddPages(*array_, leaf_, rows, ranges);
@@ -124,7 +126,7 @@ bool ArrayPrefetcher::Inspect(size_t file, int64_t offset, int64_t bytes, int64_
 
 void ArrayPrefetcher::Request(const FileRange& range, int64_t unit, bool keep,
                               const std::function<bool()>& stopped) {
-  if (way_ == Way::kRows) AdviseIfRandom(*array_, range.file);
+  if (way_ != Way::kWhole) AdviseIfRandom(*array_, range.file);
   const int64_t end = std::min(range.offset + range.bytes, array_->file(range.file).size());
   const bool inspect_all = !keep || range.bytes >= kInspectAllFrom;
   for (int64_t offset = range.offset; offset < end; offset += kPieceBytes) {
@@ -146,7 +148,11 @@ bool ArrayPrefetcher::DropBefore(int64_t unit, int64_t most_ranges) {
 }
 
 bool ArrayPrefetcher::LoadChunk() {
-  if (way_ != Way::kWhole || loaded()) return false;
+  if (way_ == Way::kRows || loaded()) return false;
+  if (way_ == Way::kPart && next_chunk_ < span_.end && IsStillThere(next_chunk_)) {
+    ++next_chunk_;
+    return true;
+  }
   if (next_chunk_ < span_.end) {
     if (array_->residency().chunks.Claim(next_chunk_))
       Request(chunks_->RangeOf(next_chunk_, leaf_), 0, true);
@@ -159,6 +165,7 @@ bool ArrayPrefetcher::LoadChunk() {
     // Waits for the pages, and spares the copies the faults that would map them.
     if (!file.Advise(range.offset, bytes, MappedFile::Advice::kPopulate))
       caches_.Of(range.file).Read(range.offset + bytes - 1);
+    if (way_ == Way::kPart) array_->residency().resident.Set(loading_.front(), true);
     loading_.pop_front();
   }
   if (loaded()) {
@@ -168,12 +175,35 @@ bool ArrayPrefetcher::LoadChunk() {
   return true;
 }
 
+void ArrayPrefetcher::PreparePart(bool loaded) {
+  ResidentChunks& resident = array_->residency().resident;
+  resident.Prepare(chunks_->count());
+  // If the part was larger, nobody looks any more whether the rest of it is still there.
+  for (int64_t c = span_.end; c < chunks_->count() && resident.Hold(c, c); ++c)
+    resident.Set(c, false);
+  if (loaded && !resident.Hold(span_.first, span_.end - 1)) next_chunk_ = span_.first;
+}
+
+bool ArrayPrefetcher::IsStillThere(int64_t chunk) {
+  ResidentChunks& resident = array_->residency().resident;
+  if (!resident.Hold(chunk, chunk)) return false;
+  const FileRange range = chunks_->RangeOf(chunk, leaf_);
+  const int64_t bytes = std::min(range.bytes, array_->file(range.file).size() - range.offset);
+  const double cached = caches_.Of(range.file).Share(range.offset, bytes);
+  if (cached < 0 || cached == 1) return true;
+  resident.Set(chunk, false);
+  return false;
+}
+
 bool ArrayPrefetcher::StillLoaded() {
   // Where the system does not tell, it is taken to be where it was put.
   if (!loaded() || SeemsResident(*array_, first_row_, end_row_, true)) return true;
   Residency& residency = array_->residency();
   if (++reloads_ <= kMostReloads && Fits(*array_, first_row_, end_row_)) {
     next_chunk_ = span_.first;
+  } else if (way_ == Way::kPart) {
+    for (int64_t chunk = span_.first; chunk < span_.end; ++chunk) IsStillThere(chunk);
+    return true;
   } else {
     if (!array_->has_dense_rows()) return true;  // or it would be read again and again
     way_ = Way::kRows;

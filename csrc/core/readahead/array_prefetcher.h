@@ -28,10 +28,13 @@ namespace npyfast {
 // By rows: the pages that hold coming rows, in file order and merged where they touch. The kernel
 // is told to read nothing around them.
 //
+// As a resident part: chunk after chunk of these rows alone, which are marked in ResidentChunks;
+// the other rows, and those that come before their chunk, are read by somebody else.
+//
 // For one thread.
 class ArrayPrefetcher {
  public:
-  enum class Way { kWhole, kRows };
+  enum class Way { kWhole, kRows, kPart };
 
   // REQUIRES: the array has files and rows; it has dense rows, or way is kWhole. Rows outside of
   // [first_row, end_row) are never asked for. `loaded`: as a whole, and it is in memory already.
@@ -59,11 +62,9 @@ class ArrayPrefetcher {
   // megabyte. Returns whether there was any.
   bool DropBefore(int64_t unit, int64_t most_ranges = std::numeric_limits<int64_t>::max());
 
-  // As a whole: reads on by one chunk. Returns false once everything is in memory.
+  // As a whole or a part: reads on by one chunk. Returns false once everything is in memory.
   bool LoadChunk();
-  bool loaded() const {
-    return way_ == Way::kWhole && next_chunk_ == span_.end && loading_.empty();
-  }
+  bool loaded() const { return way_ != Way::kRows && next_chunk_ == span_.end && loading_.empty(); }
   // Once it was loaded: looks whether it still is. If not, it will be read again, or by rows where
   // it no longer fits; then false is returned, and what is needed has to be requested again.
   bool StillLoaded();
@@ -79,6 +80,10 @@ class ArrayPrefetcher {
   // half of it is cached.
   bool Inspect(size_t file, int64_t offset, int64_t bytes, int64_t stands_for);
   bool StartReading(size_t file, int64_t offset, int64_t bytes);
+  // As a part: begins with what an earlier epoch has left.
+  void PreparePart(bool loaded);
+  // As a part: whether a chunk is resident. It is not from now on if it was evicted.
+  bool IsStillThere(int64_t chunk);
 
   const std::shared_ptr<const Array> array_;
   const size_t leaf_;

@@ -5,9 +5,12 @@
 #include <set>
 
 #include "core/os/buffer_pool.h"
+#include "core/os/page_size.h"
 #include "core/readahead/access_advice.h"
 #include "core/readahead/cache_samples.h"
+#include "core/readahead/direct_sizes.h"
 #include "core/readahead/recent_memory.h"
+#include "core/readahead/settings.h"
 
 namespace npyfast {
 namespace {
@@ -73,15 +76,21 @@ RunFacts FactsOf(const Reading& reading, ReadaheadMode mode, const std::vector<L
   const Plan& plan = reading.items.plan();
   RunFacts facts{
       .mode = mode,
-      .usable_bytes = RecentUsableMemory(),
+      .usable_bytes = std::min(RecentUsableMemory(), MemoryLimit()),
       .other_bytes = OtherBytes(leaves),
       .epoch_rows = static_cast<double>(plan.selection().size) /
                     static_cast<double>(plan.options().shard_count),
       .span_rows = span.end - span.first,
       .run_bytes = RunBytes(reading),
+      .by_blocks = plan.options().shuffle && plan.options().blocks.block_rows > 0,
   };
-  for (const Leaf& leaf : leaves)
-    facts.leaves.push_back({.bytes = leaf.bytes, .dense_rows = leaf.array->has_dense_rows()});
+  for (const Leaf& leaf : leaves) {
+    const bool dense = leaf.array->has_dense_rows();
+    facts.leaves.push_back(
+        {.bytes = leaf.bytes,
+         .dense_rows = dense,
+         .row_bytes = dense ? leaf.array->file_rows()[0].row_stride + PageBytes() : 0});
+  }
   if (ResidencyMatters(facts)) {
     for (size_t i = 0; i < leaves.size(); ++i)
       facts.leaves[i].resident = SeemsResident(*leaves[i].array, span.first, span.end);
@@ -99,6 +108,44 @@ LeafPrefetchers None(const std::vector<Leaf>& leaves) {
   return none;
 }
 
+// Which leaves are read directly: whether each one is, and the memory for their rows.
+struct DirectChoice {
+  std::vector<bool> leaves;
+  DirectSizes sizes = {};
+};
+
+DirectChoice ChooseDirect(const Reading& reading, const std::vector<Leaf>& leaves,
+                          const RunFacts& facts, const std::vector<LeafAction>& actions) {
+  DirectChoice choice{std::vector<bool>(leaves.size(), false)};
+  const Plan& plan = reading.items.plan();
+  // What is read in the order of the file, the kernel reads best.
+  const bool in_order = !plan.options().shuffle && plan.selection().ascending();
+  if (in_order || !DirectReadMethod() || !DirectReadsPay(facts, actions)) return choice;
+  std::vector<DirectLeaf> direct;
+  for (size_t i = 0; i < leaves.size(); ++i) {
+    const auto& [array, index, bytes] = leaves[i];
+    if (actions[i] != LeafAction::kReadRows || !DirectFile::Open(array->file(0))) continue;
+    choice.leaves[i] = true;
+    direct.push_back({array, index});
+  }
+  if (direct.empty()) return choice;
+  choice.sizes = SizesFor(reading.items, direct, facts.usable_bytes);
+  if (choice.sizes.slots == 0) choice.leaves.assign(leaves.size(), false);
+  return choice;
+}
+
+// The part of a leaf that stays in memory; null if there is none.
+std::unique_ptr<ArrayPrefetcher> MakePart(const Leaf& leaf, const Span& span, int64_t bytes,
+                                          const std::shared_ptr<Statistics>& statistics) {
+  const int64_t rows = bytes / leaf.array->file_rows()[0].row_stride;
+  const int64_t end = std::min(span.first + rows, span.end);
+  leaf.array->residency().memory.Set(rows > 0 ? bytes : 0);
+  if (rows == 0) return nullptr;
+  return std::make_unique<ArrayPrefetcher>(leaf.array, leaf.index, span.first, end,
+                                           ArrayPrefetcher::Way::kPart,
+                                           SeemsResident(*leaf.array, span.first, end), statistics);
+}
+
 }  // namespace
 
 LeafPrefetchers MakePrefetchers(const Reading& reading, ReadaheadMode mode,
@@ -108,13 +155,23 @@ LeafPrefetchers MakePrefetchers(const Reading& reading, ReadaheadMode mode,
   if (mode == ReadaheadMode::kOff) return None(leaves);
   const RunFacts facts = FactsOf(reading, mode, leaves, span);
   const std::vector<LeafAction> actions = DecideReadahead(facts);
+  const DirectChoice direct = ChooseDirect(reading, leaves, facts, actions);
+  const std::vector<int64_t> resident_bytes =
+      ResidentBytes(facts, actions, direct.leaves, direct.sizes.bytes());
   LeafPrefetchers made;
+  made.direct_sizes = direct.sizes;
   for (size_t i = 0; i < leaves.size(); ++i) {
     const auto& [array, index, bytes] = leaves[i];
     const LeafAction action = actions[i];
     made.resident = made.resident && facts.leaves[i].resident;
     ExpectRandom(*array, action == LeafAction::kReadRows);
     array->residency().memory.Set(IsWhole(action) ? bytes : 0);
+    if (direct.leaves[i]) {
+      made.direct.push_back({array, index});
+      if (auto part = MakePart(leaves[i], span, resident_bytes[i], statistics))
+        made.prefetchers.push_back(std::move(part));
+      continue;
+    }
     if (action == LeafAction::kLeaveToKernel || action == LeafAction::kNothing) continue;
     made.prefetchers.push_back(std::make_unique<ArrayPrefetcher>(
         array, index, span.first, span.end,

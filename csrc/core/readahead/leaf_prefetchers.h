@@ -6,6 +6,8 @@
 
 #include "core/base/stream_counters.h"
 #include "core/readahead/array_prefetcher.h"
+#include "core/readahead/direct_leaf.h"
+#include "core/readahead/direct_sizes.h"
 #include "core/readahead/readahead_policy.h"
 #include "core/readahead/reading.h"
 
@@ -15,6 +17,10 @@ struct LeafPrefetchers {
   // Small leaves first. None for leaves that are in memory and likely to stay there, and for those
   // that the kernel reads best.
   std::vector<std::unique_ptr<ArrayPrefetcher>> prefetchers = {};
+  // Leaves that are read past the page cache, by DirectRows. The parts of them
+  // that stay resident are among the prefetchers.
+  std::vector<DirectLeaf> direct = {};
+  DirectSizes direct_sizes = {};
   // Whether all rows of the run are in memory, as far as was looked.
   bool resident = true;
 };

@@ -8,7 +8,6 @@
 #include "core/os/thread.h"
 #include "core/readahead/access_advice.h"
 #include "core/readahead/cache_samples.h"
-#include "core/readahead/leaf_prefetchers.h"
 #include "core/readahead/recent_memory.h"
 
 namespace npyfast {
@@ -31,7 +30,10 @@ constexpr int64_t kMostRowsOnce = 1 << 16;
 // Items that are read row by row before the first window of blocks is read.
 constexpr int64_t kEarlyItems = 4;
 
-constexpr auto kCheckEvery = std::chrono::seconds(1);
+constexpr std::chrono::milliseconds kCheckEvery = std::chrono::seconds(1);
+
+// How often to look whether the first item was delivered.
+constexpr std::chrono::milliseconds kFirstItemWithin(10);
 
 // The makers use the rows of so many blocks before more are requested.
 constexpr int64_t kSlotsToSleep = 8;
@@ -49,17 +51,12 @@ constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
 
 }  // namespace
 
-Readahead::Handle Readahead::Start(const Reading& reading, int64_t first_item, ReadaheadMode mode,
-                                   std::shared_ptr<Statistics> statistics, bool* resident) {
-  const bool no_row_files =
-      std::all_of(reading.leaves.begin(), reading.leaves.end(),
-                  [](const auto& leaf) { return leaf.array->row_files() == nullptr; });
-  LeafPrefetchers leaves;
-  if (reading.items.Has(first_item)) leaves = MakePrefetchers(reading, mode, statistics);
-  if (resident != nullptr) *resident = no_row_files && leaves.resident;
-  if (leaves.prefetchers.empty()) return nullptr;
+Readahead::Handle Readahead::Start(const Reading& reading, int64_t first_item,
+                                   std::vector<std::unique_ptr<ArrayPrefetcher>> leaves,
+                                   std::shared_ptr<Statistics> statistics) {
+  if (leaves.empty()) return nullptr;
   std::shared_ptr<Readahead> readahead(
-      new Readahead(reading, first_item, std::move(leaves.prefetchers), std::move(statistics)));
+      new Readahead(reading, first_item, std::move(leaves), std::move(statistics)));
   try {
     std::thread([self = readahead] { self->Run(); }).detach();
   } catch (const std::exception&) {  // of the system, or std::bad_alloc
@@ -67,7 +64,7 @@ Readahead::Handle Readahead::Start(const Reading& reading, int64_t first_item, R
     for (const auto& leaf : readahead->leaves_) ExpectRandom(leaf->array(), false);
     return nullptr;
   }
-  return Handle(readahead.get(), Ender{readahead});
+  return Handle(readahead.get(), Ender<Readahead>{readahead});
 }
 
 void Readahead::RequestOnce(const Reading& reading, ReadaheadMode mode) {
@@ -99,6 +96,7 @@ Readahead::Readahead(const Reading& reading, int64_t first_item,
       leaves_(std::move(leaves)),
       statistics_(std::move(statistics)),
       reached_(first_item),
+      first_item_(first_item),
       done_(first_item),
       wake_at_(first_item),
       requested_(schedule_.FirstUnitOf(first_item)),
@@ -106,7 +104,9 @@ Readahead::Readahead(const Reading& reading, int64_t first_item,
       distance_(RecentUsableMemory(), Clock::now()),
       checked_at_(Clock::now()),
       last_reached_(first_item),
-      reached_at_(checked_at_) {}
+      reached_at_(checked_at_) {
+  if (OnlyParts()) requested_ = kAll;
+}
 
 void Readahead::End(std::chrono::milliseconds most) {
   Stop();
@@ -159,14 +159,19 @@ bool Readahead::AllLoaded() const {
                      [](const auto& leaf) { return leaf->loaded(); });
 }
 
+bool Readahead::OnlyParts() const {
+  return std::all_of(leaves_.begin(), leaves_.end(),
+                     [](const auto& leaf) { return leaf->way() == ArrayPrefetcher::Way::kPart; });
+}
+
 void Readahead::Run() {
   BeginThread("npyfast-read");
   try {
-    if (schedule_.by_blocks()) RequestFirstItems();
+    if (schedule_.by_blocks() && !OnlyParts()) RequestFirstItems();
     while (!stopping()) {
       // First what makes room, then what a batch may wait for.
       const bool dropped = DropBefore(schedule_.FirstUnitOf(done_));
-      if (RequestUnits() || dropped || (!ReaderIsIdle() && LoadChunk())) continue;
+      if (RequestUnits() || dropped || (MayLoad() && LoadChunk())) continue;
       CheckResidency();
       Sleep();
     }
@@ -220,7 +225,7 @@ void Readahead::RequestRanges(int64_t unit) {
                                    [&range](const auto& l) { return l->leaf() == range.leaf; });
     // Rows in order, or in blocks, will be needed again in another epoch only. Pages of scattered
     // rows hold other rows, too, which may come soon.
-    const bool keep = (*leaf)->way() == ArrayPrefetcher::Way::kWhole ||
+    const bool keep = (*leaf)->way() != ArrayPrefetcher::Way::kRows ||
                       !(schedule_.by_blocks() || schedule_.in_file_order());
     (*leaf)->Request(range, unit, keep, stopped);
     if (stopping()) return;
@@ -295,6 +300,11 @@ void Readahead::DropAtTheEnd() {
     }
 }
 
+bool Readahead::MayLoad() {
+  // The first batch of rows that are read elsewhere would have to wait for megabytes of others.
+  return !ReaderIsIdle() && !(OnlyParts() && done_ <= first_item_);
+}
+
 bool Readahead::ReaderIsIdle() {
   const auto now = Clock::now();
   if (const int64_t reached = reached_; reached != last_reached_) {
@@ -316,7 +326,7 @@ void Readahead::CheckResidency() {
   distance_.Limit(RecentUsableMemory());
   bool all_there = true;
   for (const auto& leaf : leaves_) all_there = leaf->StillLoaded() && all_there;
-  if (all_there) return;
+  if (all_there || OnlyParts()) return;
   distance_.Forget();
   loaded_ = false;
   const MutexLock lock(mutex_);
@@ -343,7 +353,8 @@ void Readahead::Sleep() {
   const MutexLock lock(mutex_);
   wake_at_ = wake_at;
   if (stopping() || reached_ >= wake_at || awaited_ > requested_) return;
-  wake_.WaitUntil(mutex_, Clock::now() + kCheckEvery);
+  wake_.WaitUntil(mutex_, Clock::now() + (OnlyParts() && done_ <= first_item_ ? kFirstItemWithin
+                                                                              : kCheckEvery));
 }
 
 }  // namespace npyfast

@@ -10,6 +10,7 @@
 #include "core/base/stream_counters.h"
 #include "core/os/mutex.h"
 #include "core/readahead/array_prefetcher.h"
+#include "core/readahead/background.h"
 #include "core/readahead/file_ranges.h"
 #include "core/readahead/read_distance.h"
 #include "core/readahead/read_schedule.h"
@@ -25,21 +26,12 @@ namespace npyfast {
 // far ahead of the makers as ReadDistance or the window of blocks says. Thread-safe.
 class Readahead {
  public:
-  // Ends it: see End().
-  struct Ender {
-    std::shared_ptr<Readahead> self = nullptr;
-    std::chrono::milliseconds most = std::chrono::hours(24);
-    void operator()(Readahead* readahead) {
-      readahead->End(most);
-      self = nullptr;
-    }
-  };
-  using Handle = std::unique_ptr<Readahead, Ender>;
+  using Handle = BackgroundHandle<Readahead>;
 
-  // For a run, from one of its items on. Null if there is nothing to read ahead; *resident, if
-  // given, tells whether that is because all rows are in memory.
-  static Handle Start(const Reading& reading, int64_t first_item, ReadaheadMode mode,
-                      std::shared_ptr<Statistics> statistics, bool* resident = nullptr);
+  // For a run, from one of its items on. Null if there is nothing to read ahead.
+  static Handle Start(const Reading& reading, int64_t first_item,
+                      std::vector<std::unique_ptr<ArrayPrefetcher>> leaves,
+                      std::shared_ptr<Statistics> statistics);
   // Requests the pages of the first item alone, in the caller's thread.
   static void RequestOnce(const Reading& reading, ReadaheadMode mode);
 
@@ -102,7 +94,11 @@ class Readahead {
   void SetRequested(int64_t units);
   // Whether the makers have made no progress in a long time.
   bool ReaderIsIdle();
+  // Whether chunks may be loaded that no coming item needs.
+  bool MayLoad();
   bool AllLoaded() const;
+  // Whether all leaves are resident parts, whose rows nobody waits for here.
+  bool OnlyParts() const;
 
   const ItemPlan items_;
   const ReadSchedule schedule_;
@@ -111,6 +107,7 @@ class Readahead {
 
   // Shared with the makers. What they wait for is written under mutex_, and read without it.
   std::atomic<int64_t> reached_;
+  const int64_t first_item_;
   std::atomic<int64_t> done_;
   std::atomic<int64_t> wake_at_;      // the item at which there is something to request
   std::atomic<int64_t> requested_;    // units

@@ -1,5 +1,6 @@
 #include "core/readahead/readahead_policy.h"
 
+#include <algorithm>
 #include <string>
 
 #include "core/base/errors.h"
@@ -67,6 +68,44 @@ std::vector<LeafAction> DecideReadahead(const RunFacts& facts) {
     }
   }
   return actions;
+}
+
+bool DirectReadsPay(const RunFacts& facts, const std::vector<LeafAction>& actions) {
+  double bytes = static_cast<double>(facts.other_bytes);
+  for (size_t i = 0; i < actions.size(); ++i) {
+    const LeafFacts& leaf = facts.leaves[i];
+    const auto all = static_cast<double>(leaf.bytes);
+    bytes += actions[i] == LeafAction::kReadRows
+                 ? std::min(all, facts.epoch_rows * static_cast<double>(leaf.row_bytes))
+                 : all;
+  }
+  return !FitsInMemory(bytes, 0, facts.usable_bytes);
+}
+
+std::vector<int64_t> ResidentBytes(const RunFacts& facts, const std::vector<LeafAction>& actions,
+                                   const std::vector<bool>& direct, int64_t buffer_bytes) {
+  std::vector<int64_t> bytes(actions.size(), 0);
+  const bool dense = facts.epoch_rows >= kDensePart * static_cast<double>(facts.span_rows);
+  if (facts.mode != ReadaheadMode::kAuto || !dense || facts.by_blocks) return bytes;
+  double left = kArraysPart * static_cast<double>(facts.usable_bytes) -
+                static_cast<double>(facts.other_bytes) - static_cast<double>(buffer_bytes);
+  double all = 0;
+  for (size_t i = 0; i < actions.size(); ++i) {
+    const auto leaf_bytes = static_cast<double>(facts.leaves[i].bytes);
+    if (direct[i]) {
+      all += leaf_bytes;
+    } else if (IsWhole(actions[i])) {
+      left -= leaf_bytes;
+    }
+  }
+  // A run that ends before it has read as much would load rows for others only.
+  if (left <= 0 || static_cast<double>(facts.run_bytes) < left) return bytes;
+  for (size_t i = 0; i < actions.size(); ++i) {
+    if (direct[i])
+      bytes[i] = static_cast<int64_t>(static_cast<double>(facts.leaves[i].bytes) *
+                                      std::min(left / all, 1.0));
+  }
+  return bytes;
 }
 
 }  // namespace npyfast

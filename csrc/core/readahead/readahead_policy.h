@@ -37,6 +37,7 @@ struct LeafFacts {
   int64_t bytes = 0;       // of the files, from the first to the last row that is read
   bool dense_rows = true;  // each row is one run of bytes
   bool resident = false;   // all in memory, as far as was looked: see ResidencyMatters()
+  int64_t row_bytes = 0;   // of the pages that a row touches, on average
 };
 
 // All that the decision depends on.
@@ -47,6 +48,7 @@ struct RunFacts {
   double epoch_rows = 0;               // rows that an epoch of this worker reads
   int64_t span_rows = 0;               // from the first to the last of them
   int64_t run_bytes = 0;               // delivered by the run; INT64_MAX if it is endless
+  bool by_blocks = false;              // rows are shuffled by blocks
   std::vector<LeafFacts> leaves = {};  // that have files, smallest first
 };
 
@@ -56,6 +58,17 @@ bool FitsInMemory(double bytes, double other_bytes, int64_t usable_bytes);
 
 // Whether the decision depends on LeafFacts::resident, which takes system calls to find out.
 bool ResidencyMatters(const RunFacts& facts);
+
+// Whether leaves that are read row by row should bypass the page cache: if it could not hold their
+// rows of an epoch. It would keep some of them, but each row comes once an epoch, and what has been
+// kept for longest is evicted first.
+bool DirectReadsPay(const RunFacts& facts, const std::vector<LeafAction>& actions);
+
+// How many bytes of each leaf that is read directly stay in memory instead, from its first row on.
+// None of blocks, which are read at full speed: other files keep the page cache.
+// `direct`: whether it is; `buffer_bytes`: for the rows that are being read.
+std::vector<int64_t> ResidentBytes(const RunFacts& facts, const std::vector<LeafAction>& actions,
+                                   const std::vector<bool>& direct, int64_t buffer_bytes);
 
 // The action for each leaf of `facts.leaves`: a pure function. REQUIRES: mode is not kOff.
 std::vector<LeafAction> DecideReadahead(const RunFacts& facts);

@@ -56,6 +56,21 @@ bool ChunkClaims::Claim(int64_t chunk) {
   return true;
 }
 
+void ResidentChunks::Prepare(int64_t chunks) {
+  const MutexLock lock(mutex_);
+  if (resident_.empty()) resident_ = std::vector<std::atomic<bool>>(static_cast<size_t>(chunks));
+}
+
+bool ResidentChunks::Hold(int64_t first, int64_t last) const {
+  for (int64_t c = first; c <= last; ++c)
+    if (!resident_[static_cast<size_t>(c)].load(std::memory_order_relaxed)) return false;
+  return true;
+}
+
+void ResidentChunks::Set(int64_t chunk, bool resident) {
+  resident_[static_cast<size_t>(chunk)].store(resident, std::memory_order_relaxed);
+}
+
 void SeenRows::Remember(int64_t first_row, int64_t end_row) {
   const MutexLock lock(mutex_);
   at_ = Clock::now();

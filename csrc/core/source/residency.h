@@ -1,6 +1,7 @@
 #ifndef NPYFAST_CORE_SOURCE_RESIDENCY_H_
 #define NPYFAST_CORE_SOURCE_RESIDENCY_H_
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -53,6 +54,21 @@ class ChunkClaims : ResidencyMutex {
   std::vector<bool> requested_ GUARDED_BY(mutex_);
 };
 
+// Which chunks of an array are in memory to stay: those of the part that is kept there because the
+// whole does not fit. All readers copy them from the mapping, and read the others from the disk.
+class ResidentChunks : ResidencyMutex {
+ public:
+  // Makes room for so many chunks, of which none is resident. Does so once for an array.
+  void Prepare(int64_t chunks);
+  // Whether all chunks of [first, last] are. Lock-free, as Set(). REQUIRES, for both: the caller
+  // has called Prepare().
+  bool Hold(int64_t first, int64_t last) const;
+  void Set(int64_t chunk, bool resident);
+
+ private:
+  std::vector<std::atomic<bool>> resident_;  // is given its size under the mutex
+};
+
 // The rows that were last seen in memory.
 class SeenRows : ResidencyMutex {
  public:
@@ -86,6 +102,7 @@ class RandomAdvice : ResidencyMutex {
 struct Residency {
   MemoryAccount memory;
   ChunkClaims chunks;
+  ResidentChunks resident;
   SeenRows seen;
   RandomAdvice advice;
 };

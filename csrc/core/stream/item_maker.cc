@@ -1,9 +1,11 @@
 #include "core/stream/item_maker.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <new>
 #include <utility>
 
+#include "core/readahead/leaf_prefetchers.h"
 #include "core/stream/reading_of.h"
 
 namespace npyfast {
@@ -17,23 +19,37 @@ constexpr int64_t kRowsThatWait = 16;
 ItemMaker::ItemMaker(std::shared_ptr<const BatchBuilder> builder, const StreamOptions& options,
                      int64_t first_item, const std::atomic<bool>* closed,
                      std::chrono::milliseconds most_wait)
-    : closed_(closed),
-      readahead_(Readahead::Start(ReadingOf(*builder), first_item, options.readahead,
-                                  options.statistics, &resident_)),
-      builder_(std::move(builder)) {
+    : closed_(closed), builder_(std::move(builder)) {
+  const Reading reading = ReadingOf(*builder_);
+  LeafPrefetchers leaves;
+  if (reading.items.Has(first_item))
+    leaves = MakePrefetchers(reading, options.readahead, options.statistics);
+  resident_ = leaves.resident && std::none_of(reading.leaves.begin(), reading.leaves.end(),
+                                              [](const Reading::Leaf& leaf) {
+                                                return leaf.array->row_files() != nullptr;
+                                              });
+  if (!leaves.direct.empty()) {
+    direct_ = DirectRows::Start(reading, std::move(leaves.direct), first_item, leaves.direct_sizes,
+                                options.statistics);
+  }
+  readahead_ =
+      Readahead::Start(reading, first_item, std::move(leaves.prefetchers), options.statistics);
+  if (direct_ != nullptr) direct_.get_deleter().most = most_wait;
   if (readahead_ != nullptr) readahead_.get_deleter().most = most_wait;
 }
 
 void ItemMaker::Reached(int64_t item, int64_t done) const {
+  if (direct_ != nullptr) direct_->Reached(done);
   if (readahead_ != nullptr) readahead_->Reached(item, done);
 }
 
 void ItemMaker::Wake() const {
+  if (direct_ != nullptr) direct_->Stop();
   if (readahead_ != nullptr) readahead_->Stop();
 }
 
 Stop ItemMaker::WhetherToStop() const {
-  return resident_ ? Stop{closed_} : Stop{closed_, kRowsThatWait};
+  return resident_ || direct_ != nullptr ? Stop{closed_} : Stop{closed_, kRowsThatWait};
 }
 
 void ItemMaker::MakeItems(Claim& claim) const noexcept {
@@ -43,7 +59,7 @@ void ItemMaker::MakeItems(Claim& claim) const noexcept {
     const int64_t item = claim.first() + i;
     try {
       if (readahead_ != nullptr) readahead_->Await(item);
-      claim.outcomes.push_back({builder_->Make(item, WhetherToStop())});
+      claim.outcomes.push_back({builder_->Make(item, WhetherToStop(), direct_.get())});
     } catch (...) {
       TakeApart(item, std::current_exception(), &claim.outcomes);
     }
@@ -65,6 +81,10 @@ bool ItemMaker::Allocate(Claim& claim) const {
     return true;
   } catch (const std::bad_alloc&) {
     claim.outcomes.push_back({{}, std::current_exception()});
+    if (direct_ != nullptr) {
+      const ItemPlan& plan = builder_->item_plan();
+      direct_->Release(claim.first(), 0, plan.RowCount(plan.At(claim.first())));
+    }
     return false;
   }
 }
@@ -72,7 +92,8 @@ bool ItemMaker::Allocate(Claim& claim) const {
 std::exception_ptr ItemMaker::MakePart(Claim& claim, int part) const noexcept {
   try {
     if (readahead_ != nullptr) readahead_->Await(claim.first());
-    builder_->Fill(claim.first(), part, claim.parts(), claim.outcomes[0].batch, WhetherToStop());
+    builder_->Fill(claim.first(), part, claim.parts(), claim.outcomes[0].batch, WhetherToStop(),
+                   direct_.get());
     return nullptr;
   } catch (...) {
     return std::current_exception();

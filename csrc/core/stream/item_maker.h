@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/gather/batch_builder.h"
+#include "core/readahead/direct_rows.h"
 #include "core/readahead/readahead.h"
 #include "core/stream/claims.h"
 #include "core/stream/stream_options.h"
@@ -28,7 +29,10 @@ class ItemMaker {
   const BatchBuilder& builder() const { return *builder_; }
 
   // Whether no disk is waited for: all rows are in memory, or readahead has read them.
-  bool NeverWaits() const { return readahead_ != nullptr ? readahead_->loaded() : resident_; }
+  bool NeverWaits() const {
+    if (direct_ != nullptr) return false;
+    return readahead_ != nullptr ? readahead_->loaded() : resident_;
+  }
   // Items before `item` are being made, and those before `done` will not be made again.
   void Reached(int64_t item, int64_t done) const;
   // Wakes those who wait for readahead. REQUIRES: *closed is true.
@@ -53,9 +57,11 @@ class ItemMaker {
   void TakeApart(int64_t item, std::exception_ptr error, std::vector<Outcome>* outcomes) const;
 
   const std::atomic<bool>* const closed_;
-  bool resident_ = true;         // all rows were in memory at the beginning
-  Readahead::Handle readahead_;  // may be null
   const std::shared_ptr<const BatchBuilder> builder_;
+  bool resident_ = true;  // all rows were in memory at the beginning
+  // Both may be null.
+  Readahead::Handle readahead_;
+  DirectRows::Handle direct_;
 };
 
 }  // namespace npyfast

@@ -4,6 +4,7 @@
 #include <new>
 #include <utility>
 
+#include "core/os/clock.h"
 #include "core/os/sigbus_guard.h"
 #include "core/os/thread_pool.h"
 
@@ -28,6 +29,19 @@ int64_t AheadItems(const BatchBuilder& builder, const StreamOptions& options) {
   const int64_t least = builder.Parts(options.threads) > 1 ? 2 : options.threads + 1;
   return std::clamp(by_memory, least, std::max(options.ahead_items, least));
 }
+
+// Counts the CPU time of a task.
+class CpuCounter {
+ public:
+  explicit CpuCounter(Statistics& statistics) : statistics_(statistics), begin_(ThreadCpuNs()) {}
+  ~CpuCounter() { statistics_.cpu_ns += ThreadCpuNs() - begin_; }
+  CpuCounter(const CpuCounter&) = delete;
+  CpuCounter& operator=(const CpuCounter&) = delete;
+
+ private:
+  Statistics& statistics_;
+  const int64_t begin_;
+};
 
 bool ReadsMemory(const BatchBuilder& builder) {
   const auto is_memory = [](const std::shared_ptr<const Gather>& leaf) {
@@ -164,6 +178,7 @@ void StreamState::StartWorkers() noexcept {
 }
 
 void StreamState::Work() noexcept {
+  const CpuCounter counter(*statistics_);
   const MutexLock lock(mutex_);
   ++running_;
   try {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/errors.h"
@@ -152,6 +153,92 @@ TEST(ReadaheadPolicy, ModesHaveNames) {
   CHECK(ReadaheadModeOf("whole") == ReadaheadMode::kWhole);
   CHECK(ReadaheadModeOf("rows") == ReadaheadMode::kRows);
   CHECK_THROWS(ReadaheadModeOf("on"), Error, "got on");
+}
+
+// --- Past the page cache.
+
+constexpr LeafAction kR = LeafAction::kReadRows;
+constexpr LeafAction kW = LeafAction::kReadWhole;
+
+// 1000 bytes of memory, of which arrays may take 850.
+RunFacts Large(std::vector<LeafFacts> leaves) {
+  return {.mode = kAuto,
+          .usable_bytes = 1000,
+          .epoch_rows = 100,
+          .span_rows = 100,
+          .run_bytes = kEndless,
+          .leaves = std::move(leaves)};
+}
+
+LeafFacts Leaf(int64_t bytes, int64_t row_bytes) {
+  return {.bytes = bytes, .row_bytes = row_bytes};
+}
+
+TEST(ReadaheadPolicy, DirectReadsPayWhereAnEpochDoesNotFit) {
+  CHECK(DirectReadsPay(Large({Leaf(5000, 50)}), {kR}));
+  CHECK(DirectReadsPay(Large({Leaf(850, 50)}), {kR}));
+  CHECK(!DirectReadsPay(Large({Leaf(849, 50)}), {kR}));
+  // An epoch of few rows fits.
+  CHECK(!DirectReadsPay(Large({Leaf(5000, 8)}), {kR}));
+  RunFacts few = Large({Leaf(5000, 50)});
+  few.epoch_rows = 16;
+  CHECK(!DirectReadsPay(few, {kR}));
+  few.epoch_rows = 17;
+  CHECK(DirectReadsPay(few, {kR}));
+  // Beside what else is in memory: other arrays, and leaves that are read as a whole.
+  few.epoch_rows = 16;
+  few.other_bytes = 50;
+  CHECK(DirectReadsPay(few, {kR}));
+  few.other_bytes = 0;
+  few.leaves.insert(few.leaves.begin(), Leaf(100, 1));
+  CHECK(DirectReadsPay(few, {kW, kR}));
+  few.leaves[0].bytes = 49;
+  CHECK(!DirectReadsPay(few, {kW, kR}));
+  // More rows than there are bytes of: those of a leaf are counted once.
+  RunFacts many = Large({Leaf(800, 50)});
+  many.epoch_rows = 1e9;
+  CHECK(!DirectReadsPay(many, {kR}));
+  CHECK(!DirectReadsPay(Large({}), {}));
+}
+
+using Bytes = std::vector<int64_t>;
+
+TEST(ReadaheadPolicy, AsMuchStaysInMemoryAsFits) {
+  CHECK_EQ(ResidentBytes(Large({Leaf(8500, 85)}), {kR}, {true}, 0), (Bytes{850}));
+  CHECK_EQ(ResidentBytes(Large({Leaf(8500, 85)}), {kR}, {true}, 170), (Bytes{680}));
+  // Each leaf in proportion.
+  CHECK_EQ(ResidentBytes(Large({Leaf(1700, 17), Leaf(6800, 68)}), {kR, kR}, {true, true}, 0),
+           (Bytes{170, 680}));
+  // Less where others have their part, and never for leaves that are not read directly.
+  CHECK_EQ(ResidentBytes(Large({Leaf(100, 1), Leaf(7500, 75)}), {kW, kR}, {false, true}, 0),
+           (Bytes{0, 750}));
+  RunFacts beside = Large({Leaf(7500, 75)});
+  beside.other_bytes = 100;
+  CHECK_EQ(ResidentBytes(beside, {kR}, {true}, 0), (Bytes{750}));
+  // No more than there is.
+  CHECK_EQ(ResidentBytes(Large({Leaf(500, 5)}), {kR}, {true}, 0), (Bytes{500}));
+}
+
+TEST(ReadaheadPolicy, NothingStaysWhereThatDoesNotPay) {
+  const RunFacts usual = Large({Leaf(8500, 85)});
+  const Bytes nothing = {0};
+  CHECK_EQ(ResidentBytes(usual, {kR}, {false}, 0), nothing);
+  CHECK_EQ(ResidentBytes(usual, {kR}, {true}, 850), nothing);
+  CHECK_EQ(ResidentBytes(usual, {kR}, {true}, 5000), nothing);
+  RunFacts facts = usual;
+  facts.mode = kRows;
+  CHECK_EQ(ResidentBytes(facts, {kR}, {true}, 0), nothing);
+  facts = usual;
+  facts.epoch_rows = 24;  // rows that are kept would hardly be needed
+  CHECK_EQ(ResidentBytes(facts, {kR}, {true}, 0), nothing);
+  facts = usual;
+  facts.run_bytes = 849;
+  CHECK_EQ(ResidentBytes(facts, {kR}, {true}, 0), nothing);
+  facts.run_bytes = 851;
+  CHECK_EQ(ResidentBytes(facts, {kR}, {true}, 0), (Bytes{850}));
+  facts = usual;
+  facts.other_bytes = 5000;
+  CHECK_EQ(ResidentBytes(facts, {kR}, {true}, 0), nothing);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/os/page_size.h"
+#include "core/readahead/leaf_prefetchers.h"
 #include "core/source/residency.h"
 #include "core/stream/batch_stream.h"
 #include "core/stream/indexed_batches.h"
@@ -170,6 +171,12 @@ TEST(Readahead, NeverChangesWhatComes) {
   }
 }
 
+Readahead::Handle StartReadahead(const Reading& reading, int64_t first_item, ReadaheadMode mode,
+                                 const std::shared_ptr<Statistics>& statistics) {
+  return Readahead::Start(reading, first_item,
+                          MakePrefetchers(reading, mode, statistics).prefetchers, statistics);
+}
+
 TEST(Readahead, OfMemoryThereIsNothingToRead) {
   static const Rows numbers = testing::Counting<int64_t>(100);
   const std::vector<int64_t> shape = {100, 1};
@@ -178,7 +185,7 @@ TEST(Readahead, OfMemoryThereIsNothingToRead) {
                                            testing::DtypeOf("'<i8'"), shape, strides));
   const auto maker = std::make_shared<BatchBuilder>(Leaves{memory}, Plan({.size = 100}, {}), Run{});
   for (const ReadaheadMode mode : kModes) {
-    CHECK(Readahead::Start(ReadingOf(*maker), 0, mode, std::make_shared<Statistics>()) == nullptr);
+    CHECK(StartReadahead(ReadingOf(*maker), 0, mode, std::make_shared<Statistics>()) == nullptr);
     Readahead::RequestOnce(ReadingOf(*maker), mode);
   }
   // Beside a file.
@@ -214,7 +221,7 @@ TEST(Readahead, AllThatIsWaitedForComes) {
     const auto maker = Maker(folder, 500, 64, options, 2);
     for (const ReadaheadMode mode : {ReadaheadMode::kWhole, ReadaheadMode::kRows}) {
       const auto readahead =
-          Readahead::Start(ReadingOf(*maker), 0, mode, std::make_shared<Statistics>());
+          StartReadahead(ReadingOf(*maker), 0, mode, std::make_shared<Statistics>());
       if (readahead == nullptr) continue;  // in memory
       for (int64_t item = 0; item < maker->items(); ++item) {
         readahead->Reached(item + 1, item);
@@ -234,7 +241,7 @@ TEST(Readahead, NobodyIsForgotten) {
   // Items of as many bytes as are asked for ahead: each has to be waited for.
   const auto maker = Maker(folder, 64, 64 << 10, {.batch_size = 16, .shuffle = true}, 200);
   const auto readahead =
-      Readahead::Start(ReadingOf(*maker), 0, ReadaheadMode::kRows, std::make_shared<Statistics>());
+      StartReadahead(ReadingOf(*maker), 0, ReadaheadMode::kRows, std::make_shared<Statistics>());
   CHECK(readahead != nullptr);
   std::atomic<int64_t> next{0};
   std::mutex mutex;
@@ -263,7 +270,7 @@ TEST(Readahead, StopWakesWhoWaits) {
     for (const ReadaheadMode mode : {ReadaheadMode::kWhole, ReadaheadMode::kRows}) {
       for (int round = 0; round < 10; ++round) {
         const auto readahead =
-            Readahead::Start(ReadingOf(*maker), round, mode, std::make_shared<Statistics>());
+            StartReadahead(ReadingOf(*maker), round, mode, std::make_shared<Statistics>());
         if (readahead == nullptr) continue;
         std::thread waiting([&] {
           for (int64_t item = round; item < 2'000; ++item) readahead->Await(item);

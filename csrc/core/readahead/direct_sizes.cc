@@ -1,0 +1,70 @@
+#include "core/readahead/direct_sizes.h"
+
+#include <algorithm>
+
+#include "core/os/buffer_pool.h"
+
+namespace npyfast {
+namespace {
+
+// Blocks of a device, or pages, that a row touches beyond its own bytes.
+constexpr int64_t kBlockBytes = 4096;
+
+// Small enough for the first of a batch to be there soon, large enough for its rows to keep the
+// device busy and for one change of threads to be worth it.
+constexpr int64_t kMostPieceBytes = 1 << 20;
+constexpr int64_t kPiecesOfMemory = 64;
+
+// Memory for the rows of coming batches: several times what may be in flight, if rows are small.
+constexpr int64_t kMostBufferBytes = 32 << 20;
+constexpr int64_t kPartOfMemory = 8;
+constexpr int64_t kPartOfMemoryForBlocks = 2;
+constexpr int64_t kLeastPieces = 4;
+
+int64_t RowBytes(const std::vector<DirectLeaf>& leaves) {
+  int64_t bytes = 0;
+  for (const DirectLeaf& leaf : leaves)
+    bytes = BytesTogether(bytes, leaf.array->file_rows()[0].row_stride);
+  return bytes;
+}
+
+// Bytes of a row with the blocks that it touches.
+int64_t TouchedBytes(const std::vector<DirectLeaf>& leaves) {
+  return BytesTogether(RowBytes(leaves), 2 * kBlockBytes * std::ssize(leaves));
+}
+
+int64_t SlotBytes(const PiecePlan& plan, const std::vector<DirectLeaf>& leaves) {
+  if (!plan.by_blocks()) return BytesOfRows(plan.most_rows(), TouchedBytes(leaves));
+  // A block is one stretch of rows or two, and few reach from one file into another.
+  return BytesTogether(BytesOfRows(plan.most_rows(), RowBytes(leaves)),
+                       8 * kBlockBytes * std::ssize(leaves));
+}
+
+}  // namespace
+
+DirectSizes SizesFor(const ItemPlan& items, const std::vector<DirectLeaf>& leaves,
+                     int64_t usable_bytes) {
+  DirectSizes sizes;
+  sizes.piece_bytes = std::min(kMostPieceBytes, usable_bytes / kPiecesOfMemory);
+  const PiecePlan plan = PiecesOf(items, leaves, sizes);
+  sizes.slot_bytes = (SlotBytes(plan, leaves) + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+  if (plan.by_blocks()) {
+    const Selection& selection = items.plan().selection();
+    const int64_t bytes = BytesOfRows(plan.needed_together(), sizes.slot_bytes);
+    const bool consecutive = selection.ascending() && selection.step == 1;
+    if (consecutive && bytes <= usable_bytes / kPartOfMemoryForBlocks)
+      sizes.slots = plan.needed_together();
+    return sizes;
+  }
+  const int64_t most = usable_bytes / kPartOfMemory;
+  if (BytesOfRows(kLeastPieces, sizes.slot_bytes) <= most)
+    sizes.slots = std::max(kLeastPieces, std::min(most, kMostBufferBytes) / sizes.slot_bytes);
+  return sizes;
+}
+
+PiecePlan PiecesOf(const ItemPlan& items, const std::vector<DirectLeaf>& leaves,
+                   const DirectSizes& sizes) {
+  return PiecePlan(items, TouchedBytes(leaves), sizes.piece_bytes);
+}
+
+}  // namespace npyfast

@@ -1,0 +1,77 @@
+#ifndef NPYFAST_CORE_READAHEAD_PIECE_LAYOUT_H_
+#define NPYFAST_CORE_READAHEAD_PIECE_LAYOUT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/os/direct_file.h"
+#include "core/readahead/chunks.h"
+#include "core/readahead/file_ranges.h"
+#include "core/readahead/piece_slot.h"
+#include "core/source/array.h"
+
+namespace npyfast {
+
+// Lays out the rows of pieces in memory: which bytes of which files are read to which place. Rows
+// whose blocks of the device touch are read together, in file order:
+//
+//   file      | ... [ row 7 ] [ row 8 ] ....... [ row 3 ] ... |
+//   memory    | [ row 7 ] [ row 8 ] | [ row 3 ] |
+//
+// Rows that are resident, and those of files without direct reads, are left out. For one thread.
+class PieceLayout {
+ public:
+  // Returns a file opened for direct reads, or null.
+  using Open = std::function<std::shared_ptr<const DirectFile>(size_t file)>;
+
+  // REQUIRES: the array was opened from files and has dense rows. It outlives the layout.
+  PieceLayout(const Array& array, Open open);
+
+  // Memory for one piece: what is left of a slot.
+  struct Memory {
+    std::byte* next;
+    std::byte* end;
+  };
+
+  // Writes where each of these rows will be, or null, and adds what must be read. Advances
+  // `memory`. Rows for which there is no more memory are left out.
+  void PlaceRows(std::span<const int64_t> rows, Memory* memory,
+                 std::vector<const std::byte*>* addresses, std::vector<PieceRange>* ranges);
+  // The same for consecutive rows.
+  void PlaceStretches(std::span<const RowStretch> stretches, Memory* memory,
+                      std::vector<PlacedRows>* placed, std::vector<PieceRange>* ranges);
+
+  // Bytes of rows that were left out of the last call because they are resident; and the stretches
+  // that were left out because they cannot be read directly.
+  int64_t resident_bytes() const { return resident_bytes_; }
+  const std::vector<RowStretch>& refused() const { return refused_; }
+
+ private:
+  // Consecutive rows within one file.
+  struct Span {
+    size_t file;
+    int64_t from, to;  // bytes of the file
+    int64_t first_row, rows;
+    size_t index;  // of the caller's
+    const std::byte* at;
+  };
+
+  void AddSpan(int64_t first_row, int64_t rows, size_t index);
+  // Places all spans, in file order.
+  void Place(Memory* memory, std::vector<PieceRange>* ranges);
+
+  const Array& array_;
+  const Open open_;
+  const Chunks chunks_;
+  std::vector<Span> spans_;
+  std::vector<RowStretch> refused_;
+  int64_t resident_bytes_ = 0;
+};
+
+}  // namespace npyfast
+
+#endif  // NPYFAST_CORE_READAHEAD_PIECE_LAYOUT_H_

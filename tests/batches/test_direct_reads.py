@@ -1,0 +1,257 @@
+"""Direct reads of data that does not fit in memory: they change no batch, whatever reads."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cached
+import expected
+import numpy as np
+import processes
+import pytest
+from backends import use_backend
+from deadlines import wait_until
+from direct_reads import METHODS, memory_of
+from expected import assert_same_batches
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import Save, dtypes, in_order, random_array
+from strategies import given_options, nests, options
+
+import npyfast
+
+SHUFFLES: list[Any] = [True, npyfast.BlockShuffle(7, 30), npyfast.BlockShuffle(20, 200)]
+
+pytestmark = pytest.mark.usefixtures("native")
+
+
+def rows_of(count: int, numbers: int = 1100) -> np.ndarray[Any, Any]:
+    """Rows of several pages, each of which begins with its number."""
+    array = np.random.default_rng(0).integers(0, 1 << 60, (count, numbers))
+    array[:, 0] = np.arange(count)
+    return array
+
+
+def assert_read_directly(made: npyfast.Batches) -> None:
+    assert made.statistics.bytes_direct > 0, made.statistics
+
+
+@pytest.mark.slow
+@given(data=st.data(), rows=st.integers(1, 60), method=st.sampled_from([*METHODS, "off"]))
+def test_they_change_no_batch(data: st.DataObject, rows: int, method: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        arrays, sources = data.draw(nests(Path(folder), rows, dtypes()))
+        made = data.draw(options(rows))
+        memory = data.draw(st.sampled_from(["200KB", "2MB", "100"]))
+        with use_backend("native"), memory_of(memory, method):
+            batches = npyfast.batches(sources, **given_options(made))
+            for k in range(2):
+                wanted = itertools.islice(expected.iteration(rows, k=k, **made), 100)
+                limited: Any = itertools.islice(batches, 100)
+                assert_same_batches(limited, arrays, wanted)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+@pytest.mark.parametrize("method", METHODS)
+def test_nests(save: Save, method: str, shuffle: Any, threads: int) -> None:
+    big = np.arange(300 * 1100, dtype=">f8").reshape(300, 1100)
+    image = random_array(np.dtype("u1"), (300, 50, 70))
+    fields = random_array(np.dtype([("a", "i4"), ("b", ">f8", (9,))]), (300,))
+    arrays = {"big": big, "image": image, "fields": fields, "labels": np.arange(300)}
+    paths: dict[str, Any] = {
+        "big": [save(part) for part in np.split(big, [1, 140])],
+        "image": save(in_order(image, "F")),
+        "fields": save(fields),
+        "labels": save(arrays["labels"]),
+    }
+    for rows, shard in [(None, (2, 3)), (slice(5, 290), (0, 2)), ([7, 3, 299, 3, -1], (0, 3))]:
+        wanted: Any = {"seed": 5, "rows": rows, "shard": shard, "epochs": 3, "start_batch": 1}
+        with memory_of("2MB", method):
+            made = npyfast.batches(paths, 8, shuffle, threads=threads, **wanted)
+            plain = npyfast.batches(arrays, 8, shuffle, readahead="off", **wanted)
+            for ours, theirs in zip(made, plain, strict=True):
+                np.testing.assert_equal(ours, theirs)
+        if rows is None and shuffle is True:
+            assert_read_directly(made)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 1000, 5000])
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_every_row_once(save: Save, shuffle: Any, batch_size: int) -> None:
+    array = rows_of(2000)
+    path = save(array)
+    with memory_of("14MB"):
+        made = npyfast.batches(path, batch_size, shuffle, seed=1)
+        for _ in range(3):
+            rows = np.concatenate([batch[:, 0] for batch in made])
+            assert sorted(rows) == list(range(2000))
+        for batch in made:
+            np.testing.assert_array_equal(batch, array[batch[:, 0]])
+    assert made.statistics.bytes_direct > 0 or batch_size > 64
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_kind_of_file(tmp_path: Path, save: Save, method: str) -> None:
+    array = rows_of(700)
+    raw = tmp_path / "raw.bin"
+    raw.write_bytes(b"odd" + array.tobytes())
+    archive = tmp_path / "a.npz"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
+        file.write(save(array), "x.npy")
+    sources = {
+        "raw": npyfast.source(raw, dtype="i8", shape=array.shape, offset=3),
+        "npz": npyfast.source(archive, key="x"),
+        "cast": npyfast.source(save(array), cast="f8", scale=0.5),
+        "shape": npyfast.source(save(array), row_shape=(2, 550)),
+    }
+    with memory_of("4MB", method):
+        made = npyfast.batches(sources, 16, shuffle=True, seed=2)
+        for batch in made:
+            rows = batch["raw"][:, 0]
+            np.testing.assert_array_equal(batch["raw"], array[rows])
+            np.testing.assert_array_equal(batch["npz"], array[rows])
+            np.testing.assert_array_equal(batch["cast"], array[rows] * 0.5)
+            np.testing.assert_array_equal(batch["shape"], array[rows].reshape(-1, 2, 550))
+    assert_read_directly(made)
+
+
+def test_large_rows_and_batches(save: Save) -> None:
+    array = rows_of(40, 300_000)  # 2.4 MB a row
+    with memory_of("90MB"):
+        made = npyfast.batches(save(array), 9, shuffle=True, threads=3)
+        for batch in made:
+            np.testing.assert_array_equal(batch, array[batch[:, 0]])
+
+
+def test_a_part_stays_in_memory(save: Save) -> None:
+    array = rows_of(4000)  # 35 MB
+    path = save(array)
+    cached.evict(path)
+    with memory_of("20MB"):
+        made = npyfast.batches(path, 32, shuffle=True)
+        for _ in made:
+            pass
+        wait_until(lambda: cached.cached(path).mean() > 0.3)
+        before = made.statistics
+        for batch in made:
+            np.testing.assert_array_equal(batch, array[batch[:, 0]])
+    spent = made.statistics - before
+    part = spent.bytes_resident / array.nbytes
+    assert 0.3 < part < 0.6
+    assert cached.cached(path).mean() < 0.6  # what is read directly is in no cache
+
+
+def test_rows_that_fit_are_left_to_the_page_cache(save: Save) -> None:
+    path = save(rows_of(4000))
+    with memory_of("20MB"):
+        made = npyfast.batches(path, 32, shuffle=True, rows=range(0, 4000, 8))
+        for _ in made:
+            pass
+    assert made.statistics.bytes_direct == 0
+
+
+def test_they_can_be_switched_off(save: Save) -> None:
+    path = save(rows_of(1000))
+    with memory_of("1MB", "off"):
+        made = npyfast.batches(path, 32, shuffle=True)
+        assert sum(len(batch) for batch in made) == 1000
+    assert made.statistics.bytes_direct == 0
+
+
+def test_a_file_system_without_them() -> None:
+    if not os.path.isdir("/dev/shm"):
+        pytest.skip("there is no tmpfs")
+    array = rows_of(500)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, memory_of("1MB"):
+        np.save(f"{folder}/x.npy", array)
+        for batch in npyfast.batches(f"{folder}/x.npy", 16, shuffle=True):
+            np.testing.assert_array_equal(batch, array[batch[:, 0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NPYFAST_MEMORY", "much"),
+        ("NPYFAST_MEMORY", "-1"),
+        ("NPYFAST_MEMORY", "1 XB"),
+        ("NPYFAST_DIRECT_READS", "uring"),
+    ],
+)
+def test_bad_settings(save: Save, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    path = save(rows_of(100))
+    monkeypatch.setenv("NPYFAST_MEMORY", "1KB")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=name):
+        next(iter(npyfast.batches(path, 8, shuffle=True)))
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_dropped_iterators(save: Save, no_thread_is_left: None, shuffle: Any) -> None:
+    array = rows_of(2000)
+    with memory_of("14MB"):
+        made = npyfast.batches(save(array), 16, shuffle, seed=3)
+        for taken in range(12):
+            for batch in itertools.islice(made, taken):
+                np.testing.assert_array_equal(batch, array[batch[:, 0]])
+
+
+def test_two_iterators_at_once(save: Save) -> None:
+    array = rows_of(2000)
+    path = save(array)
+    with memory_of("14MB"):
+        training = npyfast.batches(path, 16, True, seed=3, rows=slice(0, 1500))
+        validation = npyfast.batches(path, 16, True, rows=slice(1500, None))
+        for first, second in zip(training, itertools.cycle(validation), strict=False):
+            np.testing.assert_array_equal(first, array[first[:, 0]])
+            np.testing.assert_array_equal(second, array[second[:, 0]])
+
+
+@pytest.mark.parametrize("block_rows", [0, 7])
+@pytest.mark.parametrize("method", METHODS)
+def test_fork(save: Save, method: str, block_rows: int) -> None:
+    said = processes.run(
+        "fork_with_direct_reads.py",
+        save(rows_of(2000)),
+        block_rows,
+        backend="native",
+        NPYFAST_MEMORY="14MB",
+        NPYFAST_DIRECT_READS=method,
+    )
+    assert said == "both"
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_truncated_file(save: Save, method: str, shuffle: Any) -> None:
+    array = rows_of(3000)
+    path = save(array)
+    with memory_of("8MB", method):
+        made = iter(npyfast.batches(path, 16, shuffle, seed=3, epochs=-1))
+        next(made)
+        os.truncate(path, 1_000_000)
+
+        def read_on() -> None:
+            for batch in made:
+                np.testing.assert_array_equal(batch, array[batch[:, 0]])
+
+        with pytest.raises((npyfast.NpyFormatError, OSError), match=os.path.basename(path)):
+            read_on()
+
+
+def test_a_resumed_iterator(save: Save) -> None:
+    array = rows_of(2000)
+    with memory_of("14MB"):
+        made = npyfast.batches(save(array), 16, True, seed=3, epochs=2)
+        whole = [batch[:, 0].tolist() for batch in made]
+        iterator = iter(made)
+        for _ in range(50):
+            next(iterator)
+        resumed = iter(made)
+        resumed.set_state(iterator.get_state())
+        assert [batch[:, 0].tolist() for batch in resumed] == whole[50:]
