@@ -20,7 +20,13 @@ namespace {
 #if defined(__linux__)
 
 int OpenDirect(const std::string& path) {
-  return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_DIRECT);
+  // Not to wait where a FIFO has taken the file's place.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_DIRECT);
+  // But reads are to wait. Until Linux 5.19 those of io_uring would end with EAGAIN wherever they
+  // can't be started at once, as on md and dm-crypt.
+  if (descriptor < 0 || ::fcntl(descriptor, F_SETFL, O_DIRECT) == 0) return descriptor;
+  ::close(descriptor);
+  return -1;
 }
 
 // What the file system asks for, as far as Linux says it (6.1): 0 if it has no direct reads, -1 if

@@ -252,6 +252,13 @@ TEST(DirectFile, AsksForWholeBlocks) {
   CHECK(std::memcmp(out, example.contents.data() + alignment, bytes) == 0);
 }
 
+// Otherwise io_uring may end reads with EAGAIN.
+TEST(DirectFile, ItsReadsWait) {
+  const Example example(kBlock);
+  if (example.direct == nullptr) SKIP("this filesystem has no direct reads");
+  CHECK_EQ(::fcntl(example.direct->descriptor(), F_GETFL) & O_NONBLOCK, 0);
+}
+
 TEST(DirectFile, OfAFileThatChangedThereIsNone) {
   const Example example(2 * kBlock);
   if (example.direct == nullptr) SKIP("this filesystem has no direct reads");
