@@ -22,8 +22,8 @@ namespace {
 int OpenDirect(const std::string& path) {
   // Not to wait where a FIFO has taken the file's place.
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_DIRECT);
-  // But reads are to wait. Until Linux 5.19 those of io_uring would end with EAGAIN wherever they
-  // can't be started at once, as on md and dm-crypt.
+  // But reads are to wait. Some kernels would end those of io_uring with EAGAIN where they can't be
+  // started at once.
   if (descriptor < 0 || ::fcntl(descriptor, F_SETFL, O_DIRECT) == 0) return descriptor;
   ::close(descriptor);
   return -1;
@@ -65,24 +65,19 @@ bool CanRead(int descriptor, int64_t size) {
 }  // namespace
 
 std::shared_ptr<const DirectFile> DirectFile::Open(const MappedFile& file) {
+  const int descriptor = OpenDirect(file.place());
+  if (descriptor < 0) return nullptr;
+  const std::shared_ptr<DirectFile> opened(new DirectFile(descriptor));
   try {
-    if (!(StampOf(file.place()) == file.stamp())) return nullptr;
+    if (StampOf(descriptor, file.path()) != file.stamp()) return nullptr;
   } catch (const OsError&) {
     return nullptr;
   }
-  const int descriptor = OpenDirect(file.place());
-  if (descriptor < 0) return nullptr;
   int64_t alignment = AlignmentOf(descriptor);
-  if (alignment < 0) alignment = CanRead(descriptor, file.size()) ? DirectFile::kMostAlignment : 0;
-  struct stat status;
-  const bool same = ::fstat(descriptor, &status) == 0 &&
-                    static_cast<uint64_t>(status.st_ino) == file.stamp().inode &&
-                    static_cast<uint64_t>(status.st_dev) == file.stamp().device;
-  if (!same || alignment <= 0 || alignment > kMostAlignment) {
-    ::close(descriptor);
-    return nullptr;
-  }
-  return std::shared_ptr<const DirectFile>(new DirectFile(descriptor, alignment));
+  if (alignment < 0) alignment = CanRead(descriptor, file.size()) ? kMostAlignment : 0;
+  if (alignment <= 0 || alignment > kMostAlignment) return nullptr;
+  opened->alignment_ = alignment;
+  return opened;
 }
 
 DirectFile::~DirectFile() { ::close(descriptor_); }

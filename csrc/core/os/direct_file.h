@@ -29,10 +29,10 @@ class DirectFile {
   int64_t alignment() const { return alignment_; }
 
  private:
-  DirectFile(int descriptor, int64_t alignment) : descriptor_(descriptor), alignment_(alignment) {}
+  explicit DirectFile(int descriptor) : descriptor_(descriptor) {}
 
   const int descriptor_;
-  const int64_t alignment_;
+  int64_t alignment_ = kMostAlignment;
 };
 
 // Memory that devices write into: aligned to pages, in huge pages if there are any. A forked child

@@ -114,6 +114,12 @@ FileStamp StampOf(const std::string& path) {
   return MakeStamp(status);
 }
 
+FileStamp StampOf(int descriptor, const std::string& path) {
+  struct stat status;
+  if (::fstat(descriptor, &status) != 0) throw OsError(errno, path);
+  return MakeStamp(status);
+}
+
 std::string AbsolutePath(const std::string& path) {
   if (path.starts_with('/')) return path;
   std::error_code code;
@@ -163,11 +169,7 @@ OpenFile::OpenFile(const std::string& path) : path_(path) {
 
 OpenFile::~OpenFile() { ::close(descriptor_); }
 
-bool OpenFile::IsUnchanged() const {
-  struct stat status;
-  if (::fstat(descriptor_, &status) != 0) throw OsError(errno, path_);
-  return MakeStamp(status) == stamp_;
-}
+bool OpenFile::IsUnchanged() const { return StampOf(descriptor_, path_) == stamp_; }
 
 std::string OpenFile::Start(size_t bytes) const {
   // Otherwise the kernel takes the first bytes for the beginning of them all, and reads ahead.

@@ -26,6 +26,8 @@ struct FileStamp {
 
 // The stamp of the file that a path leads to now. Throws OsError.
 FileStamp StampOf(const std::string& path);
+// The stamp of an open file now. Throws OsError, which names `path`.
+FileStamp StampOf(int descriptor, const std::string& path);
 
 // A path that leads to the same file whatever directory this process changes to.
 std::string AbsolutePath(const std::string& path);
