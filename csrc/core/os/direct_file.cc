@@ -2,14 +2,15 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #if defined(__linux__)
-#include <linux/magic.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #endif
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <new>
 
 #include "core/base/errors.h"
@@ -29,19 +30,49 @@ int OpenDirect(const std::string& path) {
   return -1;
 }
 
-// What the file system asks for, as far as Linux says it (6.1): 0 if it has no direct reads, -1 if
-// it does not say. tmpfs takes O_DIRECT since 6.6, but all that it has is in the page cache.
+constexpr uint32_t kTmpfs = 0x01021994;
+constexpr uint32_t kOverlayfs = 0x794C7630;
+
+uint32_t FileSystemOf(int descriptor) {
+  struct statfs status;
+  return ::fstatfs(descriptor, &status) == 0 ? static_cast<uint32_t>(status.f_type) : kTmpfs;
+}
+
+// statx(2), of which C libraries have an older structure, or none.
+struct FileStatus {
+  uint32_t mask;
+  std::array<uint32_t, 37> others;
+  uint32_t memory_alignment;
+  uint32_t offset_alignment;
+  std::array<uint32_t, 24> unused;
+};
+static_assert(sizeof(FileStatus) == 256 && offsetof(FileStatus, memory_alignment) == 0x98);
+constexpr uint32_t kDirectAlignment = 0x2000;  // since Linux 6.1
+
+// No disk has smaller blocks.
+constexpr int64_t kLeastAlignment = 512;
+
+// Whether a read succeeds that no disk can do.
+bool ReadsAnything(int descriptor) {
+  char byte;
+  return ::pread(descriptor, &byte, 1, 1) >= 0;
+}
+
+// What the file system asks for, as far as Linux says it: 0 if it has no direct reads, -1 if it
+// does not say. tmpfs takes O_DIRECT since 6.6, but all that it has is in the page cache; overlayfs
+// does not tell that it is over one.
 int64_t AlignmentOf(int descriptor) {
-  struct statfs system;
-  if (::fstatfs(descriptor, &system) != 0 || system.f_type == TMPFS_MAGIC) return 0;
-#if defined(STATX_DIOALIGN)
-  struct statx status;
-  if (::statx(descriptor, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 &&
-      (status.stx_mask & STATX_DIOALIGN) != 0) {
-    return std::max<int64_t>(status.stx_dio_mem_align, status.stx_dio_offset_align);
+  const uint32_t file_system = FileSystemOf(descriptor);
+  if (file_system == kTmpfs) return 0;
+#if defined(SYS_statx)
+  FileStatus status = {};
+  if (::syscall(SYS_statx, descriptor, "", AT_EMPTY_PATH, kDirectAlignment, &status) == 0 &&
+      (status.mask & kDirectAlignment) != 0) {
+    if (status.memory_alignment == 0 || status.offset_alignment == 0) return 0;
+    return std::max<int64_t>({status.memory_alignment, status.offset_alignment, kLeastAlignment});
   }
 #endif
-  return -1;
+  return file_system == kOverlayfs && ReadsAnything(descriptor) ? 0 : -1;
 }
 
 void PrepareBuffers(void* memory, size_t bytes) {

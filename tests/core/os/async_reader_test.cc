@@ -1,6 +1,8 @@
 #include "core/os/async_reader.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -298,6 +300,30 @@ TEST(DirectFile, OfMemoryThereIsNone) {
   const bool none = DirectFile::Open(file) == nullptr;
   std::filesystem::remove(name);
   CHECK(none);
+}
+
+// An overlay of tmpfs takes O_DIRECT as well, and is none by its name.
+TEST(DirectFile, OfAnOverlayOfMemoryThereIsNone) {
+  const std::string memory = "/dev/shm";
+  if (!std::filesystem::is_directory(memory) || !testing::HasNoDisk(memory))
+    SKIP("there is no tmpfs");
+  IN_CHILD([&memory] {
+    // Mounts of its own, which go with the child. They need rights.
+    if (::unshare(CLONE_NEWNS) != 0) return;
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return;
+    if (::mount("tmpfs", memory.c_str(), "tmpfs", 0, nullptr) != 0) return;
+    std::string options;
+    for (const std::string name : {"lower", "upper", "work"}) {
+      std::filesystem::create_directory(memory + "/" + name);
+      options += (options.empty() ? "" : ",") + name + "dir=" + memory + "/" + name;
+    }
+    testing::WriteFile(memory + "/lower/a", std::string(3 * kBlock, 'x'));
+    const std::string folder = memory + "/over";
+    std::filesystem::create_directory(folder);
+    if (::mount("overlay", folder.c_str(), "overlay", 0, options.c_str()) != 0) return;
+    const MappedFile file(folder + "/a");
+    CHECK(DirectFile::Open(file) == nullptr);
+  });
 }
 
 TEST(DirectBuffers, BeginAtAPage) {
