@@ -3,11 +3,11 @@
 
 #if defined(__linux__)
 
-#include <linux/aio_abi.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <ctime>
 #include <thread>
@@ -18,6 +18,30 @@
 namespace npyfast {
 namespace {
 
+// <linux/aio_abi.h>, which is missing on some systems: struct iocb and struct io_event, whose two
+// halves of a word that is not used here change places with the order of bytes.
+struct Block {
+  uint64_t tag;
+  std::array<uint32_t, 2> unused;
+  uint16_t operation;
+  int16_t priority;
+  uint32_t descriptor;
+  uint64_t out;
+  uint64_t bytes;
+  int64_t offset;
+  std::array<uint64_t, 2> more;
+};
+static_assert(sizeof(Block) == 64);
+
+struct Event {
+  uint64_t tag;
+  uint64_t block;
+  int64_t result;
+  int64_t more;
+};
+
+constexpr uint16_t kRead = 0;  // IOCB_CMD_PREAD
+
 class AioReader : public AsyncReader {
  public:
   explicit AioReader(int depth)
@@ -25,7 +49,7 @@ class AioReader : public AsyncReader {
         blocks_(static_cast<size_t>(depth)),
         tags_(static_cast<size_t>(depth)),
         events_(static_cast<size_t>(depth)) {
-    for (iocb& block : blocks_) unused_.push_back(&block);
+    for (Block& block : blocks_) unused_.push_back(&block);
   }
 
   ~AioReader() override {
@@ -39,16 +63,16 @@ class AioReader : public AsyncReader {
   ReadMethod method() const override { return ReadMethod::kAio; }
 
   void Add(const Request& request) override {
-    iocb* const block = unused_.back();
+    Block* const block = unused_.back();
     unused_.pop_back();
     *block = {};
-    block->aio_data = static_cast<uint64_t>(block - blocks_.data());
-    tags_[block->aio_data] = request.tag;
-    block->aio_lio_opcode = IOCB_CMD_PREAD;
-    block->aio_fildes = static_cast<uint32_t>(request.descriptor);
-    block->aio_buf = reinterpret_cast<uint64_t>(request.out);
-    block->aio_nbytes = static_cast<uint64_t>(request.bytes);
-    block->aio_offset = request.offset;
+    block->tag = static_cast<uint64_t>(block - blocks_.data());
+    tags_[block->tag] = request.tag;
+    block->operation = kRead;
+    block->descriptor = static_cast<uint32_t>(request.descriptor);
+    block->out = reinterpret_cast<uint64_t>(request.out);
+    block->bytes = static_cast<uint64_t>(request.bytes);
+    block->offset = request.offset;
     added_.push_back(block);
     ++in_flight_;
   }
@@ -72,8 +96,8 @@ class AioReader : public AsyncReader {
                       events_.data(), &time);
     } while (got < 0 && errno == EINTR);
     for (long i = 0; i < got; ++i) {
-      const io_event& event = events_[static_cast<size_t>(i)];
-      Complete(&blocks_[event.data], event.res, completed);
+      const Event& event = events_[static_cast<size_t>(i)];
+      Complete(&blocks_[event.tag], event.result, completed);
     }
   }
 
@@ -92,18 +116,18 @@ class AioReader : public AsyncReader {
     }
   }
 
-  void Complete(iocb* block, int64_t result, std::vector<Completion>* completed) {
-    completed->push_back({tags_[block->aio_data], result});
+  void Complete(Block* block, int64_t result, std::vector<Completion>* completed) {
+    completed->push_back({tags_[block->tag], result});
     unused_.push_back(block);
     --in_flight_;
   }
 
-  aio_context_t context_ = 0;
-  std::vector<iocb> blocks_;
+  unsigned long context_ = 0;
+  std::vector<Block> blocks_;
   std::vector<uint64_t> tags_;  // of each block
-  std::vector<iocb*> unused_;
-  std::vector<iocb*> added_;  // not submitted
-  std::vector<io_event> events_;
+  std::vector<Block*> unused_;
+  std::vector<Block*> added_;  // not submitted
+  std::vector<Event> events_;
 };
 
 }  // namespace

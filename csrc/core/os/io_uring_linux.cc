@@ -3,7 +3,6 @@
 
 #if defined(__linux__)
 
-#include <linux/io_uring.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -12,39 +11,16 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstring>
 #include <system_error>
 #include <thread>
 
 #include "core/os/async_reader.h"
+#include "core/os/io_uring_abi.h"
 
 namespace npyfast {
 namespace {
 
-// Newer than the headers of some systems.
-constexpr long kSetup = 425;
-constexpr long kEnter = 426;
-constexpr long kRegister = 427;
-constexpr uint32_t kSetupCoopTaskrun = 1U << 8;    // Linux 5.19
-constexpr uint32_t kSetupSingleIssuer = 1U << 12;  // 6.0
-constexpr uint32_t kSetupDeferTaskrun = 1U << 13;  // 6.1
-constexpr uint32_t kEnterGetEvents = 1U << 0;
-constexpr uint32_t kEnterExtArg = 1U << 3;
-constexpr uint32_t kFeatureSingleMmap = 1U << 0;
-constexpr uint32_t kFeatureExtArg = 1U << 8;  // 5.11
-constexpr uint8_t kReadFixed = 4;
-constexpr uint8_t kRead = 22;
-
-struct WaitArguments {
-  uint64_t signals = 0;
-  uint32_t signals_bytes = 0;
-  uint32_t unused = 0;
-  uint64_t timeout = 0;
-};
-struct KernelTime {
-  int64_t seconds;
-  int64_t nanoseconds;
-};
+using namespace io_uring;
 
 // A mapping of the kernel's.
 class Region {
@@ -104,9 +80,9 @@ class IoUringReader : public AsyncReader {
     const auto& sq = parameters_.sq_off;
     const auto& cq = parameters_.cq_off;
     const size_t bytes = std::max(sq.array + parameters_.sq_entries * sizeof(uint32_t),
-                                  cq.cqes + parameters_.cq_entries * sizeof(io_uring_cqe));
-    if (!rings_.Map(ring_, bytes, IORING_OFF_SQ_RING) ||
-        !entries_.Map(ring_, parameters_.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES))
+                                  cq.cqes + parameters_.cq_entries * sizeof(Completed));
+    if (!rings_.Map(ring_, bytes, kOffsetOfRings) ||
+        !entries_.Map(ring_, parameters_.sq_entries * sizeof(Submission), kOffsetOfEntries))
       return false;
     buffers_ = buffers;
     return true;
@@ -119,8 +95,8 @@ class IoUringReader : public AsyncReader {
     const uint32_t mask = *rings_.At<uint32_t>(sq.ring_mask);
     std::atomic_ref tail(*rings_.At<uint32_t>(sq.tail));
     const uint32_t at = tail.load(std::memory_order_relaxed);
-    io_uring_sqe& entry = entries_.At<io_uring_sqe>(0)[at & mask];
-    std::memset(&entry, 0, sizeof entry);
+    Submission& entry = entries_.At<Submission>(0)[at & mask];
+    entry = {};
     const bool fixed = fixed_ && request.out >= buffers_.data() &&
                        request.out + request.bytes <= buffers_.data() + buffers_.size();
     entry.opcode = fixed ? kReadFixed : kRead;
@@ -168,13 +144,13 @@ class IoUringReader : public AsyncReader {
     if (registered_ || bytes_added_ < 2 * std::ssize(buffers_)) return;
     registered_ = true;
     const iovec all = {buffers_.data(), buffers_.size()};
-    fixed_ = !buffers_.empty() && ::syscall(kRegister, ring_, 0, &all, 1) == 0;
+    fixed_ = !buffers_.empty() && ::syscall(kRegister, ring_, kRegisterBuffers, &all, 1) == 0;
   }
 
   int64_t Enter(int least, std::chrono::milliseconds timeout) {
     const auto count = timeout.count();
     const KernelTime time{count / 1000, count % 1000 * 1'000'000};
-    WaitArguments arguments;
+    WaitArguments arguments = {};
     arguments.timeout = reinterpret_cast<uint64_t>(&time);
     return ::syscall(kEnter, ring_, to_submit_, static_cast<uint32_t>(least),
                      kEnterGetEvents | kEnterExtArg, &arguments, sizeof arguments);
@@ -186,7 +162,7 @@ class IoUringReader : public AsyncReader {
     std::atomic_ref head(*rings_.At<uint32_t>(cq.head));
     const uint32_t end =
         std::atomic_ref(*rings_.At<uint32_t>(cq.tail)).load(std::memory_order_acquire);
-    const io_uring_cqe* const entries = rings_.At<io_uring_cqe>(cq.cqes);
+    const Completed* const entries = rings_.At<Completed>(cq.cqes);
     uint32_t at = head.load(std::memory_order_relaxed);
     int reaped = 0;
     for (; at != end; ++at, ++reaped)
@@ -196,7 +172,7 @@ class IoUringReader : public AsyncReader {
     return reaped;
   }
 
-  io_uring_params parameters_ = {};
+  Parameters parameters_ = {};
   int ring_ = -1;
   Region rings_;
   Region entries_;
