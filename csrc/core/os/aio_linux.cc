@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <ctime>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -53,12 +54,18 @@ class AioReader : public AsyncReader {
   }
 
   ~AioReader() override {
-    std::vector<Completion> completed;
-    while (in_flight_ > 0) AioReader::Wait(in_flight_, std::chrono::hours(1), &completed);
-    if (context_ != 0) ::syscall(SYS_io_destroy, context_);
+    if (context_ != 0) ::syscall(SYS_io_destroy, context_);  // waits for what is in flight
   }
 
-  bool Open() { return ::syscall(SYS_io_setup, static_cast<unsigned>(depth_), &context_) == 0; }
+  // Returns false if the system does not allow it.
+  bool Open() {
+    if (::syscall(SYS_io_setup, static_cast<unsigned>(depth_), &context_) != 0) return false;
+    // It may allow that alone. A read of no file tells, by its error.
+    Block none = {};
+    none.descriptor = ~uint32_t{0};
+    Block* all = &none;
+    return ::syscall(SYS_io_submit, context_, 1L, &all) < 0 && errno == EBADF;
+  }
 
   ReadMethod method() const override { return ReadMethod::kAio; }
 
@@ -80,6 +87,7 @@ class AioReader : public AsyncReader {
   void Wait(int least, std::chrono::milliseconds timeout,
             std::vector<Completion>* completed) override {
     const auto before = completed->size();
+    completed->reserve(before + static_cast<size_t>(in_flight_));
     Submit(completed);
     least -= static_cast<int>(completed->size() - before);
     const auto count = timeout.count();
@@ -95,6 +103,7 @@ class AioReader : public AsyncReader {
       got = ::syscall(SYS_io_getevents, context_, std::min<long>(std::max(least, 0), most), most,
                       events_.data(), &time);
     } while (got < 0 && errno == EINTR);
+    if (got < 0) throw std::system_error(errno, std::generic_category(), "io_getevents");
     for (long i = 0; i < got; ++i) {
       const Event& event = events_[static_cast<size_t>(i)];
       Complete(&blocks_[event.tag], event.result, completed);

@@ -60,9 +60,11 @@ class IoUringReader : public AsyncReader {
     while (in_flight_ > 0 && !broken_) {
       try {
         IoUringReader::Wait(in_flight_, std::chrono::hours(1), &completed);
-      } catch (const std::system_error&) {  // then the kernel ends the reads with the ring
+      } catch (const std::exception&) {  // then the kernel ends the reads with the ring
       }
     }
+    // A forked child has the ring too, and must not keep the memory with it.
+    if (fixed_) ::syscall(kRegister, ring_, kUnregisterBuffers, nullptr, 0);
     ::close(ring_);
   }
 
@@ -85,7 +87,7 @@ class IoUringReader : public AsyncReader {
         !entries_.Map(ring_, parameters_.sq_entries * sizeof(Submission), kOffsetOfEntries))
       return false;
     buffers_ = buffers;
-    return true;
+    return CanRead();
   }
 
   ReadMethod method() const override { return ReadMethod::kIoUring; }
@@ -137,6 +139,18 @@ class IoUringReader : public AsyncReader {
   }
 
  private:
+  // A system may allow the ring and forbid its use. A read of no file tells, by its error.
+  bool CanRead() {
+    try {
+      std::vector<Completion> completed;
+      IoUringReader::Add({});
+      IoUringReader::Wait(1, std::chrono::seconds(10), &completed);
+      return completed.size() == 1 && completed[0].result == -EBADF;
+    } catch (const std::system_error&) {
+      return false;
+    }
+  }
+
   // Spares the kernel to look up the pages of each read. Not before the reads have touched all of
   // them: it would wait for memory that is not needed yet, and all faults of the process with it.
   // RLIMIT_MEMLOCK may forbid it.
@@ -164,6 +178,7 @@ class IoUringReader : public AsyncReader {
         std::atomic_ref(*rings_.At<uint32_t>(cq.tail)).load(std::memory_order_acquire);
     const Completed* const entries = rings_.At<Completed>(cq.cqes);
     uint32_t at = head.load(std::memory_order_relaxed);
+    completed->reserve(completed->size() + (end - at));
     int reaped = 0;
     for (; at != end; ++at, ++reaped)
       completed->push_back({entries[at & mask].user_data, entries[at & mask].res});
