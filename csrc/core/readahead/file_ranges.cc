@@ -10,21 +10,12 @@ namespace npyfast {
 void AddPages(const Array& array, size_t leaf, const std::vector<RowStretch>& stretches,
               std::vector<FileRange>* ranges) {
   const int64_t page = PageBytes();
-  for (const auto& [first, rows] : stretches) {
-    int64_t row = first;
-    const int64_t end = first + rows;
-    while (row < end) {
-      const size_t number = array.FileOf(row);
-      const FileRows& file = array.file_rows()[number];
-      const int64_t after = std::min(end, file.first_row + file.rows);
-      const int64_t from = file.data_offset + (row - file.first_row) * file.row_stride;
-      const int64_t to = file.data_offset + (after - file.first_row) * file.row_stride;
-      if (from < to) {
-        const int64_t offset = from / page * page;
-        ranges->push_back({leaf, number, offset, (to + page - 1) / page * page - offset});
-      }
-      row = after;
-    }
+  for (const RowStretch& stretch : stretches) {
+    ForEachFileOf(array, stretch, [&](size_t file, int64_t from, int64_t to, const RowStretch&) {
+      if (from == to) return;
+      const int64_t offset = from / page * page;
+      ranges->push_back({leaf, file, offset, (to + page - 1) / page * page - offset});
+    });
   }
 }
 

@@ -1,6 +1,7 @@
 #ifndef NPYFAST_CORE_READAHEAD_FILE_RANGES_H_
 #define NPYFAST_CORE_READAHEAD_FILE_RANGES_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -22,6 +23,21 @@ struct FileRange {
   int64_t offset = 0;
   int64_t bytes = 0;
 };
+
+// Calls visit(file, from, to, part) for each file that holds rows of a stretch: these rows are the
+// part, and lie in the bytes [from, to) of the file. REQUIRES: as AddPages().
+template <typename Visit>
+void ForEachFileOf(const Array& array, const RowStretch& stretch, const Visit& visit) {
+  const int64_t end = stretch.first + stretch.rows;
+  for (int64_t row = stretch.first; row < end;) {
+    const size_t number = array.FileOf(row);
+    const FileRows& file = array.file_rows()[number];
+    const RowStretch part = {row, std::min(end, file.first_row + file.rows) - row};
+    const int64_t from = file.data_offset + (row - file.first_row) * file.row_stride;
+    visit(number, from, from + part.rows * file.row_stride, part);
+    row += part.rows;
+  }
+}
 
 // Adds the pages that hold the rows of each stretch. REQUIRES: the array was opened
 // from files and has dense rows; the stretches are within it.

@@ -11,21 +11,16 @@ PieceLayout::PieceLayout(const Array& array, Open open)
   array_.residency().resident.Prepare(chunks_.count());
 }
 
-void PieceLayout::AddSpan(int64_t first_row, int64_t rows, size_t index) {
-  const int64_t end = first_row + rows;
-  while (first_row < end) {
-    const size_t file = array_.FileOf(first_row);
-    const FileRows& place = array_.file_rows()[file];
-    const int64_t after = std::min(end, place.first_row + place.rows);
-    const int64_t from = place.data_offset + (first_row - place.first_row) * place.row_stride;
-    const int64_t to = place.data_offset + (after - place.first_row) * place.row_stride;
-    if (array_.residency().resident.Hold(chunks_.At(file, from), chunks_.At(file, to - 1))) {
-      resident_bytes_ += to - from;
-    } else {
-      spans_.push_back({file, from, to, first_row, after - first_row, index, nullptr});
-    }
-    first_row = after;
-  }
+void PieceLayout::AddSpans(const RowStretch& stretch, size_t index) {
+  const ResidentChunks& resident = array_.residency().resident;
+  ForEachFileOf(array_, stretch,
+                [&](size_t file, int64_t from, int64_t to, const RowStretch& part) {
+                  if (resident.Hold(chunks_.At(file, from), chunks_.At(file, to - 1))) {
+                    resident_bytes_ += to - from;
+                  } else {
+                    spans_.push_back({file, from, to, part, index, nullptr});
+                  }
+                });
 }
 
 void PieceLayout::Place(Memory* memory, std::vector<PieceRange>* ranges) {
@@ -42,7 +37,7 @@ void PieceLayout::Place(Memory* memory, std::vector<PieceRange>* ranges) {
       opened_file = span.file;
     }
     if (opened == nullptr) {
-      refused_.push_back({span.first_row, span.rows});
+      refused_.push_back(span.rows);
       continue;
     }
     const int64_t unit = opened->alignment();
@@ -54,7 +49,7 @@ void PieceLayout::Place(Memory* memory, std::vector<PieceRange>* ranges) {
     const int64_t more =
         touches ? std::max<int64_t>(end - last->offset - last->bytes, 0) : end - begin;
     if (more > memory->end - memory->next) {
-      refused_.push_back({span.first_row, span.rows});
+      refused_.push_back(span.rows);
       continue;
     }
     if (touches) {
@@ -75,7 +70,7 @@ void PieceLayout::PlaceRows(std::span<const int64_t> rows, Memory* memory,
   spans_.clear();
   refused_.clear();
   resident_bytes_ = 0;
-  for (size_t i = 0; i < rows.size(); ++i) AddSpan(rows[i], 1, i);
+  for (size_t i = 0; i < rows.size(); ++i) AddSpans({rows[i], 1}, i);
   Place(memory, ranges);
   addresses->assign(rows.size(), nullptr);
   for (const Span& span : spans_) (*addresses)[span.index] = span.at;
@@ -86,11 +81,11 @@ void PieceLayout::PlaceStretches(std::span<const RowStretch> stretches, Memory* 
   spans_.clear();
   refused_.clear();
   resident_bytes_ = 0;
-  for (const RowStretch& stretch : stretches) AddSpan(stretch.first, stretch.rows, 0);
+  for (const RowStretch& stretch : stretches) AddSpans(stretch, 0);
   Place(memory, ranges);
   placed->clear();
   for (const Span& span : spans_)
-    if (span.at != nullptr) placed->push_back({span.first_row, span.rows, span.at});
+    if (span.at != nullptr) placed->push_back({span.rows.first, span.rows.rows, span.at});
 }
 
 }  // namespace npyfast

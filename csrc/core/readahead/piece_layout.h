@@ -55,12 +55,12 @@ class PieceLayout {
   struct Span {
     size_t file;
     int64_t from, to;  // bytes of the file
-    int64_t first_row, rows;
+    RowStretch rows;
     size_t index;  // of the caller's
     const std::byte* at;
   };
 
-  void AddSpan(int64_t first_row, int64_t rows, size_t index);
+  void AddSpans(const RowStretch& stretch, size_t index);
   // Places all spans, in file order.
   void Place(Memory* memory, std::vector<PieceRange>* ranges);
 

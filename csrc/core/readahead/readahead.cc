@@ -8,6 +8,7 @@
 #include "core/os/thread.h"
 #include "core/readahead/access_advice.h"
 #include "core/readahead/cache_samples.h"
+#include "core/readahead/item_stretches.h"
 #include "core/readahead/recent_memory.h"
 
 namespace npyfast {
@@ -20,9 +21,6 @@ constexpr int64_t kUnitsTogether = 256;
 
 // However small units are: requesting one computes its row numbers once more.
 constexpr int64_t kMostUnitsAhead = 4096;
-
-// Row numbers computed at once.
-constexpr int64_t kRowsTogether = 4096;
 
 // Of a single item, more rows than these are read when they are touched.
 constexpr int64_t kMostRowsOnce = 1 << 16;
@@ -171,7 +169,7 @@ void Readahead::Run() {
     while (!stopping()) {
       // First what makes room, then what a batch may wait for.
       const bool dropped = DropBefore(schedule_.FirstUnitOf(done_));
-      if (RequestUnits() || dropped || (MayLoad() && LoadChunk())) continue;
+      if (RequestUnits() || dropped || (!ReaderIsIdle() && LoadChunk())) continue;
       CheckResidency();
       Sleep();
     }
@@ -203,18 +201,12 @@ void Readahead::RequestFirstItems() {
 }
 
 void Readahead::RequestRowsOf(int64_t item) {
-  const Item place = items_.At(item);
-  const int64_t rows = items_.RowCount(place);
-  std::vector<int64_t> numbers;
-  for (int64_t next = 0; next < rows && !stopping(); next += std::ssize(numbers)) {
-    numbers.resize(static_cast<size_t>(std::min(rows - next, kRowsTogether)));
-    items_.Fill(place, next, numbers);
-    rows_.clear();
-    for (const int64_t row : numbers) rows_.push_back({row, 1});
+  ForEachStretchesOf(items_, item, [this](const std::vector<RowStretch>& rows) {
     ranges_.clear();
-    for (const auto& leaf : leaves_) leaf->AddRanges(rows_, &ranges_);
+    for (const auto& leaf : leaves_) leaf->AddRanges(rows, &ranges_);
     RequestRanges(requested_);
-  }
+    return !stopping();
+  });
 }
 
 void Readahead::RequestRanges(int64_t unit) {
@@ -300,11 +292,6 @@ void Readahead::DropAtTheEnd() {
     }
 }
 
-bool Readahead::MayLoad() {
-  // The first batch of rows that are read elsewhere would have to wait for megabytes of others.
-  return !ReaderIsIdle() && !(OnlyParts() && done_ <= first_item_);
-}
-
 bool Readahead::ReaderIsIdle() {
   const auto now = Clock::now();
   if (const int64_t reached = reached_; reached != last_reached_) {
@@ -314,9 +301,17 @@ bool Readahead::ReaderIsIdle() {
   return now - reached_at_ > kIdleAfter;
 }
 
+bool Readahead::PartsWait() const {
+  return done_ <= first_item_ && std::any_of(leaves_.begin(), leaves_.end(), [](const auto& leaf) {
+           return leaf->way() == ArrayPrefetcher::Way::kPart && !leaf->loaded();
+         });
+}
+
 bool Readahead::LoadChunk() {
-  return std::any_of(leaves_.begin(), leaves_.end(),
-                     [](const auto& leaf) { return leaf->LoadChunk(); });
+  const bool parts_wait = PartsWait();
+  return std::any_of(leaves_.begin(), leaves_.end(), [parts_wait](const auto& leaf) {
+    return !(parts_wait && leaf->way() == ArrayPrefetcher::Way::kPart) && leaf->LoadChunk();
+  });
 }
 
 void Readahead::CheckResidency() {
@@ -353,8 +348,7 @@ void Readahead::Sleep() {
   const MutexLock lock(mutex_);
   wake_at_ = wake_at;
   if (stopping() || reached_ >= wake_at || awaited_ > requested_) return;
-  wake_.WaitUntil(mutex_, Clock::now() + (OnlyParts() && done_ <= first_item_ ? kFirstItemWithin
-                                                                              : kCheckEvery));
+  wake_.WaitUntil(mutex_, Clock::now() + (PartsWait() ? kFirstItemWithin : kCheckEvery));
 }
 
 }  // namespace npyfast

@@ -94,8 +94,9 @@ class Readahead {
   void SetRequested(int64_t units);
   // Whether the makers have made no progress in a long time.
   bool ReaderIsIdle();
-  // Whether chunks may be loaded that no coming item needs.
-  bool MayLoad();
+  // Whether there are resident parts to be loaded, but the first item was not delivered yet: it
+  // would have to wait for megabytes of other rows.
+  bool PartsWait() const;
   bool AllLoaded() const;
   // Whether all leaves are resident parts, whose rows nobody waits for here.
   bool OnlyParts() const;
