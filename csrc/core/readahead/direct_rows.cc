@@ -10,6 +10,7 @@
 #include "core/os/clock.h"
 #include "core/os/per_thread.h"
 #include "core/os/thread.h"
+#include "core/readahead/item_stretches.h"
 #include "core/readahead/settings.h"
 
 namespace npyfast {
@@ -21,9 +22,6 @@ constexpr int64_t kAllRows = -1;
 // Items that are left to the mappings at the beginning.
 constexpr int64_t kEarlyItems = 1;
 constexpr int64_t kEarlyItemsOfBlocks = 4;
-
-// Row numbers computed at once.
-constexpr int64_t kRowsTogether = 4096;
 
 // Completions waited for at once: a part of what is in flight.
 constexpr int kPartOfDepth = 8;
@@ -48,6 +46,14 @@ struct BlockTable {
   std::vector<PlacedRows> rows;  // sorted
 };
 constexpr size_t kTables = 4;
+
+// Requests rows from the kernel.
+void RequestRows(ArrayPrefetcher& hints, const std::vector<RowStretch>& rows) {
+  std::vector<FileRange> ranges;
+  hints.AddRanges(rows, &ranges);
+  Coalesce(&ranges);
+  for (const FileRange& range : ranges) hints.Request(range, 0, true);
+}
 
 }  // namespace
 
@@ -127,7 +133,7 @@ bool DirectRows::Locate(int64_t item, int64_t begin, std::span<const int64_t> ro
   if (plan_.by_blocks()) return LocateInBlocks(item, rows, number, addresses);
   const int64_t piece = plan_.PieceAt(item, begin);
   const PieceSlot& slot = SlotOf(piece);
-  if (slot.ready.load(std::memory_order_acquire) != piece) return false;
+  if (slot.ready.load(std::memory_order_acquire) != piece || slot.refused) return false;
   const std::vector<const std::byte*>& all = slot.addresses[number];
   const int64_t first = begin - (plan_.EndPlace(begin) - plan_.most_rows());
   std::copy_n(all.begin() + first, rows.size(), addresses.begin());
@@ -148,7 +154,7 @@ bool DirectRows::LocateInBlocks(int64_t item, std::span<const int64_t> rows, siz
       const PieceSlot& slot = SlotOf(piece);
       // Of a block that cannot be read, the rows that an item needs are left to the mapping, whose
       // error is that of the items which need them.
-      if (slot.error) continue;
+      if (slot.error || slot.refused) continue;
       table.rows.insert(table.rows.end(), slot.blocks[leaf].begin(), slot.blocks[leaf].end());
     }
     std::sort(table.rows.begin(), table.rows.end(),
@@ -279,22 +285,11 @@ std::vector<std::unique_ptr<ArrayPrefetcher>> DirectRows::MakeHints() const {
 void DirectRows::RequestFirstItems() {
   const int64_t end = items_.items() < 0 ? early_end_ : std::min(early_end_, items_.items());
   const auto hints = MakeHints();
-  std::vector<FileRange> ranges;
   for (int64_t item = early_items_; item < end && !stopping(); ++item) {
-    const Item place = items_.At(item);
-    const int64_t rows = items_.RowCount(place);
-    for (int64_t next = 0; next < rows && !stopping(); next += std::ssize(rows_)) {
-      rows_.resize(static_cast<size_t>(std::min(rows - next, kRowsTogether)));
-      items_.Fill(place, next, rows_);
-      stretches_.clear();
-      for (const int64_t row : rows_) stretches_.push_back({row, 1});
-      for (const auto& leaf : hints) {
-        ranges.clear();
-        leaf->AddRanges(stretches_, &ranges);
-        Coalesce(&ranges);
-        for (const FileRange& range : ranges) leaf->Request(range, 0, true);
-      }
-    }
+    ForEachStretchesOf(items_, item, [&](const std::vector<RowStretch>& rows) {
+      for (const auto& leaf : hints) RequestRows(*leaf, rows);
+      return !stopping();
+    });
     {
       const MutexLock lock(mutex_);
       early_items_ = item + 1;
@@ -351,6 +346,7 @@ void DirectRows::PlanPieces(int depth) {
 void DirectRows::PlanPiece(int64_t piece) {
   PieceSlot& slot = SlotOf(piece);
   slot.error = nullptr;
+  slot.refused = false;
   slot.addresses.resize(leaves_.size());
   slot.blocks.resize(leaves_.size());
   std::byte* const begin = buffers_->bytes().data() + (piece % slot_count_) * slot_bytes_;
@@ -401,10 +397,7 @@ void DirectRows::RequestRefused(size_t leaf) {
   const std::vector<RowStretch>& refused = layouts_[leaf]->refused();
   if (refused.empty()) return;
   if (hints_.empty()) hints_ = MakeHints();
-  hint_ranges_.clear();
-  hints_[leaf]->AddRanges(refused, &hint_ranges_);
-  Coalesce(&hint_ranges_);
-  for (const FileRange& range : hint_ranges_) hints_[leaf]->Request(range, 0, true);
+  RequestRows(*hints_[leaf], refused);
 }
 
 void DirectRows::SetReady(int64_t piece) {

@@ -158,7 +158,6 @@ class DirectRows : public RowsAhead {
   int shown_depth_ = 0;
   uint64_t rounds_ = 0;
   std::vector<PieceRange> ranges_;
-  std::vector<FileRange> hint_ranges_;
   std::vector<int64_t> rows_;
   std::vector<RowStretch> stretches_;
 };

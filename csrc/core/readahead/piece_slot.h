@@ -42,6 +42,7 @@ struct PieceSlot {
   // The same for blocks: the rows that were read.
   std::vector<std::vector<PlacedRows>> blocks;
   std::exception_ptr error;  // of the first read that failed
+  bool refused = false;      // the file has no direct reads there: all rows are left to the mapping
 
   // The reading thread's.
   int64_t reads_left = 0;

@@ -17,6 +17,9 @@ constexpr int64_t kMostBytes = 1 << 20;
 // A read that fails once may have met a path that is about to be replaced by another.
 constexpr int kMostFailures = 1;
 
+// A kernel that has no room for a read, or was interrupted, has it the next time.
+constexpr int kMostAgain = 1000;
+
 }  // namespace
 
 ReadQueue::ReadQueue(std::unique_ptr<AsyncReader> reader) : reader_(std::move(reader)) {
@@ -61,7 +64,11 @@ int64_t ReadQueue::Advance(int depth, int least, std::chrono::milliseconds timeo
 }
 
 bool ReadQueue::Finish(int64_t result, Read* read) {
-  if (result == -EINTR || result == -EAGAIN) return false;
+  if ((result == -EINTR || result == -EAGAIN) && read->again++ < kMostAgain) return false;
+  if (result == -EINVAL || result == -EOPNOTSUPP) {
+    read->slot->refused = true;
+    return true;
+  }
   if (result < 0) {
     if (read->failures++ < kMostFailures) return false;
     Fail(*read, static_cast<int>(-result));

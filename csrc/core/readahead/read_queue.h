@@ -15,7 +15,8 @@
 namespace npyfast {
 
 // Reads ranges into slots, many at once, in the order in which they were added. A read that fails
-// is tried once more; then the error is the slot's. For one thread.
+// is tried once more; then the error is the slot's, or the slot is refused if the file turns out
+// not to have direct reads. For one thread.
 class ReadQueue {
  public:
   explicit ReadQueue(std::unique_ptr<AsyncReader> reader);
@@ -42,6 +43,7 @@ class ReadQueue {
     int64_t bytes = 0;
     std::byte* out = nullptr;
     int failures = 0;
+    int again = 0;  // times that the kernel wanted it to be tried again
   };
 
   // Takes in how a read has ended. Returns whether there is nothing left to read; else what is left

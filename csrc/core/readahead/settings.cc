@@ -19,7 +19,7 @@ struct Unit {
   std::string_view name;
   double bytes;
 };
-constexpr std::array<Unit, 12> kUnits = {{{"", 1},
+constexpr std::array<Unit, 10> kUnits = {{{"", 1},
                                           {"B", 1},
                                           {"KB", 1e3},
                                           {"MB", 1e6},
@@ -28,9 +28,7 @@ constexpr std::array<Unit, 12> kUnits = {{{"", 1},
                                           {"KiB", 1024},
                                           {"MiB", 1048576.0},
                                           {"GiB", 1073741824.0},
-                                          {"TiB", 1099511627776.0},
-                                          {"M", 1048576.0},
-                                          {"G", 1073741824.0}}};
+                                          {"TiB", 1099511627776.0}}};
 
 }  // namespace
 
