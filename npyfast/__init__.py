@@ -83,7 +83,11 @@ def build_info() -> dict[str, Any]:
     Returns:
         A dict: version; backend ("native" or "numpy") and backend_reason; engine and
         engine_reason; order_version and block_order_version; and, if the extension can be
-        imported, its compiler, flags, build_type and the usable_cpus.
+        imported, its compiler, flags, build_type, the usable_cpus, and direct_reads: how data
+        larger than memory is read ("io_uring", "aio", "threads" or "off").
+
+    Raises:
+        ValueError: the environment variable NPYFAST_DIRECT_READS has an unknown value.
     """
     from npyfast._build import build_info as info
 

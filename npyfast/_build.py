@@ -31,5 +31,6 @@ def build_info(version: str) -> dict[str, Any]:
         flags=_core.FLAGS,
         build_type=_core.BUILD_TYPE,
         usable_cpus=_core.usable_cpus(),
+        direct_reads=_core.direct_reads(),
     )
     return info

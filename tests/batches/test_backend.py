@@ -164,6 +164,16 @@ def test_build_info_of_the_extension(native: None) -> None:
     assert isinstance(info["flags"], str)
     assert isinstance(info["build_type"], str)
     assert 1 <= info["usable_cpus"] <= (os.cpu_count() or 1)
+    assert info["direct_reads"] in ("io_uring", "aio", "threads")
+
+
+def test_build_info_of_direct_reads(native: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("threads", "off"):
+        monkeypatch.setenv("NPYFAST_DIRECT_READS", value)
+        assert npyfast.build_info()["direct_reads"] == value
+    monkeypatch.setenv("NPYFAST_DIRECT_READS", "some")
+    with pytest.raises(ValueError, match="NPYFAST_DIRECT_READS must be auto, off"):
+        npyfast.build_info()
 
 
 def test_usable_cpus_are_those_of_the_affinity(native: None) -> None:

@@ -22,6 +22,12 @@ std::unique_ptr<AsyncReader> AsyncReader::Make(ReadMethod best, int depth,
   return reader != nullptr ? std::move(reader) : MakeThreadReader(depth);
 }
 
+ReadMethod MethodFrom(ReadMethod best) {
+  if (best == ReadMethod::kIoUring && MakeIoUringReader(1, {}) != nullptr) return best;
+  if (best != ReadMethod::kThreads && MakeAioReader(1) != nullptr) return ReadMethod::kAio;
+  return ReadMethod::kThreads;
+}
+
 #if !defined(__linux__)
 
 std::unique_ptr<AsyncReader> MakeIoUringReader(int, std::span<std::byte>) { return nullptr; }

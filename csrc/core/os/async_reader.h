@@ -64,6 +64,9 @@ class AsyncReader {
   int in_flight_ = 0;
 };
 
+// The method that Make() would return now. Asks the system for it.
+ReadMethod MethodFrom(ReadMethod best);
+
 // Each method by itself; null if the system does not allow it. For AsyncReader::Make() and tests.
 std::unique_ptr<AsyncReader> MakeIoUringReader(int depth, std::span<std::byte> buffers);
 std::unique_ptr<AsyncReader> MakeAioReader(int depth);
