@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 METHODS = ["io_uring", "aio", "threads"]
+
+
+def has_direct_reads(path: str) -> bool:
+    """Whether a file can be read past the page cache, and is: then nothing but whole blocks can be
+    read. False on tmpfs, for example."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    except OSError:
+        return False
+    try:
+        with mmap.mmap(-1, mmap.PAGESIZE) as block:
+            os.preadv(file, [block], 0)
+        os.pread(file, 1, 1)  # of no block
+        return False
+    except OSError as error:
+        return error.errno == errno.EINVAL
+    finally:
+        os.close(file)
 
 
 @contextmanager

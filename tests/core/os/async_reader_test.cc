@@ -244,7 +244,7 @@ TEST(AsyncReader, MakesTheMethodThatWasAskedFor) {
 
 TEST(DirectFile, AsksForWholeBlocks) {
   const Example example(3 * kBlock + 5);
-  if (example.direct == nullptr) SKIP("this filesystem has no direct reads");
+  testing::NeedsDirectReads(example.path, example.direct != nullptr);
   const int64_t alignment = example.direct->alignment();
   CHECK(std::has_single_bit(static_cast<uint64_t>(alignment)));
   CHECK(alignment <= DirectFile::kMostAlignment);
@@ -257,13 +257,13 @@ TEST(DirectFile, AsksForWholeBlocks) {
 // Otherwise io_uring may end reads with EAGAIN.
 TEST(DirectFile, ItsReadsWait) {
   const Example example(kBlock);
-  if (example.direct == nullptr) SKIP("this filesystem has no direct reads");
+  testing::NeedsDirectReads(example.path, example.direct != nullptr);
   CHECK_EQ(::fcntl(example.direct->descriptor(), F_GETFL) & O_NONBLOCK, 0);
 }
 
 TEST(DirectFile, OfAFileThatChangedThereIsNone) {
   const Example example(2 * kBlock);
-  if (example.direct == nullptr) SKIP("this filesystem has no direct reads");
+  testing::NeedsDirectReads(example.path, example.direct != nullptr);
   const std::string other = example.folder / "other";
   testing::WriteFile(other, "1234");
   std::filesystem::rename(other, example.path);
@@ -281,7 +281,7 @@ TEST(DirectFile, OfAFileThatChangedThereIsNone) {
 
 TEST(DirectFile, OfAFileShorterThanABlock) {
   const Example example(100);
-  if (example.direct == nullptr) SKIP("this filesystem has no direct reads");
+  testing::NeedsDirectReads(example.path, example.direct != nullptr);
   std::byte* const out = example.buffers.bytes().data();
   CHECK_EQ(::pread(example.direct->descriptor(), out, kBlock, 0), 100);
 }

@@ -15,6 +15,7 @@
 
 #include "core/os/direct_file.h"
 #include "core/source/array.h"
+#include "tests/core/support/cached.h"
 #include "tests/core/support/check.h"
 #include "tests/core/support/npy_file.h"
 
@@ -42,7 +43,7 @@ struct Example {
     array = Array::Open(paths);
     for (size_t i = 0; i < array->file_rows().size(); ++i) {
       opened.push_back(DirectFile::Open(array->file(i)));
-      if (opened.back() == nullptr) SKIP("this filesystem has no direct reads");
+      testing::NeedsDirectReads(paths[i], opened.back() != nullptr);
     }
     layout = std::make_unique<PieceLayout>(*array, [this](size_t file) { return opened[file]; });
     memory_left = {buffers.bytes().data(), buffers.bytes().data() + buffers.bytes().size()};

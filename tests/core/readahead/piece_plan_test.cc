@@ -8,24 +8,17 @@
 #include <vector>
 
 #include "tests/core/support/check.h"
+#include "tests/core/support/items.h"
 #include "tests/core/support/row_list.h"
 
 namespace npyfast {
 namespace {
 
+using testing::Items;
+using testing::RowsOf;
 using Rows = std::vector<int64_t>;
 
 constexpr int64_t kEndless = std::numeric_limits<int64_t>::max();
-
-ItemPlan Items(const Selection& selection, const Plan::Options& options, const Run& run = {}) {
-  return ItemPlan(Plan(selection, options), run);
-}
-
-Rows RowsOf(const ItemPlan& items, int64_t item) {
-  Rows rows(static_cast<size_t>(items.RowCount(items.At(item))));
-  items.Fill(items.At(item), 0, rows);
-  return rows;
-}
 
 // Every row of an item is in exactly one of its pieces, at the place that the plan says.
 void CheckPieces(const ItemPlan& items, const PiecePlan& plan, int64_t count) {

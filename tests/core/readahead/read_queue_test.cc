@@ -20,6 +20,7 @@
 #include "core/base/errors.h"
 #include "core/os/direct_file.h"
 #include "core/os/file.h"
+#include "tests/core/support/cached.h"
 #include "tests/core/support/check.h"
 #include "tests/core/support/npy_file.h"
 
@@ -83,7 +84,7 @@ struct Example {
     testing::WriteFile(path, testing::AsText(contents));
     file.emplace(path);
     opened = DirectFile::Open(*file);
-    if (opened == nullptr) SKIP("this filesystem has no direct reads");
+    testing::NeedsDirectReads(path, opened != nullptr);
     out.resize(static_cast<size_t>(size + kBlock));
     queue.emplace(std::make_unique<FakeReader>(depth, contents, std::move(fault), &seen));
   }

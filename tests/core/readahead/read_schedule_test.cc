@@ -10,19 +10,17 @@
 #include <vector>
 
 #include "tests/core/support/check.h"
+#include "tests/core/support/items.h"
 #include "tests/core/support/npy_file.h"
 #include "tests/core/support/row_list.h"
 
 namespace npyfast {
 namespace {
 
+using testing::Items;
 using Rows = std::vector<int64_t>;
 
 constexpr int64_t kEndless = std::numeric_limits<int64_t>::max();
-
-ItemPlan Items(const Selection& selection, const Plan::Options& options, const Run& run = {}) {
-  return ItemPlan(Plan(selection, options), run);
-}
 
 // All pieces of a unit.
 std::vector<RowStretch> StretchesOf(const ReadSchedule& schedule, int64_t unit) {

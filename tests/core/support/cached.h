@@ -59,6 +59,25 @@ inline bool HasNoDisk(const std::string& path) {
   return status.f_type == TMPFS_MAGIC || status.f_type == static_cast<long>(RAMFS_MAGIC);
 }
 
+// Whether the file can be read past the page cache, and is: then nothing but whole blocks can be
+// read. Asks the system, not the code that is tested.
+inline bool HasDirectReads(const std::string& path) {
+  if (HasNoDisk(path)) return false;
+  constexpr size_t kBlock = 4096;
+  alignas(kBlock) static char block[2 * kBlock];
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);
+  if (file < 0) return false;
+  const bool found = ::pread(file, block, kBlock, 0) >= 0 && ::pread(file, block + 1, 1, 1) < 0;
+  ::close(file);
+  return found;
+}
+
+// Skips the test where the file has no direct reads. Fails where it has, but was not opened.
+inline void NeedsDirectReads(const std::string& path, bool opened) {
+  if (!HasDirectReads(path)) SKIP("this filesystem has no direct reads");
+  CHECK(opened);
+}
+
 inline int64_t CachedPages(const std::string& path) {
   const std::vector<bool> cached = Cached(path);
   return std::count(cached.begin(), cached.end(), true);
