@@ -35,7 +35,7 @@ def run(*, path: Path | None = None, **variables: str) -> tuple[int, str, str]:
         cwd="/",
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=processes.TIMEOUT,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr

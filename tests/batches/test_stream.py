@@ -297,10 +297,8 @@ def test_control_c_while_waiting_for_a_batch(native: None, tmp_path: Path) -> No
     assert process.stdout is not None
     assert process.stdout.readline() == "reading\n"
     time.sleep(0.2)
-    begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert processes.finish(process)[0] == "interrupted"
-    assert time.monotonic() - begin < 20
 
 
 ENDS = [

@@ -6,13 +6,14 @@ import functools
 import gc
 import importlib
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import processes
 import pytest
+from deadlines import wait_until
 from expected import epoch_batches
 from samples import Dataset, Save
 
@@ -52,15 +53,14 @@ def tasks() -> int:
     return len(list(Path("/proc/self/task").iterdir()))
 
 
-def eventually(condition: Any, seconds: float = 20) -> bool:
-    """Whether it becomes true: TensorFlow's threads end when they come to it."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
+def eventually(condition: Callable[[], bool]) -> None:
+    """Waits until it becomes true: TensorFlow's threads end when they come to it."""
+
+    def collected() -> bool:
         gc.collect()
-        time.sleep(0.01)
-    return True
+        return condition()
+
+    wait_until(collected)
 
 
 @pytest.fixture
@@ -102,13 +102,13 @@ def test_a_large_batch_is_in_memory_once(native: None, save: Save, engine: str) 
     before = memory("RssAnon")
     (tensor,) = made  # which maps the file, and opens whatever is opened once
     del tensor
-    assert eventually(lambda: memory("RssAnon") < before + size // 2)
+    eventually(lambda: memory("RssAnon") < before + size // 2)
     Path("/proc/self/clear_refs").write_text("5")  # the peak is from here on
     (tensor,) = made
     assert tensor.shape == (96, 1 << 20)
     assert memory("VmHWM") < before + memory("RssFile") + memory("RssShmem") + size * 3 // 2
     del tensor
-    assert eventually(lambda: memory("RssAnon") < before + size // 2)
+    eventually(lambda: memory("RssAnon") < before + size // 2)
 
 
 def test_tensors_kept_are_not_written_by_later_batches(dataset: Dataset, save: Save) -> None:
@@ -135,13 +135,13 @@ def test_a_view_of_a_tensor_keeps_its_memory(dataset: Dataset, save: Save) -> No
 @pytest.mark.slow
 def test_memory_comes_back(native: None, save: Save) -> None:
     gc.collect()
-    assert eventually(lambda: used_bytes() == 0)
+    eventually(lambda: used_bytes() == 0)
     made = by_generator(save(LARGE), 32, True)
     for _ in range(3):
         tensors = list(made)
         assert used_bytes() >= LARGE.nbytes
         del tensors
-    assert eventually(lambda: used_bytes() == 0)
+    eventually(lambda: used_bytes() == 0)
 
 
 def test_leaving_early_ends_what_was_started(dataset: Dataset, save: Save) -> None:
@@ -151,7 +151,7 @@ def test_leaving_early_ends_what_was_started(dataset: Dataset, save: Save) -> No
     for _ in range(20):
         for _element in made:
             break
-    assert eventually(lambda: threading.active_count() <= threads)
+    eventually(lambda: threading.active_count() <= threads)
 
 
 @pytest.mark.own_process
@@ -160,12 +160,12 @@ def test_leaving_early_lets_go_of_the_generators_buffers(native: None, save: Sav
     made = by_generator(save(LARGE), 32, True, epochs=-1)
     for _ in range(5):
         next(iter(made))
-    assert eventually(lambda: used_bytes() == 0)
+    eventually(lambda: used_bytes() == 0)
     before = tasks()
     for _ in range(30):
         next(iter(made))
-    assert eventually(lambda: used_bytes() == 0)
-    assert eventually(lambda: tasks() <= before + 2)
+    eventually(lambda: used_bytes() == 0)
+    eventually(lambda: tasks() <= before + 2)
 
 
 @pytest.mark.parametrize("epochs", [None, -1])
@@ -183,8 +183,8 @@ def test_leaving_early_lets_go_of_memory_and_threads(
     threads, before = tasks(), memory("VmRSS")
     leave(60)
     # One batch for each would be 120 MiB.
-    assert eventually(lambda: memory("VmRSS") - before < 40 << 20)
-    assert eventually(lambda: tasks() <= threads + 2)
+    eventually(lambda: memory("VmRSS") - before < 40 << 20)
+    eventually(lambda: tasks() <= threads + 2)
 
 
 @pytest.mark.slow
@@ -216,7 +216,7 @@ def test_datasets_of_the_graph_engine_let_go_of_their_files(native: None, save: 
         assert len(list(made.take(3))) == 3
         del made
     # A few that nobody uses are kept open for the next epoch.
-    assert eventually(lambda: mapped() <= 10)
+    eventually(lambda: mapped() <= 10)
 
 
 def test_small_batches_go_in_groups() -> None:

@@ -19,6 +19,7 @@ import pytest
 import tensorflow as tf
 import tensors
 from backends import BACKENDS
+from deadlines import SECONDS
 from samples import Save, random_array
 from tensors import rows_of
 
@@ -338,7 +339,7 @@ class TestCommand:
         worker = cluster.start(*command, "--address", "127.0.0.2")
         host, found = cluster.ready(worker).split(":")
         assert host == "127.0.0.2"
-        socket.create_connection((host, int(found)), timeout=10).close()
+        socket.create_connection((host, int(found)), timeout=SECONDS).close()
         # A dispatcher and a worker refuse a port that is taken, which gRPC would share.
         taken = ("--port", port)
         for process in (

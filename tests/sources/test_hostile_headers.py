@@ -6,8 +6,8 @@ import struct
 import subprocess
 import sys
 
+import processes
 import pytest
-from processes import PROGRAMS
 
 import npyfast
 
@@ -31,13 +31,13 @@ def write_header(path, descr, shape="(0,)"):
 def test_what_a_header_promises_takes_no_memory(backend, tmp_path, name):
     path = tmp_path / "x.npy"
     write_header(path, DTYPES[name])
-    program = [sys.executable, PROGRAMS / "read_in_little_memory.py", path, backend]
+    program = [sys.executable, processes.PROGRAMS / "read_in_little_memory.py", path, backend]
     environment = os.environ | {"NPYFAST_BACKEND": backend}
     done = subprocess.run(
         program,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=processes.TIMEOUT,
         check=False,
         env=environment,
         cwd=tmp_path,  # not the source tree

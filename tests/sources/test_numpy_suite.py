@@ -36,7 +36,7 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", elsewhere),
         NPYFAST_TEST_CAPTURES=str(folder),
     )
-    out, err = process.communicate(timeout=600)
+    out, err = process.communicate(timeout=2 * processes.TIMEOUT)
     assert process.returncode in (0, 1), f"{out}\n{err}"  # 1: some fail on this machine
     tests = Path(next(iter(importlib.import_module("numpy.lib.tests").__path__)))
     for path in (tests / "data").iterdir():

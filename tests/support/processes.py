@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 
+from deadlines import SECONDS
+
 PROGRAMS = Path(__file__).parent / "programs"
 
 # Ways of fork_while_reading.py, with a transform or without.
@@ -16,8 +18,8 @@ FORKS = [
     *("a_child_of_a_child", "a_state", "a_closed_stream_stays_closed"),
 ]
 
-# Of a program that hangs, and so fails.
-TIMEOUT = 120
+# Of a program that hangs, and so fails. On a busy machine, TensorFlow alone may take minutes to start.
+TIMEOUT = 2 * SECONDS
 
 
 def start(program: str, *arguments: Any, backend: str, **variables: str) -> subprocess.Popen[str]:

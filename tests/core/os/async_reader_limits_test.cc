@@ -34,7 +34,7 @@ using Completions = std::vector<AsyncReader::Completion>;
 
 constexpr int64_t kBlock = 4096;
 constexpr int kDepth = 64;
-constexpr auto kPatience = 60'000ms;
+constexpr auto kPatience = 300'000ms;
 
 // A file of kDepth random blocks, and its direct descriptor if the file system has one.
 struct Example {

@@ -39,7 +39,7 @@ using Rows = std::vector<int64_t>;
 
 constexpr ReadaheadMode kModes[] = {ReadaheadMode::kAuto, ReadaheadMode::kOff,
                                     ReadaheadMode::kWhole, ReadaheadMode::kRows};
-constexpr auto kPatience = 60s;  // what takes longer hangs
+constexpr auto kPatience = 300s;  // what takes longer hangs
 
 // Files of so many rows each, none of which is in memory where that can be. Row i has the number i
 // `width` times.

@@ -34,7 +34,7 @@ using testing::Counting;
 using Indexes = std::vector<int64_t>;
 using Leaves = std::vector<std::shared_ptr<const Gather>>;
 
-constexpr auto kPatience = 30s;  // what takes longer hangs
+constexpr auto kPatience = 300s;  // what takes longer hangs
 
 void WaitUntil(const std::function<bool()>& condition) {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;

@@ -1,4 +1,8 @@
-"""Reads from a disk that does not answer, or answers late, and does one of the things below."""
+"""Reads from a disk that does not answer, or answers late, and does one of the things below.
+
+The disk answers nothing until this program lets it: what had to wait for it would wait forever, and
+so would what needs the interpreter while somebody holds it and waits. Nothing is timed.
+"""
 
 import json
 import os
@@ -16,35 +20,6 @@ slow, fast, flag, action, kind, options = sys.argv[1:]
 
 def answer(answers):
     os.unlink(flag) if answers else open(flag, "w").close()
-
-
-class Ticks:
-    # The longest time between two turns of a thread that does nothing else.
-    def __init__(self):
-        self.longest, self.going = 0.0, True
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self):
-        last = time.monotonic()
-        while self.going:
-            time.sleep(0.005)
-            now = time.monotonic()
-            self.longest = max(self.longest, now - last)
-            last = now
-
-    def end(self):
-        self.going = False
-        self.thread.join()
-        return self.longest
-
-
-def within(seconds, what, *arguments):
-    begin = time.monotonic()
-    result = what(*arguments)
-    took = time.monotonic() - begin
-    assert took < seconds, f"{what} took {took}"
-    return result
 
 
 def fork():
@@ -74,16 +49,14 @@ def interrupt(signum, frame):
 def hangs():
     made = source()
     answer(False)
-    ticks = Ticks()
     got = []
     reader = threading.Thread(target=lambda: got.extend(made))
     reader.start()
     time.sleep(0.5)
     assert not got
     for _ in range(3):
-        within(2, fork)
-        within(5, other_dataset)
-    assert ticks.end() < 1
+        fork()
+        other_dataset()
     answer(True)
     reader.join()
     assert sorted(np.concatenate(got)[:, 0].tolist()) == list(range(300))
@@ -107,11 +80,11 @@ def dropped():
         time.sleep(0.01)
     if begun:
         time.sleep(0.2)
-        within(1, begun[0].close)
+        begun[0].close()
         reader.join()
         del made
-        within(2, begun.clear)
-    within(5, other_dataset)
+        begun.clear()
+    other_dataset()
     print("fine")
     sys.stdout.flush()
     os._exit(0)
@@ -126,13 +99,10 @@ def interrupted():
     while True:
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.25)
-            begin = time.monotonic()
             batch = next(iterator, None)
             signal.setitimer(signal.ITIMER_REAL, 0)
         except KeyboardInterrupt:
             interrupts += 1
-            took = time.monotonic() - begin
-            assert took < 0.25 + 0.3, took
             if interrupts == 3:
                 answer(True)
             continue
