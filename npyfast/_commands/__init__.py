@@ -7,12 +7,14 @@ import os
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from types import FrameType
 
 from npyfast import __version__
 from npyfast._commands import info, pack
 from npyfast._commands.errors import explain
+from npyfast._errors import printable
 
 _DESCRIPTION = "Packs arrays into plain .npy files, and reports what npyfast does with a file."
 
@@ -28,7 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     signal.signal(signal.SIGTERM, _end)
     try:
-        status: int = options.run(options)
+        with warnings.catch_warnings():
+            quiet = getattr(options, "quiet", False)
+            warnings.simplefilter("ignore" if quiet else "always", UserWarning)
+            warnings.showwarning = _note
+            status: int = options.run(options)
         if sys.stdout is not None:  # it may be closed
             sys.stdout.flush()
     except BrokenPipeError:
@@ -42,6 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"npyfast: error: {explain(error)}", file=sys.stderr)
         return 1
     return status
+
+
+def _note(message: Warning | str, *_: object, **__: object) -> None:
+    """Shows a warning as the errors are shown."""
+    print(f"npyfast: note: {printable(str(message))}", file=sys.stderr)
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:

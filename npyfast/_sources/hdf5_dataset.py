@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from npyfast._backends.header import Header, LocatedHeader, check_size
 from npyfast._sources.formats import has_header, member_name, pack_command
 from npyfast._sources.hdf5_file import load_h5py, status_of
 from npyfast._sources.hdf5_sources import source_files
+from npyfast._warnings import warn
 
 
 class HDF5Dataset:
@@ -76,25 +75,13 @@ class HDF5Dataset:
         advice = "save it with the fields in the order of their offsets"
         if has_header(self.dtype):
             advice = f"write it into a plain file once, by `{pack_command(self.path, self.key)}`"
-        warnings.warn(
+        warn(
             f"{self.name}: {self.obstacle}, so h5py reads it, at its own speed: {advice}",
             RuntimeWarning,
-            stacklevel=_levels_to_caller(),
         )
 
 
 _warned: set[tuple[str, str]] = set()
-
-
-def _levels_to_caller() -> int:
-    """The stacklevel of the line outside this package that led here."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    level = 1
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
-        frame = frame.f_back
-        level += 1
-    return level
 
 
 def _obstacle(path: str, dataset: Any) -> str | None:

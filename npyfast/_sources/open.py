@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._nest import Nest, leaves, map_nest
+from npyfast._sources.file_order import warn_of_natural_order
 from npyfast._sources.files import open_npy
 from npyfast._sources.opening import Opening
 from npyfast._sources.source import LEAVES, Source, as_source
@@ -39,8 +40,17 @@ def open_nest(nest: Nest, *, map_now: bool = True) -> tuple[Nest, list[OpenedLea
                 "all leaves must have the same number of rows: "
                 f"{first.name} has {len(first.leaf):,}, {other.name} has {len(other.leaf):,}"
             )
+    _warn_of_order(list(leaves(sources)))
     nest_of_leaves = map_nest(lambda each: each.leaf, opened)
     return nest_of_leaves, [each.leaf for each in named], [each.name for each in named]
+
+
+def _warn_of_order(sources: list[Source]) -> None:
+    """Warns if an array in memory may be in another order than the files beside it."""
+    if any(source.memory is not None for source in sources):
+        for source in sources:
+            if source.file_options.per_file is not None and not source.listed:
+                warn_of_natural_order(source.files, source.name)
 
 
 def _open_given(given: Nest, source: Source, opening: Opening) -> Nest:

@@ -18,6 +18,7 @@ from npyfast._backends.interface import OpenedLeaf
 from npyfast._errors import printable
 from npyfast._options import make_shape
 from npyfast._sources.checks import new_shape
+from npyfast._sources.file_order import warn_of_text_order
 from npyfast._sources.file_sets import check_sets
 from npyfast._sources.files import FileOptions, keys_of, open_files
 from npyfast._sources.formats import member_name
@@ -66,8 +67,11 @@ class Source:
         memory: AnyArray | None = None,
         file_options: FileOptions | None = None,
         row_options: RowOptions | None = None,
+        *,
+        listed: bool = False,
     ) -> None:
         self._files = files
+        self.listed = listed  # whether the caller chose the order of the files
         self._folder = absolute_path("")
         self.memory = memory
         self.file_options = file_options or FileOptions()
@@ -75,8 +79,17 @@ class Source:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files, in the order of their rows; empty for an array in memory. Relative paths stay
-        relative until the process changes its working directory."""
+        """The files, in the order of their rows: of a pattern or a directory, in natural order.
+        Labels that are made from this tuple are in the right order. Empty for an array in memory.
+        Relative paths stay relative until the process changes its working directory.
+
+        Example:
+            >>> import numpy as np, npyfast
+            >>> for name in ("a-1", "b-2", "b-10"):
+            ...     np.save(f"{name}.npy", np.zeros(3))
+            >>> npyfast.source("*-*.npy", per_file="row").files
+            ('a-1.npy', 'b-2.npy', 'b-10.npy')
+        """
         if self._folder == absolute_path(""):
             return self._files
         return tuple(os.path.join(self._folder, path) for path in self._files)
@@ -137,7 +150,8 @@ def source(
     Args:
         path: a `.npy`, `.npz` or HDF5 file, or one of raw binary data; a glob pattern; a directory
             (its `*.npy` in natural order: `part-2` before `part-10`); a list of them; or an array
-            in memory. Several files are one array, concatenated along axis 0.
+            in memory. Several files are one array, concatenated along axis 0: a list is one array,
+            a tuple of leaves is several. `Source.files` has the files in the order of their rows.
         per_file: "row": each `.npy` file is one row, and all have the same dtype and shape. They
             are opened when their row is needed, so there can be a million of them.
         key: which array of `.npz` or HDF5 files (a dataset's path, such as "train/images").
@@ -157,6 +171,10 @@ def source(
 
     Returns:
         A `Source`. Patterns and directories are expanded now; files are opened when it is used.
+
+    Warns:
+        UserWarning: a list of paths is sorted as text but not naturally (`part-10` before
+            `part-2`), so that labels made by the numbers would be wrong.
 
     Raises:
         FileNotFoundError: a pattern or directory without files.
@@ -226,7 +244,11 @@ def source(
                 "pass array.filled(...)"
             )
         return Source((), path, file_options, row_options)
-    return Source(_files(path, file_options), None, file_options, row_options)
+    files = _files(path, file_options)
+    listed = isinstance(path, list) and list(files) == [os.fsdecode(os.fspath(p)) for p in path]
+    if listed:
+        warn_of_text_order(files)
+    return Source(files, None, file_options, row_options, listed=listed)
 
 
 def _files(path: object, options: FileOptions) -> tuple[str, ...]:

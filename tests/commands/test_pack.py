@@ -297,3 +297,20 @@ def test_a_progress_bar_on_a_terminal(save: Save, tmp_path: Path) -> None:
         os.close(theirs)
     assert re.search(r"writing: .*0%.*/40\.0M.*B/s", shown)
     assert "verifying: " in shown
+
+
+def test_files_that_a_shell_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkdir("samples")
+    for number in range(12):
+        np.save(f"samples/{number}.npy", number)
+    listed = sorted(f"samples/{number}.npy" for number in range(12))
+    assert packed("--per-file", "row", *listed).tolist() == [0, 1, 10, 11, *range(2, 10)]
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "npyfast: note: the list of 12 paths is sorted as text: 'samples/11.npy'"
+    )
+    assert "pass the pattern or the directory itself (in quotes, on a command line)" in told
+    assert told.count("\n") == 1
+    packed("--per-file", "row", "--overwrite", "--quiet", *listed)
+    assert packed("--per-file", "row", "--overwrite", "samples/*.npy").tolist() == list(range(12))
+    assert capsys.readouterr().err == ""
