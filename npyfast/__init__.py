@@ -23,6 +23,7 @@ from npyfast._order.shuffle import BlockShuffle
 from npyfast._packing.pack import pack
 from npyfast._rows import Rows
 from npyfast._rows import open_rows as open
+from npyfast._sources.labeled import Labeled, labeled
 from npyfast._sources.source import Source, source
 from npyfast._sources.split import split
 
@@ -33,6 +34,7 @@ __all__ = [
     "Batches",
     "BlockShuffle",
     "Header",
+    "Labeled",
     "NpyFormatError",
     "RowSelection",
     "Rows",
@@ -42,6 +44,7 @@ __all__ = [
     "batches",
     "build_info",
     "dataset",
+    "labeled",
     "open",
     "pack",
     "read_header",

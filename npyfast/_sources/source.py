@@ -215,8 +215,7 @@ def source(
         >>> npyfast.open(npyfast.source(np.arange(3), cast="float32", scale=0.5, shift=1))[:]
         array([1. , 1.5, 2. ], dtype=float32)
     """
-    if per_file not in (None, "row"):
-        raise ValueError(f"per_file must be None or 'row', got {per_file!r}")
+    make_per_file(per_file)
     if key is not None and not isinstance(key, str):
         raise ValueError(f"key must be None or a str, got {key!r}")
     raw = [name for name, given in (("shape", shape is not None), ("offset", offset != 0)) if given]
@@ -249,6 +248,13 @@ def source(
     if listed:
         warn_of_text_order(files)
     return Source(files, None, file_options, row_options, listed=listed)
+
+
+def make_per_file(per_file: Literal["row"] | None) -> Literal["row"] | None:
+    """The option `per_file`."""
+    if per_file not in (None, "row"):
+        raise ValueError(f"per_file must be None or 'row', got {per_file!r}")
+    return per_file
 
 
 def _files(path: object, options: FileOptions) -> tuple[str, ...]:
