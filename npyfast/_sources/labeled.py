@@ -93,7 +93,8 @@ def labeled(
     files = [_samples(os.path.join(root, name), file_options) for name in names]
 
     def source_of(some: Sequence[str]) -> Source:
-        return Source(tuple(some), file_options=file_options, row_options=row_options)
+        # Listed: the labels are made from these files.
+        return Source(tuple(some), file_options=file_options, row_options=row_options, listed=True)
 
     source = source_of([path for each in files for path in each])
     if file_options.per_file is not None:
