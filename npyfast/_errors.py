@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
+from typing import Any
+
+import numpy as np
 
 # Characters that control a terminal (C0, C1, line and paragraph separators, invisible marks and
 # marks that change the direction of text), and surrogates, which cannot be printed. The same as in
@@ -24,6 +28,39 @@ def _escape(match: re.Match[str]) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte that Python could not decode
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else repr(chr(code))[1:-1]
+
+
+# Of a list, tuple or dict in a message.
+_SHOWN_ITEMS = 3
+
+
+def shown(value: Any) -> str:
+    """A value in an error message: its repr, shortened. Of anything with a shape and a dtype, these
+    and the type, never the data.
+
+    >>> import numpy as np
+    >>> shown("y.npy"), shown((np.zeros(3), 1)), shown(list(range(9)))
+    ("'y.npy'", '(ndarray of shape (3,) and dtype float64, 1)', '[0, 1, 2, ...]')
+    """
+    if isinstance(getattr(value, "shape", None), tuple) and hasattr(value, "dtype"):
+        if not value.shape and isinstance(value, np.generic):
+            return repr(value)
+        return f"{type(value).__name__} of shape {value.shape} and dtype {value.dtype}"
+    if type(value) is dict:
+        items = [
+            f"{shown(key)}: {shown(each)}" for key, each in islice(value.items(), _SHOWN_ITEMS + 1)
+        ]
+        return f"{{{_joined(items)}}}"
+    if type(value) is tuple:
+        items = [shown(each) for each in value[: _SHOWN_ITEMS + 1]]
+        return f"({_joined(items)}{',' * (len(items) == 1)})"
+    if type(value) is list:
+        return f"[{_joined([shown(each) for each in value[: _SHOWN_ITEMS + 1]])}]"
+    return f"{value!r:.200}"
+
+
+def _joined(items: list[str]) -> str:
+    return ", ".join(items if len(items) <= _SHOWN_ITEMS else [*items[:_SHOWN_ITEMS], "..."])
 
 
 class NpyFormatError(ValueError):

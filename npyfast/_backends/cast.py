@@ -9,6 +9,7 @@ import numpy as np
 from npyfast._backends.fields import AnyArray
 from npyfast._backends.float_environment import default_float_environment
 from npyfast._backends.header import make_dtype
+from npyfast._errors import shown
 
 TARGETS = (
     "bfloat16, float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64"
@@ -62,10 +63,6 @@ class Cast:
                 f"there is no cast from {source} to {dtype}, because it would have to round in one "
                 f"of several ways{_TRANSFORM}"
             )
-        if not _is_float(dtype) and (scale is not None or shift is not None):
-            raise ValueError(
-                f"scale and shift need a float result, and cast is {dtype}: use cast='float32'"
-            )
         return cls(
             dtype,
             _operand("scale", scale, dtype, row_shape),
@@ -81,6 +78,18 @@ class Cast:
             if self.shift is not None:
                 out += self.shift
         return out
+
+
+def check_cast(cast: Any, scale: Any, shift: Any) -> None:
+    """Raises as Cast.make() does for options that are wrong whatever the rows are."""
+    dtype = None if cast is None else _target(cast)
+    if dtype is not None and not _is_float(dtype) and not (scale is shift is None):
+        raise ValueError(
+            f"scale and shift need a float result, and cast is {dtype}: use cast='float32'"
+        )
+    for name, value in (("scale", scale), ("shift", shift)):
+        if value is not None:
+            _numbers(name, value)
 
 
 def bfloat16() -> np.dtype[Any]:
@@ -134,11 +143,23 @@ def _target(cast: Any) -> np.dtype[Any]:
     try:
         dtype = make_dtype(cast)
     except ValueError as error:
-        raise ValueError(f"cast must be one of {TARGETS}; got {cast!r}") from error
+        raise ValueError(f"cast must be one of {TARGETS}; got {shown(cast)}") from error
     found = _number_type(dtype)
     if found is None or found.kind == "b" or found.char == "g":
         raise TypeError(f"cast must be one of {TARGETS}; got {dtype}{_TRANSFORM}")
     return found
+
+
+def _numbers(name: str, value: Any) -> AnyArray:
+    """The option `scale` or `shift` as an array of numbers."""
+    try:
+        given = np.asarray(value)
+        if _number_type(given.dtype) is not None:
+            return given
+    except ValueError:  # lists of different lengths
+        pass
+    hint = ": write it without quotes" if isinstance(value, str) else ""
+    raise TypeError(f"{name} must be a number or an array of numbers; got {shown(value)}{hint}")
 
 
 def _operand(
@@ -147,9 +168,7 @@ def _operand(
     """The option `scale` or `shift` in the result's dtype."""
     if value is None:
         return None
-    given = np.asarray(value)
-    if _number_type(given.dtype) is None:
-        raise TypeError(f"{name} must be a number or an array of numbers; got {value!r:.200}")
+    given = _numbers(name, value)
     try:
         fits = np.broadcast_shapes(given.shape, row_shape) == row_shape
     except ValueError:

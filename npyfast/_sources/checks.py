@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import NoReturn
 
+from npyfast._backends.fields import AnyArray
 from npyfast._backends.header import Header
 from npyfast._errors import NpyFormatError, printable
 from npyfast._sources.formats import NPY, UNKNOWN, Format, list_keys, member_name, open_file
 from npyfast._sources.opening import Opening
+from npyfast._warnings import warn
 
 
 def refuse_no_rows(path: str, key: str, header: Header) -> None:
@@ -57,13 +60,42 @@ def refuse_key(path: str, key: str, found: Format) -> NoReturn:
     )
 
 
+def check_not_names(array: AnyArray) -> None:
+    """Warns about an array in memory whose strings are all names of files, or raises TypeError if
+    they are Python objects: it was probably meant as a list of paths."""
+    if array.ndim != 1 or array.dtype.kind not in "USO" or not all(map(_is_file, array.flat)):
+        return
+    if not array.size:
+        return
+    text = "pass array.tolist() if the rows are to come from these files"
+    if array.dtype.hasobject:
+        raise TypeError(f"an array of {array.size:,} Python objects, all names of files: {text}")
+    warn(
+        f"an array of {array.size:,} strings is data, of one string a row, and all of them are "
+        f"names of files: {text}",
+        UserWarning,
+    )
+
+
+def _is_file(name: object) -> bool:
+    return isinstance(name, (str, bytes, os.PathLike)) and os.path.isfile(name)
+
+
 def new_shape(name: str, old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...]:
-    """The option row_shape, with -1 inferred."""
+    """The option row_shape, with -1 inferred.
+
+    Raises ValueError for another number of items, and for a leading -1 that stands for 1: who
+    writes it counts the rows in, as for `reshape`.
+    """
     items, known = math.prod(old), math.prod(n for n in new if n >= 0)
-    if -1 in new and known and items % known == 0:
+    fits = known > 0 and items % known == 0 if -1 in new else items == known
+    if fits and not (new[:1] == (-1,) and len(new) > 1 and items == known):
         return tuple(items // known if n < 0 else n for n in new)
-    if -1 in new or items != known:
+    if items and len(new) > 1 and math.prod(new[1:]) == items:
         raise ValueError(
-            f"{name}: rows of shape {old}, {items:,} items, cannot be reshaped to row_shape={new}"
+            f"{name}: row_shape={new} counts the rows in, and is the shape of one row: "
+            f"use row_shape={new[1:]}"
         )
-    return new
+    raise ValueError(
+        f"{name}: rows of shape {old}, {items:,} items, cannot be reshaped to row_shape={new}"
+    )

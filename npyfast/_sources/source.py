@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from npyfast._backends import backend
-from npyfast._backends.cast import Cast
+from npyfast._backends.cast import Cast, check_cast
 from npyfast._backends.fields import AnyArray
 from npyfast._backends.file_status import absolute_path
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._errors import printable
 from npyfast._options import make_shape
-from npyfast._sources.checks import new_shape
+from npyfast._sources.checks import check_not_names, new_shape
 from npyfast._sources.file_order import warn_of_text_order
 from npyfast._sources.file_sets import check_sets
 from npyfast._sources.files import FileOptions, keys_of, open_files
@@ -40,6 +40,9 @@ class RowOptions:
     scale: npt.ArrayLike | None = None
     shift: npt.ArrayLike | None = None
     row_shape: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check_cast(self.cast, self.scale, self.shift)
 
     def applied(self, leaf: OpenedLeaf, name: str) -> OpenedLeaf:
         """The leaf, reshaped and cast. Errors begin with the name."""
@@ -167,14 +170,15 @@ def source(
             result, which must be a float type. Each is a number, or an array that broadcasts over a
             row (such as one number for each channel).
         row_shape: the shape to give each row, before `cast`, `scale` and `shift`: an int or a
-            tuple; one entry may be -1.
+            tuple, without the number of rows; one entry may be -1.
 
     Returns:
         A `Source`. Patterns and directories are expanded now; files are opened when it is used.
 
     Warns:
         UserWarning: a list of paths is sorted as text but not naturally (`part-10` before
-            `part-2`), so that labels made by the numbers would be wrong.
+            `part-2`), so that labels made by the numbers would be wrong; an array in memory holds
+            nothing but names of files, which a list of paths should.
 
     Raises:
         FileNotFoundError: a pattern or directory without files.
@@ -242,6 +246,7 @@ def source(
                 f"an array in memory of shape {path.shape} has masked items, which have no value: "
                 "pass array.filled(...)"
             )
+        check_not_names(path)
         return Source((), path, file_options, row_options)
     files = _files(path, file_options)
     listed = isinstance(path, list) and list(files) == [os.fsdecode(os.fspath(p)) for p in path]

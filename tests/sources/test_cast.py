@@ -292,6 +292,27 @@ def test_what_is_refused(
         npyfast.open(npyfast.source(path, **options))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scale": "1/255"},
+        {"shift": [[1, 2], [3]]},
+        {"scale": np.array(["1"])},
+        {"cast": "flaot32"},
+        {"cast": "bool"},
+        {"cast": "int8", "scale": 2},
+    ],
+    ids=str,
+)
+def test_what_needs_no_file_to_be_refused(options: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        npyfast.source("a file that does not exist.npy", **options)
+    if options.get("scale") == "1/255":
+        assert str(caught.value) == (
+            "scale must be a number or an array of numbers; got '1/255': write it without quotes"
+        )
+
+
 def test_bfloat16_without_ml_dtypes(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(np.zeros(3, "u1"))
     usual = builtins.__import__

@@ -107,3 +107,23 @@ def test_no_shape(save: Save, shape: Any) -> None:
         npyfast.source(save(np.zeros((3, 24))), row_shape=shape)
     wanted = f"row_shape must be an int or a tuple of ints, -1 at most once, got {shape!r}"
     assert str(caught.value) == wanted
+
+
+@pytest.mark.parametrize("shape", [(-1, 28, 28, 1), (5, 28, 28, 1), (-1, 784), (5, 784)])
+def test_a_shape_that_counts_the_rows_in(save: Save, shape: Any) -> None:
+    path = save(np.zeros((5, 28, 28)))
+    with pytest.raises(ValueError) as caught:
+        npyfast.batches(npyfast.source(path, row_shape=shape))
+    assert str(caught.value) == (
+        f"{path}: row_shape={shape} counts the rows in, and is the shape of one row: "
+        f"use row_shape={shape[1:]}"
+    )
+    assert npyfast.open(npyfast.source(path, row_shape=shape[1:])).shape == (5, *shape[1:])
+
+
+@pytest.mark.parametrize(
+    ("shape", "made"), [((-1,), (1,)), (-1, (1,)), ((1, 1, -1), (1, 1, 1)), ((1, -1), (1, 1))]
+)
+def test_ones_that_are_meant(save: Save, shape: Any, made: Any) -> None:
+    path = save(np.zeros(5))
+    assert npyfast.open(npyfast.source(path, row_shape=shape)).shape == (5, *made)
