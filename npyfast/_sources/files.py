@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from npyfast._backends import backend
+from npyfast._backends.header import LocatedHeader
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._errors import NpyFormatError, printable
 from npyfast._sources import hdf5
@@ -24,11 +25,12 @@ class FileOptions:
     per_file: Literal["row"] | None = None
     key: str | None = None
     layout: Layout | None = None  # of raw binary data
+    located: LocatedHeader | None = None  # of the only file, which the caller has mapped
 
     @property
     def by_content(self) -> bool:
         """Whether the format is detected from the files."""
-        return self.per_file is None and self.layout is None
+        return self.per_file is None and self.layout is None and self.located is None
 
 
 def open_files(files: Sequence[str], options: FileOptions, opening: Opening) -> OpenedLeaf:
@@ -39,6 +41,8 @@ def open_files(files: Sequence[str], options: FileOptions, opening: Opening) -> 
         layout = options.layout
         located = [locate(path, layout) for path in files]
         return backend().open(files, located, map_now=opening.map_now)
+    if options.located is not None:
+        return backend().open(files, [options.located], map_now=opening.map_now)
     opened = open_npy(files, opening) if options.key is None else None
     if opened is not None:
         return opened

@@ -67,7 +67,7 @@ def _open(source: Source, is_one_array: bool, opening: Opening) -> Nest:
     """A leaf, opened; the dict of all arrays if it is the path of `.npz` or HDF5 files and not a
     Source, which is one array."""
     keys = None
-    if not is_one_array and source.memory is None:
+    if not is_one_array and source.memory is None and source.file_options.by_content:
         opened = open_npy(source.files, opening)
         if opened is not None:
             return _Named(opened, source.name)

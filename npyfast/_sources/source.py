@@ -22,6 +22,7 @@ from npyfast._sources.file_order import warn_of_text_order
 from npyfast._sources.file_sets import check_sets
 from npyfast._sources.files import FileOptions, keys_of, open_files
 from npyfast._sources.formats import member_name
+from npyfast._sources.memmaps import mapped_rows
 from npyfast._sources.opening import Opening
 from npyfast._sources.paths import Path, expand_all
 from npyfast._sources.raw import Layout
@@ -246,6 +247,10 @@ def source(
                 f"an array in memory of shape {path.shape} has masked items, which have no value: "
                 "pass array.filled(...)"
             )
+        mapped = mapped_rows(path)
+        if mapped is not None:
+            file_options = FileOptions(located=mapped.located)
+            return Source((mapped.path,), None, file_options, row_options, listed=True)
         check_not_names(path)
         return Source((), path, file_options, row_options)
     files = _files(path, file_options)

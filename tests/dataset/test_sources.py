@@ -147,3 +147,11 @@ def test_bfloat16_in_memory_and_transformed(save: Save) -> None:
     made = npyfast.dataset(save(array), 4, True, seed=1, transform=transform)
     assert_same_dataset(made, array, rows)
     assert set(seen) == {np.dtype("V2")}  # as np.load gives it
+
+
+def test_memory_maps(dataset: Dataset, save: Save, engine: str) -> None:
+    mapped = np.load(save(X), mmap_mode="r")
+    nest = (mapped[3:], np.load(save(Y), mmap_mode="r").reshape(-1, 1)[3:])
+    ds = dataset(nest, 10, shuffle=True, seed=2)
+    expected = (X[3:], Y[3:].reshape(-1, 1))
+    assert_same_dataset(ds, expected, epoch_batches(100, batch_size=10, seed=2))

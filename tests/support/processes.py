@@ -18,7 +18,7 @@ FORKS = [
     *("a_child_of_a_child", "a_state", "a_closed_stream_stays_closed"),
 ]
 
-# Of a program that hangs, and so fails. TensorFlow alone may take minutes to start on a busy machine.
+# Of a program that hangs, and so fails. On a busy machine, TensorFlow alone takes minutes to start.
 TIMEOUT = 2 * SECONDS
 
 
