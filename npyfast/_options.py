@@ -7,6 +7,8 @@ from typing import Literal, SupportsIndex, get_args
 
 import numpy as np
 
+from npyfast._errors import shown
+
 # The modes of csrc/core/readahead/readahead.h.
 Readahead = Literal["auto", "off", "whole", "rows"]
 READAHEAD: tuple[Readahead, ...] = get_args(Readahead)
@@ -18,16 +20,33 @@ def integer(name: str, value: SupportsIndex, low: int, high: int | None = None) 
     try:
         number = operator.index(value)
     except TypeError:
-        raise ValueError(f"{name} must be {allowed}, got {value!r}") from None
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}") from None
     if isinstance(value, (bool, np.bool_)) or number < low or (high is not None and number >= high):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
     return number
+
+
+def make_batch_size(size: SupportsIndex) -> int:
+    """The option `batch_size`."""
+    given: object = size
+    try:
+        return integer("batch_size", size, 1, 2**31)
+    except ValueError as error:
+        hint = ""
+        if given is None:
+            hint = (
+                "; rows come in batches, which is what makes them fast: for single rows call "
+                ".unbatch() on a dataset of any batch_size, or iterate over npyfast.open(...)"
+            )
+        elif not isinstance(given, (int, float, np.generic)):
+            hint = "; several arrays are one tuple: ((x, y), batch_size=32)"
+        raise ValueError(f"{error}{hint}") from None
 
 
 def boolean(name: str, value: object) -> bool:
     """An option's value as a bool."""
     if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
+        raise ValueError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
 
 
@@ -42,7 +61,7 @@ def make_shape(name: str, shape: object) -> tuple[int, ...]:
         made = (-2,)
     if min(made, default=0) < -1 or made.count(-1) > 1 or max(made, default=0) >= 2**63:
         raise ValueError(
-            f"{name} must be an int or a tuple of ints, -1 at most once, got {shape!r}"
+            f"{name} must be an int or a tuple of ints, -1 at most once, got {shown(shape)}"
         )
     return made
 
@@ -55,7 +74,7 @@ def make_threads(threads: int | None) -> int | None:
 def make_readahead(readahead: object) -> Readahead:
     """The option `readahead`."""
     for known in READAHEAD:
-        if readahead == known:
+        if isinstance(readahead, str) and readahead == known:
             return known
     allowed = ", ".join(map(repr, READAHEAD))
-    raise ValueError(f"readahead must be one of {allowed}, got {readahead!r}")
+    raise ValueError(f"readahead must be one of {allowed}, got {shown(readahead)}")

@@ -14,6 +14,9 @@ from npyfast._options import Readahead
 from npyfast._order.plan import Shard
 from npyfast._order.selection import RowChoice
 from npyfast._order.shuffle import Shuffle
+from npyfast._unknown_options import BATCHES, explaining
+
+_OF_DATASET = dict.fromkeys(("prefetch", "engine"), "it is an option of npyfast.dataset only")
 
 
 class Batches:
@@ -91,6 +94,7 @@ class Batches:
         )
 
 
+@explaining(BATCHES | _OF_DATASET)
 def batches(
     source: Nest,
     batch_size: int = 32,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from npyfast._backends.interface import Counters, Counts
+from npyfast._errors import shown
 
 # The attribute of a tf.data.Dataset of npyfast's own that holds its Counters.
 COUNTERS = "_npyfast_counters"
@@ -174,12 +175,12 @@ def statistics(made: Any) -> Statistics:
     if not callable(getattr(made, "_inputs", None)):
         raise TypeError(
             "statistics takes what npyfast.batches or npyfast.dataset returned, or a "
-            f"tf.data.Dataset that was built on it; got {made!r:.200}"
+            f"tf.data.Dataset that was built on it; got {shown(made)}"
         )
     found = _counters_below(made)
     if not found:
         raise ValueError(
-            f"there is no npyfast.dataset below {made!r:.200}: pass what npyfast.dataset returned "
+            f"there is no npyfast.dataset below {shown(made)}: pass what npyfast.dataset returned "
             "(one that is made within a function of another dataset, or that tf.data service "
             "delivers, cannot be found)"
         )

@@ -10,6 +10,7 @@ without a call between them: an element that was not handed over is not counted,
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -17,6 +18,22 @@ from typing import Any
 from npyfast._backends.interface import Stream
 
 Transform = Callable[[Any], Any]
+
+
+def check_parameters(transform: Transform) -> None:
+    """Raises ValueError unless the function can be called with one argument."""
+    try:
+        signature = inspect.signature(transform)
+    except (TypeError, ValueError):  # of some functions in C
+        return
+    try:
+        signature.bind(None)
+    except TypeError:
+        name = getattr(transform, "__name__", type(transform).__name__)
+        raise ValueError(
+            f"transform is called with one argument, the batch, which {name}{signature} does not "
+            "take; the batch of several arrays is one tuple: `x, y = batch` takes it apart"
+        ) from None
 
 
 def apply(transform: Transform, element: Any) -> Any:

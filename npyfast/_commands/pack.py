@@ -36,6 +36,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         description=_DESCRIPTION,
     )
     parser.set_defaults(run=_run)
+    parser.register("action", None, _Once)
     add = parser.add_argument
     add(
         "source",
@@ -80,6 +81,24 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     add("--verify", action="store_true", help="read the files again and compare before renaming")
     add("--overwrite", action="store_true", help="replace files that exist")
     add("--quiet", action="store_true", help="print nothing but errors")
+
+
+class _Once(argparse._StoreAction):
+    """An option that stands for one value. Of two, argparse would silently take the second."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given: set[str] = namespace.__dict__.setdefault("_given", set())
+        if option_string is not None and self.dest in given:
+            one = ": one array is packed at a time" if self.dest == "key" else ""
+            parser.error(f"{option_string} is given twice{one}")
+        given.add(self.dest)
+        super().__call__(parser, namespace, values, option_string)
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from npyfast._backends import backend, backend_reason
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._batches.batching import Batching
 from npyfast._engines import generator, op_library
+from npyfast._errors import shown
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -30,8 +31,9 @@ class Engine(Protocol):
 
 def check_engine(engine: object) -> None:
     """Raises ValueError unless `engine` is the name of an engine, or "auto"."""
-    if engine not in ENGINES:
-        raise ValueError(f"engine must be one of {', '.join(map(repr, ENGINES))}, got {engine!r}")
+    if not isinstance(engine, str) or engine not in ENGINES:
+        allowed = ", ".join(map(repr, ENGINES))
+        raise ValueError(f"engine must be one of {allowed}, got {shown(engine)}")
 
 
 def choose(engine: EngineName, batching: Batching) -> Engine:

@@ -14,11 +14,13 @@ from npyfast._options import Readahead, integer
 from npyfast._order.plan import Shard
 from npyfast._order.selection import RowChoice
 from npyfast._order.shuffle import Shuffle
+from npyfast._unknown_options import BATCHES, explaining
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
+@explaining(BATCHES)
 def dataset(
     source: Nest,
     batch_size: int = 32,
@@ -46,13 +48,14 @@ def dataset(
     Args:
         source: a leaf, or a nest (tuples and dicts) of leaves with the same number of rows. A leaf
             is a path, a glob pattern, a directory, a list of paths, an array in memory, or what
-            `npyfast.source` returns. Several files of one leaf are one array, concatenated; for
-            several arrays pass a tuple. The path of `.npz` or HDF5 files stands for a dict of
+            `npyfast.source` returns. A list is one array, a tuple is several: the files of a list
+            are concatenated along axis 0. The path of `.npz` or HDF5 files stands for a dict of
             their arrays.
-        batch_size: rows in a batch.
+        batch_size: rows in a batch. (For single rows call `.unbatch()` on the dataset.)
         shuffle: False keeps the order of the files. True shuffles fully and uniformly, differently
-            in each epoch. "block" reads blocks of consecutive rows in random order and mixes rows
-            within windows of many blocks, differently in each epoch. It suits rows much smaller
+            in each epoch, without a buffer whose size would matter. "block" reads blocks of
+            consecutive rows in random order and mixes rows within windows of many blocks,
+            differently in each epoch. It suits rows much smaller
             than a page (4 KiB) in data much larger than memory: a full shuffle would read a page
             for each row, while this reads at about 80 % of the sequential speed. (With `shard`,
             each worker reads nearly all blocks.) `BlockShuffle` sets the sizes.

@@ -26,6 +26,7 @@ from npyfast._engines.tensors import (
     static_rows,
     tensor_type,
 )
+from npyfast._errors import shown
 from npyfast._nest import Nest, leaves, map_nest
 from npyfast._order.plan import Plan, Run, make_plan
 
@@ -79,7 +80,7 @@ def _transformed_signature(batching: Batching) -> Nest:
 
     found = map_nest(spec, first)
     if next(leaves(found), None) is None:
-        raise TypeError(f"the transform returned no array, but {first!r:.200}")
+        raise TypeError(f"the transform returned no array, but {shown(first)}")
     return found
 
 

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from npyfast._options import boolean, integer
+from npyfast._errors import shown
+from npyfast._options import boolean, integer, make_batch_size
 from npyfast._order.blocks import BlockSizes, block_order
 from npyfast._order.full import order
 from npyfast._order.selection import RowChoice, RowNumbers, Selection, make_selection
@@ -127,7 +128,7 @@ def make_shard(shard: Shard) -> tuple[int, int]:
         shard = (shard.input_pipeline_id, shard.num_input_pipelines)
     if not isinstance(shard, tuple) or len(shard) != 2:
         raise ValueError(
-            f"shard must be (index, count) or a tf.distribute.InputContext, got {shard!r}"
+            f"shard must be (index, count) or a tf.distribute.InputContext, got {shown(shard)}"
         )
     count = integer("the count of shard", shard[1], 1, 2**31)
     return integer("the index of shard", shard[0], 0, count), count
@@ -160,7 +161,7 @@ def make_plan(
         )
     return Plan(
         selection=selection,
-        batch_size=integer("batch_size", batch_size, 1, 2**31),
+        batch_size=make_batch_size(batch_size),
         seed=seed if shuffle else None,
         shard_index=index,
         shard_count=shards,
@@ -180,12 +181,12 @@ def make_run(plan: Plan, *, epochs: int | None, start_epoch: int, start_batch: i
                 "is one pass, and the passes would differ in length"
             )
         return Run(first)
-    if epochs != -1:
+    if not (isinstance(epochs, (int, np.integer)) and epochs == -1):
         try:
             epochs = integer("epochs", epochs, 1, 2**31)
         except ValueError:
             raise ValueError(
-                f"epochs must be None, -1 (endless) or an int of at least 1, got {epochs!r}"
+                f"epochs must be None, -1 (endless) or an int of at least 1, got {shown(epochs)}"
             ) from None
     if batch > plan.batches:
         raise ValueError(f"start_batch={batch} is beyond the {plan.batches} batches of an epoch")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, SupportsIndex, overload
 import numpy as np
 import numpy.typing as npt
 
+from npyfast._errors import shown
 from npyfast._order import full as _order
 from npyfast._order.full import order
 
@@ -167,24 +168,35 @@ def make_selection(rows: RowChoice, count: int) -> Selection:
         try:
             picked = range(count)[rows] if isinstance(rows, slice) else rows
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{_ROWS}, got {rows!r}: {error}") from None
+            raise ValueError(f"{_ROWS}, got {shown(rows)}: {error}") from None
         if picked and (min(picked[0], picked[-1]) < 0 or max(picked[0], picked[-1]) >= count):
             raise IndexError(f"rows={rows!r} is out of range for {count:,} rows")
         return Selection(picked.start if picked else 0, picked.step, len(picked))
-    if isinstance(rows, (tuple, list)) and any(isinstance(part, RowSelection) for part in rows):
-        raise ValueError(f"{_ROWS}, got several parts, {rows!r}: pass one of them")
+    if isinstance(rows, (tuple, list)) and any(map(_is_selection, rows)):
+        raise ValueError(
+            f"{_ROWS}, got several parts, {shown(rows)}: pass one of them, such as rows=train of "
+            "(train, test)"
+        )
     listed = np.asarray(rows)
     if listed.size == 0 and listed.ndim == 1 and listed.dtype != np.bool_:
         return Selection(0, 1, 0)
     if listed.ndim != 1 or listed.dtype.kind not in "iub":
-        raise ValueError(
-            f"{_ROWS}, got {type(rows).__name__} of shape {listed.shape} and dtype {listed.dtype}"
-        )
+        got = shown(rows)
+        if isinstance(rows, (list, tuple, str)):
+            got = f"{type(rows).__name__} of shape {listed.shape} and dtype {listed.dtype}"
+        hint = ", as npyfast.split(source, 0.8)" if isinstance(rows, float) else ""
+        raise ValueError(f"{_ROWS}{hint}, got {got}")
     if listed.dtype == np.bool_:
         if len(listed) != count:
             raise ValueError(f"the mask rows has {len(listed):,} entries for {count:,} rows")
         return Selection(0, 1, int(np.count_nonzero(listed)), np.flatnonzero(listed))
     return Selection(0, 1, len(listed), resolve_rows(listed, count))
+
+
+def _is_selection(part: object) -> bool:
+    """Whether a part of `rows` selects rows by itself."""
+    many = isinstance(part, (RowSelection, slice, range, tuple, list))
+    return many or getattr(part, "ndim", 0) > 0
 
 
 def resolve_rows(rows: npt.NDArray[np.integer[Any]], count: int) -> RowNumbers:

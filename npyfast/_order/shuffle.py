@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from npyfast._errors import shown
 from npyfast._options import integer
 from npyfast._order.blocks import BlockSizes
 from npyfast._order.full import MAX_ROWS
@@ -65,8 +66,15 @@ def check_shuffle(shuffle: Shuffle) -> bool | BlockShuffle:
         return BlockShuffle()
     if isinstance(shuffle, BlockShuffle):
         return shuffle
+    given: object = shuffle
+    hint = ""
+    if isinstance(given, (int, float, np.number)):
+        hint = ": there is no buffer whose size to choose, because True shuffles all rows uniformly"
+    elif shown(given) != repr(given) or (isinstance(given, str) and "." in given):
+        hint = "; several arrays are one tuple: ((x, y), batch_size=32)"
     raise ValueError(
-        f"shuffle must be False, True, 'block' or npyfast.BlockShuffle(...), got {shuffle!r}"
+        "shuffle must be False, True, 'block' or npyfast.BlockShuffle(...), got "
+        f"{shown(given)}{hint}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from npyfast._errors import shown
 from npyfast._options import integer
 
 _UNITS = {"": 1, "b": 1}
@@ -28,7 +29,7 @@ def parse_bytes(name: str, value: int | str) -> int:
     if number < 1:
         raise ValueError(
             f"{name} must be bytes, such as 500000000, '500MB' (of 1000) or '1GiB' (of 1024), "
-            f"got {value!r}"
+            f"got {shown(value)}"
         )
     return number
 

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._nest import Nest, leaves, map_nest
 from npyfast._sources.file_order import warn_of_natural_order
 from npyfast._sources.files import open_npy
+from npyfast._sources.hints import Named, no_array_hint, unequal_rows
 from npyfast._sources.opening import Opening
 from npyfast._sources.source import LEAVES, Source, as_source
-
-
-@dataclass(frozen=True)
-class _Named:
-    """An opened leaf, and its name in error messages."""
-
-    leaf: OpenedLeaf
-    name: str
 
 
 def open_nest(nest: Nest, *, map_now: bool = True) -> tuple[Nest, list[OpenedLeaf], list[str]]:
@@ -36,10 +27,7 @@ def open_nest(nest: Nest, *, map_now: bool = True) -> tuple[Nest, list[OpenedLea
     first = named[0]
     for other in named:
         if len(other.leaf) != len(first.leaf):
-            raise ValueError(
-                "all leaves must have the same number of rows: "
-                f"{first.name} has {len(first.leaf):,}, {other.name} has {len(other.leaf):,}"
-            )
+            raise ValueError(unequal_rows(first, other))
     _warn_of_order(list(leaves(sources)))
     nest_of_leaves = map_nest(lambda each: each.leaf, opened)
     return nest_of_leaves, [each.leaf for each in named], [each.name for each in named]
@@ -54,13 +42,13 @@ def _warn_of_order(sources: list[Source]) -> None:
 
 
 def _open_given(given: Nest, source: Source, opening: Opening) -> Nest:
-    """A leaf, opened. If the files of a list do not form one array, the error says what to do."""
+    """A leaf, opened. If its files do not form one array, the error says what to do."""
     try:
         return _open(source, source is given, opening)
     except ValueError as error:
-        if type(error) is not ValueError or not isinstance(given, list) or len(given) == 1:
+        if type(error) is not ValueError:
             raise
-        raise ValueError(f"{error}; for several arrays pass a tuple, not a list") from None
+        raise ValueError(f"{error}{no_array_hint(source, isinstance(given, list))}") from None
 
 
 def _open(source: Source, is_one_array: bool, opening: Opening) -> Nest:
@@ -70,11 +58,11 @@ def _open(source: Source, is_one_array: bool, opening: Opening) -> Nest:
     if not is_one_array and source.memory is None and source.file_options.by_content:
         opened = open_npy(source.files, opening)
         if opened is not None:
-            return _Named(opened, source.name)
+            return Named(opened, source.name, source)
         keys = source.keys(opening)
     if keys == []:
         raise ValueError(f"{source.name}: holds no arrays")
     if keys is None:
-        return _Named(source.open(opening), source.name)
+        return Named(source.open(opening), source.name, source)
     arrays = {key: source.of_key(key) for key in keys}
-    return {key: _Named(array.open(opening), array.name) for key, array in arrays.items()}
+    return {key: Named(array.open(opening), array.name, array) for key, array in arrays.items()}

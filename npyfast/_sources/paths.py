@@ -8,6 +8,8 @@ import os
 import re
 from collections.abc import Iterable
 
+from npyfast._errors import printable
+
 Path = str | os.PathLike[str]
 
 
@@ -46,6 +48,13 @@ def expand(path: Path) -> list[str]:
             found = [each for each in names if not each.startswith(".")]
         if not found:
             nothing = "the directory has no .npy files; a pattern finds others, as 'folder/*.npz'"
+            if glob.glob(os.path.join(glob.escape(name), "*", "*.npy")):
+                nothing = (
+                    "the directory has no .npy files, but folders that have: npyfast.labeled takes "
+                    "each as a class, and the pattern "
+                    f"{printable(os.path.join(name, '*', '*.npy'))!r} finds all of their files (if "
+                    "each is one row, in npyfast.source(..., per_file='row'))"
+                )
             raise FileNotFoundError(errno.ENOENT, nothing, name)
         return [os.path.join(name, file) for file in sorted(found, key=natural_key)]
     if not os.path.lexists(name) and glob.has_magic(name):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from npyfast._backends.header import Header, LocatedHeader, make_dtype
-from npyfast._errors import NpyFormatError, printable
+from npyfast._errors import NpyFormatError, printable, shown
 from npyfast._options import make_shape
 from npyfast._sources.formats import (
     UNKNOWN,
@@ -43,7 +43,9 @@ class Layout:
             try:
                 made = make_dtype(dtype)
             except ValueError as error:
-                raise ValueError(f"dtype must be what np.dtype takes, got {dtype!r}") from error
+                raise ValueError(
+                    f"dtype must be what np.dtype takes, got {shown(dtype)}"
+                ) from error
         if made.hasobject:
             raise TypeError(f"dtype {made} holds Python objects, which no file of raw data can")
         if not has_header(made):
@@ -56,7 +58,7 @@ class Layout:
         dims = make_shape("shape", (-1,) if shape is None else shape)
         if not dims or -1 in dims[1:]:
             raise ValueError(
-                f"shape may have -1 as its first entry only, for the rows, got {shape!r}"
+                f"shape may have -1 as its first entry only, for the rows, got {shown(shape)}"
             )
         made, dims = made.base, dims + made.shape
         items = math.prod(n for n in dims if n > 0)
@@ -69,7 +71,7 @@ class Layout:
         except TypeError:
             start = -1
         if not 0 <= start < 2**63:
-            raise ValueError(f"offset must be an int of at least 0, in bytes, got {offset!r}")
+            raise ValueError(f"offset must be an int of at least 0, in bytes, got {shown(offset)}")
         return Layout(made, dims, start)
 
     @property

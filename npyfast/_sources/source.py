@@ -15,7 +15,7 @@ from npyfast._backends.cast import Cast, check_cast
 from npyfast._backends.fields import AnyArray
 from npyfast._backends.file_status import absolute_path
 from npyfast._backends.interface import OpenedLeaf
-from npyfast._errors import printable
+from npyfast._errors import printable, shown
 from npyfast._options import make_shape
 from npyfast._sources.checks import check_not_names, new_shape
 from npyfast._sources.file_order import warn_of_text_order
@@ -26,6 +26,7 @@ from npyfast._sources.memmaps import mapped_rows
 from npyfast._sources.opening import Opening
 from npyfast._sources.paths import Path, expand_all
 from npyfast._sources.raw import Layout
+from npyfast._unknown_options import SOURCE, explaining
 
 LEAVES = (
     "a path, a glob pattern, a directory, a list of paths, a NumPy array or what npyfast.source() "
@@ -136,6 +137,7 @@ class Source:
         return f"npyfast.Source({self.name})"
 
 
+@explaining(SOURCE)
 def source(
     path: Path | Sequence[Path] | AnyArray,
     *,
@@ -222,7 +224,7 @@ def source(
     """
     make_per_file(per_file)
     if key is not None and not isinstance(key, str):
-        raise ValueError(f"key must be None or a str, got {key!r}")
+        raise ValueError(f"key must be None or a str, got {shown(key)}")
     raw = [name for name, given in (("shape", shape is not None), ("offset", offset != 0)) if given]
     if dtype is None and raw:
         raise ValueError(f"{raw[0]} is for raw binary data: give its dtype as well")
@@ -262,8 +264,8 @@ def source(
 
 def make_per_file(per_file: Literal["row"] | None) -> Literal["row"] | None:
     """The option `per_file`."""
-    if per_file not in (None, "row"):
-        raise ValueError(f"per_file must be None or 'row', got {per_file!r}")
+    if per_file is not None and not (isinstance(per_file, str) and per_file == "row"):
+        raise ValueError(f"per_file must be None or 'row', got {shown(per_file)}")
     return per_file
 
 
@@ -272,8 +274,8 @@ def _files(path: object, options: FileOptions) -> tuple[str, ...]:
     paths: list[Any] = path if isinstance(path, list) else [path]
     if not paths or not all(isinstance(item, (str, os.PathLike)) for item in paths):
         if isinstance(path, list) and paths:
-            raise TypeError(f"a list of paths holds something else: {path!r:.200}")
-        raise TypeError(f"a path, a list of paths or an array is needed, not {path!r:.200}")
+            raise TypeError(f"a list of paths holds something else: {shown(path)}")
+        raise TypeError(f"a path, a list of paths or an array is needed, not {shown(path)}")
     if options.layout is not None:
         for item in paths:
             if os.path.isdir(item):
@@ -303,8 +305,8 @@ def as_source(leaf: object) -> Source:
     if isinstance(leaf, list):
         hint = "; several arrays are a tuple or a dict, not a list"
         if leaf and _are_numbers(leaf):
-            hint = "; np.asarray(...) makes an array of it"
-    raise TypeError(f"a source is {LEAVES}, or a tuple or dict of them; got {leaf!r:.200}{hint}")
+            hint = f"; np.asarray(...) makes an array of it{hint}"
+    raise TypeError(f"a source is {LEAVES}, or a tuple or dict of them; got {shown(leaf)}{hint}")
 
 
 def _are_numbers(values: list[Any]) -> bool:

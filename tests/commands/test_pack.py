@@ -314,3 +314,17 @@ def test_files_that_a_shell_lists(capsys: pytest.CaptureFixture[str]) -> None:
     packed("--per-file", "row", "--overwrite", "--quiet", *listed)
     assert packed("--per-file", "row", "--overwrite", "samples/*.npy").tolist() == list(range(12))
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--key", "x", "--key", "y"], "--key is given twice: one array is packed at a time"),
+        (["--cast", "float32", "--cast=float64"], "--cast is given twice"),
+        (["-o", "a.npy", "--out", "b.npy"], "--out is given twice"),
+    ],
+)
+def test_an_option_twice(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert says in misused(capsys, "pack", "x.npy", *arguments)
