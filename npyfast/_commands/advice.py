@@ -55,8 +55,9 @@ def advise(
     def note(code: str, text: str) -> None:
         advice.append(_advice(code, "note", text))
 
-    if facts["access"] == "none":
-        fix("compressed", f"it is compressed ({facts['compression']}): no row can be read", pack)
+    if facts["access"] in ("none", "memory"):
+        means = "no row can be read" if facts["access"] == "none" else "each process inflates it"
+        fix("compressed", f"it is compressed ({facts['compression']}): {means}", pack)
     if facts["access"] == "h5py":
         text = "h5py reads it, many times slower than a plain file"
         if has_header(dtype):

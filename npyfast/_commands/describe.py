@@ -23,6 +23,7 @@ from npyfast._commands.facts import ArrayFacts, Descr, Facts, TensorTypes, no_fa
 from npyfast._engines import engine_for_files
 from npyfast._sources import hdf5
 from npyfast._sources.formats import HDF5, NPY, NPZ, Format, member_name
+from npyfast._sources.inflated import MOST_OF_MEMORY
 from npyfast._sources.opening import Opening
 from npyfast._sources.paths import expand
 from npyfast._sources.source import Source, source
@@ -34,10 +35,6 @@ ERRORS = (OSError, ValueError, TypeError, LookupError, ImportError, RuntimeError
 
 # The most headers to read. The rest of the files are taken to be alike.
 _LOOKED_AT = 1000
-
-# The share of usable memory that files read as a whole may take; kMostOfMemory in
-# csrc/core/readahead/array_prefetcher.h.
-_MOST_OF_MEMORY = 0.85
 
 
 def describe(path: str) -> Facts:
@@ -116,6 +113,8 @@ def _array(
             opened = leaf.open(opening)
             facts["rows"] = rows = len(opened)
             facts["access"] = opened.storage.kind
+        else:
+            _add_inflating(facts, rows * row_bytes)
     except ERRORS as error:
         facts["error"] = explain(error)
         return facts
@@ -195,13 +194,20 @@ def _add_reading(facts: ArrayFacts, leaf: OpenedLeaf, nbytes: int) -> None:
     usable = backend().usable_memory()
     facts["usable_memory"] = usable
     if usable is not None:
-        facts["fits_in_memory"] = nbytes < _MOST_OF_MEMORY * usable
+        facts["fits_in_memory"] = nbytes < MOST_OF_MEMORY * usable
     if not made_by.READS_AHEAD:
         facts["read_as"] = "on demand"
     elif facts["fits_in_memory"]:
         facts["read_as"] = "whole"
     else:
         facts["read_as"] = "rows" if leaf.storage.dense else "on demand"
+
+
+def _add_inflating(facts: ArrayFacts, nbytes: int) -> None:
+    """Adds whether a compressed array can be inflated into memory."""
+    facts["usable_memory"] = usable = backend().usable_memory()
+    facts["fits_in_memory"] = usable is None or nbytes <= MOST_OF_MEMORY * usable
+    facts["access"] = "memory" if facts["fits_in_memory"] else "none"
 
 
 def _engine(types: TensorTypes, leaf: OpenedLeaf) -> tuple[str | None, str]:

@@ -26,7 +26,8 @@ _FORMATS = {"npy": ".npy", "npz": ".npz archive", "hdf5": "HDF5"}
 _ACCESS = {
     "mapped": "mapped in place",
     "h5py": "read by h5py, slowly",
-    "none": "not readable as it is",
+    "memory": "inflated into memory, once for all datasets of a process",
+    "none": "too large to be inflated into memory",
 }
 
 _READ_AS = {

@@ -14,6 +14,7 @@ from npyfast._errors import NpyFormatError, printable
 from npyfast._sources import hdf5
 from npyfast._sources.checks import only_key, refuse_key, refuse_mixed, refuse_no_rows
 from npyfast._sources.formats import HDF5, NPZ, UNKNOWN, Format, list_keys
+from npyfast._sources.inflated import Compressed, inflate, inflated
 from npyfast._sources.opening import Opening
 from npyfast._sources.raw import Layout, locate
 
@@ -71,6 +72,10 @@ def _open_by_content(files: Sequence[str], key: str | None, opening: Opening) ->
             key = only_key(files[0], _keys_of_all(files, found, opening))
         if found == HDF5:
             return hdf5.open(files, key, opening)
+        array = Compressed.find(files, key, opening)
+        if array is not None:
+            whole = inflated(array, opening) if opening.map_now else array.without_items()
+            return backend().view(whole)
         located = [opening.archive(path).locate(key) for path in files]
         for path, (header, _) in zip(files, located, strict=True):
             refuse_no_rows(path, key, header)
@@ -118,6 +123,21 @@ def _keys_of_all(files: Sequence[str], found: Format, opening: Opening) -> list[
 
 def _keys(path: str, found: Format, opening: Opening) -> list[str]:
     return opening.archive(path).keys() if found == NPZ else hdf5.keys(path, opening)
+
+
+def inflate_together(leaves: Sequence[tuple[Sequence[str], FileOptions]], opening: Opening) -> None:
+    """Inflates what is compressed of leaves that are about to be opened, all at once. Whatever is
+    wrong with a leaf is left to opening it."""
+    try:
+        found = [
+            Compressed.find(files, key, opening)
+            for files, options in leaves
+            if len(files) and options.by_content and opening.format_of(files[0]) == NPZ
+            for key in ([options.key] if options.key else _keys_of_all(files, NPZ, opening))
+        ]
+    except (OSError, ValueError, TypeError):
+        return
+    inflate([each for each in found if each is not None], opening)
 
 
 def key_in_archives(files: Sequence[str], options: FileOptions, opening: Opening) -> str | None:

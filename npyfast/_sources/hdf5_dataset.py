@@ -75,6 +75,9 @@ class HDF5Dataset:
         advice = "save it with the fields in the order of their offsets"
         if has_header(self.dtype):
             advice = f"write it into a plain file once, by `{pack_command(self.path, self.key)}`"
+            advice += (
+                ", or, if it fits in memory, pass the array that h5py makes of it, file[key][:]"
+            )
         warn(
             f"{self.name}: {self.obstacle}, so h5py reads it, at its own speed: {advice}",
             RuntimeWarning,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import struct
 import zipfile
@@ -10,9 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Literal, Protocol
+
+import numpy as np
 
 from npyfast._backends import backend
+from npyfast._backends.fields import AnyArray
 from npyfast._backends.file_status import FileState
 from npyfast._backends.header import (
     MAX_HEADER_BYTES,
@@ -26,7 +30,6 @@ from npyfast._sources.formats import (
     list_keys,
     member_name,
     open_file,
-    pack_command,
 )
 
 _MAGIC = b"\x93NUMPY"
@@ -87,20 +90,13 @@ class Archive:
         return list(dict.fromkeys(name.removesuffix(".npy") for name in names))
 
     def locate(self, key: str) -> LocatedHeader:
-        """Where in the archive an array lies.
+        """Where in the archive an array lies that is not compressed.
 
-        Raises ValueError for a key that does not exist, and for a compressed or encrypted member;
-        NpyFormatError for unreadable members; TypeError for Python objects.
+        Raises ValueError for a key that does not exist, and for an encrypted member; NpyFormatError
+        for unreadable members; TypeError for Python objects.
         """
         name, info = member_name(self.path, key), self._member(key)
-        if info.compress_type != zipfile.ZIP_STORED:
-            raise ValueError(
-                printable(
-                    f"{name}: is compressed ({_method(info)}), so its rows cannot be mapped: write "
-                    f"it into a plain file once, by `{pack_command(self.path, key)}`, or save the "
-                    "archive by np.savez, not np.savez_compressed"
-                )
-            )
+        assert info.compress_type == zipfile.ZIP_STORED
         with self._reading() as file:
             start = self._start(file, name, info)
             held = min(info.file_size, MAX_HEADER_BYTES)
@@ -109,8 +105,8 @@ class Archive:
         return LocatedHeader(replace(header, data_offset=start + header.data_offset), self.status)
 
     def compression(self, key: str) -> str | None:
-        """The compression method of an array, which then cannot be mapped until extract() has
-        written it to a file; None if it is stored uncompressed."""
+        """The compression method of an array, which then cannot be mapped until inflate() or
+        extract() has decompressed it; None if it is stored uncompressed."""
         info = self._member(key)
         return None if info.compress_type == zipfile.ZIP_STORED else _method(info)
 
@@ -145,6 +141,30 @@ class Archive:
             for piece in pieces:
                 file.write(piece)
         return header
+
+    def inflate(self, key: str, out: AnyArray, stopped: Callable[[], bool]) -> None:
+        """Fills `out`, of the shape and dtype of an array, with its items; gives up once `stopped`
+        tells so. Verifies the checksum. Raises as extract() does. May be called by several threads
+        at once."""
+        name, info = member_name(self.path, key), self._member(key)
+        own = Archive(self.path)  # each thread has its place in a file of its own
+        own.status = self.status
+        with own._pieces(name, info) as pieces:
+            start = next(pieces, b"")
+            header = _header(name, start)
+            order: Literal["C", "F"] = "F" if header.fortran_order else "C"
+            dense = out.flags.f_contiguous if header.fortran_order else out.flags.c_contiguous
+            filled = out if dense else np.empty_like(out, order=order)
+            place = _bytes_of(filled).data
+            at = -header.data_offset
+            for piece in itertools.chain([start], pieces):
+                if stopped():
+                    return
+                part = piece[max(0, -at) : max(0, len(place) - at)]
+                place[max(0, at) : max(0, at) + len(part)] = part
+                at += len(piece)
+        if not dense:
+            out[...] = filled
 
     def check(self, key: str, tell: Callable[[int], object]) -> None:
         """Verifies the checksum of an array; calls `tell` with the size of each piece that was
@@ -314,6 +334,11 @@ def _decompressed(name: str, file: BinaryIO, info: zipfile.ZipInfo) -> Iterator[
             raise  # the disk, not the data
         reason = str(error) or "it ends too early"
         raise NpyFormatError(f"{name}: is damaged: {reason}; copy the archive again") from error
+
+
+def _bytes_of(array: AnyArray) -> AnyArray:
+    """The memory of an array that is contiguous in some order, as bytes."""
+    return np.ndarray((array.nbytes,), np.uint8, array.T if array.flags.f_contiguous else array)
 
 
 def _method(info: zipfile.ZipInfo) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._nest import Nest, leaves, map_nest
 from npyfast._sources.file_order import warn_of_natural_order
-from npyfast._sources.files import open_npy
+from npyfast._sources.files import inflate_together, open_npy
 from npyfast._sources.hints import Named, no_array_hint, unequal_rows
 from npyfast._sources.opening import Opening
 from npyfast._sources.source import LEAVES, Source, as_source
@@ -20,6 +20,9 @@ def open_nest(nest: Nest, *, map_now: bool = True) -> tuple[Nest, list[OpenedLea
     given = leaves(nest)
     sources = map_nest(as_source, nest)
     with Opening(map_now=map_now) as opening:
+        if map_now:
+            every = list(leaves(sources))
+            inflate_together([(each.files, each.file_options) for each in every], opening)
         opened = map_nest(lambda source: _open_given(next(given), source, opening), sources)
     named = list(leaves(opened))
     if not named:

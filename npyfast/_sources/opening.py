@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from npyfast._backends.fields import AnyArray
 from npyfast._sources.formats import HDF5, NPZ, UNKNOWN, Format, format_of_descriptor, open_file
 from npyfast._sources.hdf5_file import open_hdf5
 from npyfast._sources.npz import Archive
@@ -29,6 +30,8 @@ class Opening:
         self._archives: dict[str, Archive] = {}
         self._archive_files: dict[str, BinaryIO] = {}
         self._hdf5_files: dict[str, Any] = {}
+        # The memory of inflated arrays; see npyfast._sources.inflated.
+        self.inflated: dict[Any, AnyArray] = {}
 
     def __enter__(self) -> Self:
         return self

@@ -188,8 +188,8 @@ def source(
         ValueError: a pattern or directory in which a file of a set is missing
             (`part-00001-of-00003.npy`), or files of two are; an option's value; options that
             cannot be combined. When it is used: an option that does not fit the files; a key that
-            does not exist; a compressed member of an `.npz`; a raw file whose size does not divide;
-            a `row_shape` of another size.
+            does not exist; a compressed `.npz` that does not fit in memory; a raw file whose size
+            does not divide; a `row_shape` of another size.
         TypeError: not a path, a list of paths or an array. When it is used: Python objects, or a
             dtype that cannot be cast.
         ImportError: when it is used: an HDF5 file without h5py (`pip install 'npyfast[hdf5]'`).

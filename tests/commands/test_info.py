@@ -160,7 +160,7 @@ def test_a_compressed_archive() -> None:
     told = describe("small.npz")
     assert told["error"] is None
     x, o = told["arrays"]
-    assert (x["access"], x["compression"], x["rows"], x["error"]) == ("none", "deflate", 12, None)
+    assert (x["access"], x["compression"], x["rows"], x["error"]) == ("memory", "deflate", 12, None)
     assert x["engine"] is None
     assert codes(x) == ["compressed"]
     assert "Python objects" in o["error"]
@@ -168,6 +168,17 @@ def test_a_compressed_archive() -> None:
     # The advice does what it says.
     assert main([*x["advice"][0]["command"].split()[1:], "--quiet"]) == 0
     assert (np.load("x.npy") == X).all()
+
+
+def test_a_compressed_archive_that_does_not_fit_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed("large.npz", x=X)
+    (x,) = describe("large.npz")["arrays"]
+    assert (x["access"], x["fits_in_memory"]) == ("memory", True)
+    assert x["advice"][0]["text"] == "it is compressed (deflate): each process inflates it"
+    monkeypatch.setattr(backend(), "usable_memory", lambda: X.nbytes)
+    (x,) = describe("large.npz")["arrays"]
+    assert (x["access"], x["fits_in_memory"]) == ("none", False)
+    assert x["advice"][0]["text"] == "it is compressed (deflate): no row can be read"
 
 
 def test_a_number_in_a_compressed_archive() -> None:

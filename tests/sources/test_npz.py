@@ -16,6 +16,7 @@ from expected import assert_same, assert_same_batches
 from samples import in_order, random_array
 
 import npyfast
+from npyfast._backends import backend
 from npyfast._packing.unpacking import unpacked
 from npyfast._sources import npz
 from npyfast._sources.opening import Opening
@@ -139,7 +140,10 @@ def test_large_archives(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_compressed_members(tmp_path: Path, method: int) -> None:
+def test_compressed_members_that_do_not_fit_in_memory(
+    tmp_path: Path, method: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend(), "usable_memory", lambda: 0)
     path = write_zip(tmp_path / "a.npz", {"x.npy": npy(X)}, method)
     for source in (path, npyfast.source(path, key="x")):
         with pytest.raises(ValueError) as caught:
