@@ -1,28 +1,42 @@
-"""`npyfast.split`: divides a source into training and validation data."""
+"""`npyfast.split`: divides a source into parts, such as training and validation data."""
 
 from __future__ import annotations
 
+import itertools
 import numbers
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
+from npyfast._errors import shown
 from npyfast._nest import Nest
 from npyfast._options import integer
 from npyfast._order.selection import RowSelection, SplitOrder
 from npyfast._sources.open import open_nest
 
+# How far shares may be from adding up to 1: a float32 has seven digits.
+_ROUNDING = Fraction(1, 10**6)
 
+
+@overload
 def split(
     source: Nest, fraction: float = 0.9, *, seed: int = 0
-) -> tuple[RowSelection, RowSelection]:
-    """Divides the rows of a source at random into two parts, for training and validation.
+) -> tuple[RowSelection, RowSelection]: ...
+@overload
+def split(
+    source: Nest, fraction: Sequence[float], *, seed: int = 0
+) -> tuple[RowSelection, ...]: ...
+def split(
+    source: Nest, fraction: float | Sequence[float] = 0.9, *, seed: int = 0
+) -> tuple[RowSelection, ...]:
+    """Divides the rows of a source at random into two parts, for training and validation, or more.
 
     Every row is in exactly one part. Which one is a pure function of (rows of the source, fraction,
     seed): the same in every run, in every process, on every machine. The parts take no memory and
-    no time to make, whatever the number of rows: they are the first and the last positions of an
-    order of all rows, which is computed when needed (docs/order.md has the algorithm; the epoch of
+    no time to make, whatever the number of rows: they are consecutive positions of an order of all
+    rows, which is computed when needed (docs/order.md has the algorithm; the epoch of
     this order, 2**64 - 1, is never reached in training). Splitting and shuffling may use the same
     seed.
 
@@ -32,18 +46,20 @@ def split(
             no other: with one more row, all rows are divided anew.
         fraction: the share of the first part, in [0, 1]. Of n rows it gets n * fraction, rounded to
             the nearest integer, half to even. This is computed exactly, from the true value of a
-            float (0.9 is slightly more than 9/10).
+            float (0.9 is slightly more than 9/10). Or the shares of any number of parts, which add
+            up to 1, as (0.8, 0.1, 0.1): part i ends where the shares up to it, added up, do. So
+            (0.8, 0.2) divides as 0.8 does.
         seed: an int in [0, 2**64). The first part of a smaller fraction is contained in that of a
             larger one with the same seed.
 
     Returns:
-        Two `RowSelection`: values of the option `rows` of `npyfast.dataset` and `npyfast.batches`.
-        Slice one of them to make three parts. With `shuffle=True` the rows of a part come in a
+        A tuple of two `RowSelection`, or of one for each share: values of the option `rows` of
+        `npyfast.dataset` and `npyfast.batches`. With `shuffle=True` the rows of a part come in a
         different order in each epoch; without shuffling, always in the order of the split.
 
     Raises:
-        ValueError: fraction is not a number in [0, 1]; seed is not an int in [0, 2**64); leaves
-            differ in their number of rows.
+        ValueError: fraction is not a number in [0, 1], nor several that add up to 1; seed is not
+            an int in [0, 2**64); leaves differ in their number of rows.
         NpyFormatError, TypeError, OSError: as `npyfast.batches` raises them.
 
     Example:
@@ -57,18 +73,35 @@ def split(
         3
         >>> [y.size for x, y in npyfast.batches(source, 32, rows=validation)]
         [20]
+        >>> [len(part) for part in npyfast.split(source, (0.8, 0.1, 0.1), seed=0)]
+        [80, 10, 10]
     """
-    share = _share(fraction)
+    ends = _ends(fraction)
     order = SplitOrder(len(open_nest(source, map_now=False)[1][0]), integer("seed", seed, 0, 2**64))
-    cut = round(order.rows * share)
-    return (
-        RowSelection(order, range(cut)),
-        RowSelection(order, range(cut, order.rows)),
-    )
+    cuts = [0, *(round(order.rows * end) for end in ends), order.rows]
+    return tuple(RowSelection(order, range(*pair)) for pair in itertools.pairwise(cuts))
 
 
-def _share(fraction: Any) -> Fraction:
-    """The option `fraction`, exactly, or a ValueError that says what is allowed."""
+def _ends(fraction: Any) -> list[Fraction]:
+    """Where all parts but the last end: shares of all rows."""
+    if isinstance(fraction, np.ndarray) and fraction.ndim == 1:
+        fraction = fraction.tolist()
+    if not isinstance(fraction, (tuple, list)):
+        return [_share(fraction, "")]
+    shares = [_share(each, f" (of {shown(fraction)})") for each in fraction]
+    total = sum(shares, Fraction(0))
+    # 0.8 + 0.1 + 0.1 is not exactly 1.
+    if abs(total - 1) > _ROUNDING:
+        raise ValueError(
+            f"fraction must be a number in [0, 1], got {shown(fraction)}; several must add up to "
+            f"1, and these add up to {float(total):.6g}"
+        )
+    return [min(Fraction(1), end) for end in itertools.accumulate(shares[:-1])]
+
+
+def _share(fraction: Any, of: str) -> Fraction:
+    """A share, exactly, or a ValueError that says what is allowed."""
+    exact = None
     if not isinstance(fraction, (bool, np.bool_)):
         try:
             whole = isinstance(fraction, numbers.Integral)  # NumPy integers lack as_integer_ratio()
@@ -77,4 +110,10 @@ def _share(fraction: Any) -> Fraction:
                 return exact
         except (AttributeError, TypeError, ValueError, OverflowError):
             pass  # text, infinity, NaN
-    raise ValueError(f"fraction must be a number in [0, 1], got {fraction!r}")
+    hint = ""
+    if exact is not None and 1 < exact <= 100:
+        hint = (
+            f"; {float(exact):g} % is {float(exact / 100):g}, and "
+            "rows=npyfast.split(...)[0][:n] takes n rows"
+        )
+    raise ValueError(f"fraction must be a number in [0, 1], got {shown(fraction)}{of}{hint}")
