@@ -25,7 +25,7 @@ from strategies import given_options, nests, options
 
 import npyfast
 
-SHUFFLES: list[Any] = [True, npyfast.BlockShuffle(7, 30), npyfast.BlockShuffle(20, 200)]
+SHUFFLES: list[Any] = [False, True, npyfast.BlockShuffle(7, 30), npyfast.BlockShuffle(20, 200)]
 
 pytestmark = pytest.mark.usefixtures("native")
 

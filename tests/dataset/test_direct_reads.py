@@ -12,7 +12,7 @@ from samples import Dataset, Save
 
 import npyfast
 
-SHUFFLES: list[Any] = [True, npyfast.BlockShuffle(7, 30)]
+SHUFFLES: list[Any] = [False, True, npyfast.BlockShuffle(7, 30)]
 
 
 @pytest.fixture

@@ -21,7 +21,10 @@ constexpr int64_t kAllRows = -1;
 
 // Items that are left to the mappings at the beginning.
 constexpr int64_t kEarlyItems = 1;
-constexpr int64_t kEarlyItemsOfBlocks = 4;
+constexpr int64_t kEarlyItemsOfShared = 4;
+
+// Bytes in flight until rows of the first items were copied, which wait for the same disk.
+constexpr int64_t kBytesAtFirst = 1 << 20;
 
 // Completions waited for at once: a part of what is in flight.
 constexpr int kPartOfDepth = 8;
@@ -37,8 +40,8 @@ uint64_t NextId() {
   return ++made;
 }
 
-// The rows of the blocks that an item is made of, as a thread remembers them that made it last.
-struct BlockTable {
+// The rows of the pieces that an item is made of, as a thread remembers them that made it last.
+struct SharedTable {
   uint64_t id = 0;
   int64_t first = 0;
   int64_t end = 0;
@@ -80,8 +83,10 @@ DirectRows::DirectRows(const Reading& reading, std::vector<DirectLeaf> leaves, i
       id_(NextId()),
       slot_count_(sizes.slots),
       slot_bytes_(sizes.slot_bytes),
-      early_end_(first_item + (plan_.by_blocks() ? kEarlyItemsOfBlocks : kEarlyItems)),
-      first_piece_(plan_.FirstOf(plan_.by_blocks() ? first_item : early_end_)),
+      depth_at_first_(static_cast<int>(
+          std::clamp<int64_t>(kBytesAtFirst / sizes.read_bytes, 2, ReadDepth::kMost))),
+      early_end_(first_item + (plan_.shared() ? kEarlyItemsOfShared : kEarlyItems)),
+      first_piece_(plan_.FirstOf(plan_.shared() ? first_item : early_end_)),
       slots_(std::make_unique<PieceSlot[]>(static_cast<size_t>(slot_count_))),
       ready_before_(first_piece_),
       early_items_(first_item),
@@ -109,7 +114,7 @@ int64_t DirectRows::Await(int64_t item, int64_t begin, int64_t end) {
     if (!requested()) WaitFor(0, requested);
     return end;
   }
-  if (plan_.by_blocks()) {
+  if (plan_.shared()) {
     const int64_t pieces = plan_.EndOf(item);
     const auto ready = [&] { return ready_before_.load(std::memory_order_acquire) >= pieces; };
     if (!ready()) WaitFor(pieces, ready);
@@ -130,7 +135,7 @@ bool DirectRows::Locate(int64_t item, int64_t begin, std::span<const int64_t> ro
                                   [leaf](const DirectLeaf& l) { return l.leaf == leaf; });
   if (found == leaves_.end()) return false;
   const auto number = static_cast<size_t>(found - leaves_.begin());
-  if (plan_.by_blocks()) return LocateInBlocks(item, rows, number, addresses);
+  if (plan_.shared()) return LocateShared(item, rows, number, addresses);
   const int64_t piece = plan_.PieceAt(item, begin);
   const PieceSlot& slot = SlotOf(piece);
   if (slot.ready.load(std::memory_order_acquire) != piece || slot.refused) return false;
@@ -140,13 +145,13 @@ bool DirectRows::Locate(int64_t item, int64_t begin, std::span<const int64_t> ro
   return true;
 }
 
-bool DirectRows::LocateInBlocks(int64_t item, std::span<const int64_t> rows, size_t leaf,
-                                std::span<const std::byte*> addresses) {
+bool DirectRows::LocateShared(int64_t item, std::span<const int64_t> rows, size_t leaf,
+                              std::span<const std::byte*> addresses) {
   const int64_t first = plan_.FirstOf(item);
   const int64_t end = plan_.EndOf(item);
   if (ready_before_.load(std::memory_order_acquire) < end) return false;
-  auto& tables = PerThread<std::array<BlockTable, kTables>, DirectRows>::Get();
-  BlockTable& table = tables[leaf % kTables];
+  auto& tables = PerThread<std::array<SharedTable, kTables>, DirectRows>::Get();
+  SharedTable& table = tables[leaf % kTables];
   if (table.id != id_ || table.first != first || table.end != end || table.leaf != leaf) {
     table.id = 0;
     table.rows.clear();
@@ -155,7 +160,7 @@ bool DirectRows::LocateInBlocks(int64_t item, std::span<const int64_t> rows, siz
       // Of a block that cannot be read, the rows that an item needs are left to the mapping, whose
       // error is that of the items which need them.
       if (slot.error || slot.refused) continue;
-      table.rows.insert(table.rows.end(), slot.blocks[leaf].begin(), slot.blocks[leaf].end());
+      table.rows.insert(table.rows.end(), slot.stretches[leaf].begin(), slot.stretches[leaf].end());
     }
     std::sort(table.rows.begin(), table.rows.end(),
               [](const PlacedRows& a, const PlacedRows& b) { return a.first < b.first; });
@@ -176,7 +181,8 @@ bool DirectRows::LocateInBlocks(int64_t item, std::span<const int64_t> rows, siz
 }
 
 void DirectRows::Release(int64_t item, int64_t begin, int64_t end) {
-  if (plan_.by_blocks()) return ReleaseItem(item, end - begin);
+  if (IsEarly(item)) first_copied_.store(true, std::memory_order_relaxed);
+  if (plan_.shared()) return ReleaseItem(item, end - begin);
   if (IsEarly(item)) return;
   while (begin < end) {
     const int64_t piece_end = std::min(end, plan_.EndPlace(begin));
@@ -231,7 +237,7 @@ void DirectRows::SetDone(int64_t done) {
 }
 
 void DirectRows::Reached(int64_t done) {
-  if (!plan_.by_blocks() || done <= done_) return;
+  if (!plan_.shared() || done <= done_) return;
   const MutexLock lock(mutex_);
   SetDone(done);
 }
@@ -306,23 +312,25 @@ void DirectRows::ReadAll() {
     layouts_.push_back(std::make_unique<PieceLayout>(
         *leaf.array, [files = files_.back().get()](size_t file) { return files->Of(file); }));
   }
-  ReadDepth depth(Clock::now());
+  ReadDepth measured(Clock::now());
   std::vector<PieceSlot*> finished;
   while (!stopping()) {
-    PlanPieces(depth.depth());
+    const bool at_first = !first_copied_.load(std::memory_order_relaxed);
+    const int depth = at_first ? std::min(depth_at_first_, measured.depth()) : measured.depth();
+    PlanPieces(depth);
     if (queue_->in_flight() == 0 && queue_->waiting() == 0) {
       CountCpu();
       Sleep();
       continue;
     }
-    const bool busy = queue_->in_flight() + static_cast<int>(queue_->waiting()) >= depth.depth();
-    const int least = busy ? depth.depth() / kPartOfDepth : 1;
+    const bool busy = queue_->in_flight() + static_cast<int>(queue_->waiting()) >= depth;
+    const int least = busy ? std::max(depth / kPartOfDepth, 1) : 1;
     finished.clear();
-    const int64_t bytes = queue_->Advance(depth.depth(), least, kLookAfter, &finished);
+    const int64_t bytes = queue_->Advance(depth, least, kLookAfter, &finished);
     statistics_->direct_bytes += bytes;
     for (const PieceSlot* slot : finished) SetReady(slot->planned);
-    depth.Read(bytes, busy, Clock::now());
-    ShowDepth(depth.depth());
+    measured.Read(bytes, busy && !at_first, Clock::now());
+    ShowDepth(depth);
     if (++rounds_ % kRoundsBetweenLooks == 0) CountCpu();
   }
 }
@@ -333,7 +341,7 @@ bool DirectRows::HasRoomFor(int64_t piece) {
   const int64_t before = slot.planned.load(std::memory_order_relaxed);
   if (before < 0) return true;
   if (slot.ready.load(std::memory_order_relaxed) != before) return false;
-  if (plan_.by_blocks()) return before < plan_.FirstOf(done_);
+  if (plan_.shared()) return before < plan_.FirstOf(done_);
   // Sequentially consistent, as in ReleasePiece().
   return slot.rows_left.load() == 0;
 }
@@ -348,19 +356,19 @@ void DirectRows::PlanPiece(int64_t piece) {
   slot.error = nullptr;
   slot.refused = false;
   slot.addresses.resize(leaves_.size());
-  slot.blocks.resize(leaves_.size());
+  slot.stretches.resize(leaves_.size());
   std::byte* const begin = buffers_->bytes().data() + (piece % slot_count_) * slot_bytes_;
   PieceLayout::Memory memory{begin, begin + slot_bytes_};
   ranges_.clear();
-  if (plan_.by_blocks()) {
-    plan_.BlockRows(piece, &stretches_);
+  if (plan_.shared()) {
+    plan_.ListStretches(piece, &stretches_);
   } else {
     plan_.ListRows(piece, &rows_);
   }
   for (size_t i = 0; i < leaves_.size(); ++i) {
     PieceLayout& layout = *layouts_[i];
-    if (plan_.by_blocks()) {
-      layout.PlaceStretches(stretches_, &memory, &slot.blocks[i], &ranges_);
+    if (plan_.shared()) {
+      layout.PlaceStretches(stretches_, &memory, &slot.stretches[i], &ranges_);
     } else {
       layout.PlaceRows(rows_, &memory, &slot.addresses[i], &ranges_);
     }
@@ -380,7 +388,7 @@ void DirectRows::PlanPiece(int64_t piece) {
 bool DirectRows::Announce(int64_t piece, PieceSlot* slot) {
   const MutexLock lock(mutex_);
   int64_t left = 0;
-  if (!plan_.by_blocks()) {
+  if (!plan_.shared()) {
     left = std::ssize(rows_);
     if (const auto early = released_early_.find(piece); early != released_early_.end()) {
       left -= early->second;
@@ -390,7 +398,7 @@ bool DirectRows::Announce(int64_t piece, PieceSlot* slot) {
   }
   slot->rows_left.store(left, std::memory_order_relaxed);
   slot->planned.store(piece, std::memory_order_release);
-  return left > 0 || plan_.by_blocks();
+  return left > 0 || plan_.shared();
 }
 
 void DirectRows::RequestRefused(size_t leaf) {
@@ -413,11 +421,10 @@ void DirectRows::SetReady(int64_t piece) {
 int64_t DirectRows::WakeAt() const {
   if (next_piece_ >= plan_.pieces()) return std::numeric_limits<int64_t>::max();
   const bool wanted = awaited_ > next_piece_;
-  if (!plan_.by_blocks()) return released_ + (wanted ? 1 : 1 + slot_count_ / kPartOfSlots);
-  const Plan::Options& options = items_.plan().options();
-  const auto item_rows = static_cast<__int128>(options.batch_size) * options.shard_count;
-  const __int128 items = static_cast<__int128>(plan_.most_rows()) * kPartOfSlots / item_rows;
-  return done_ + (wanted ? 1 : 1 + static_cast<int64_t>(items));
+  if (!plan_.shared()) return released_ + (wanted ? 1 : 1 + slot_count_ / kPartOfSlots);
+  return done_ +
+         (wanted ? 1
+                 : plan_.ItemsOf(std::clamp<int64_t>(slot_count_ / kPartOfSlots, 1, kPartOfSlots)));
 }
 
 void DirectRows::Sleep() {

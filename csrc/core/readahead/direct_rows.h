@@ -86,13 +86,13 @@ class DirectRows : public RowsAhead {
   bool IsEarly(int64_t item) const { return item < early_end_; }
   template <typename Ready>
   void WaitFor(int64_t pieces, const Ready& ready);
-  bool LocateInBlocks(int64_t item, std::span<const int64_t> rows, size_t leaf,
-                      std::span<const std::byte*> addresses);
+  bool LocateShared(int64_t item, std::span<const int64_t> rows, size_t leaf,
+                    std::span<const std::byte*> addresses);
   // Some rows of a piece will not be copied any more.
   void ReleasePiece(int64_t piece, int64_t rows);
-  // With blocks: some rows of an item will not be copied any more.
+  // With shared pieces: some rows of an item will not be copied any more.
   void ReleaseItem(int64_t item, int64_t rows);
-  // With blocks: items before this one have been made.
+  // With shared pieces: items before this one have been made.
   void SetDone(int64_t done) REQUIRES(mutex_);
 
   // The thread.
@@ -124,16 +124,18 @@ class DirectRows : public RowsAhead {
   const uint64_t id_;  // of all DirectRows of this process
   const int64_t slot_count_;
   const int64_t slot_bytes_;
+  const int depth_at_first_;
   const int64_t early_end_;  // items before this one are left to the mappings
   const int64_t first_piece_;
   const std::unique_ptr<PieceSlot[]> slots_;
   std::optional<DirectBuffers> buffers_;  // made by the thread
 
   // Shared with the makers. What they wait for is written under mutex_, and read without it.
-  std::atomic<int64_t> ready_before_;  // all pieces before this one are there, or were
-  std::atomic<int64_t> early_items_;   // items before this one have been requested
+  std::atomic<int64_t> ready_before_;      // all pieces before this one are there, or were
+  std::atomic<int64_t> early_items_;       // items before this one have been requested
+  std::atomic<bool> first_copied_{false};  // a row of the first items
   std::atomic<int64_t> done_;
-  std::atomic<int64_t> released_{0};  // pieces, of those that are not blocks
+  std::atomic<int64_t> released_{0};  // pieces, of those that are not shared
   std::atomic<int64_t> wake_at_{0};   // so many of them, or done items: the thread wakes up
   std::atomic<Phase> phase_{Phase::kReading};
   Mutex mutex_;
@@ -142,7 +144,7 @@ class DirectRows : public RowsAhead {
   bool ended_ GUARDED_BY(mutex_) = false;   // the thread touches nothing any more
   // Rows that were released before their piece was planned.
   std::map<int64_t, int64_t> released_early_ GUARDED_BY(mutex_);
-  // With blocks: rows that were copied of items from done_ on.
+  // With shared pieces: rows that were copied of items from done_ on.
   std::map<int64_t, int64_t> copied_rows_ GUARDED_BY(mutex_);
   CondVar wake_;   // the thread waits
   CondVar ready_;  // makers wait, or End()

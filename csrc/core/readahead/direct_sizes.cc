@@ -34,13 +34,25 @@ int64_t TouchedBytes(const std::vector<DirectLeaf>& leaves) {
 }
 
 int64_t SlotBytes(const PiecePlan& plan, const std::vector<DirectLeaf>& leaves) {
-  if (!plan.by_blocks()) return BytesOfRows(plan.most_rows(), TouchedBytes(leaves));
-  // A block is one stretch of rows or two, and few reach from one file into another.
-  return BytesTogether(BytesOfRows(plan.most_rows(), RowBytes(leaves)),
-                       8 * kBlockBytes * std::ssize(leaves));
+  if (!plan.shared()) return BytesOfRows(plan.most_rows(), TouchedBytes(leaves));
+  int64_t bytes = BytesOfRows(plan.most_rows(), RowBytes(leaves));
+  for (const DirectLeaf& leaf : leaves) {
+    // One stretch of rows or two, each cut where it reaches from one file into another.
+    const Array& array = *leaf.array;
+    const int64_t rows_per_file =
+        std::max<int64_t>(array.rows() / std::ssize(array.file_rows()), 1);
+    bytes =
+        BytesTogether(bytes, BytesOfRows(plan.most_rows() / rows_per_file + 4, 2 * kBlockBytes));
+  }
+  return bytes;
 }
 
 }  // namespace
+
+bool ByStretches(const Plan& plan) {
+  if (plan.options().shuffle) return plan.options().blocks.block_rows > 0;
+  return plan.selection().ascending() && plan.selection().step == 1;
+}
 
 DirectSizes SizesFor(const ItemPlan& items, const std::vector<DirectLeaf>& leaves,
                      int64_t usable_bytes) {
@@ -48,23 +60,27 @@ DirectSizes SizesFor(const ItemPlan& items, const std::vector<DirectLeaf>& leave
   sizes.piece_bytes = std::min(kMostPieceBytes, usable_bytes / kPiecesOfMemory);
   const PiecePlan plan = PiecesOf(items, leaves, sizes);
   sizes.slot_bytes = (SlotBytes(plan, leaves) + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
-  if (plan.by_blocks()) {
-    const Selection& selection = items.plan().selection();
+  sizes.read_bytes = std::max<int64_t>(
+      plan.shared() ? sizes.slot_bytes : TouchedBytes(leaves) / std::ssize(leaves), 1);
+  const Selection& selection = items.plan().selection();
+  const bool consecutive = selection.ascending() && selection.step == 1;
+  if (plan.shared() && !consecutive) return sizes;
+  if (plan.shared() && items.plan().options().shuffle) {
     const int64_t bytes = BytesOfRows(plan.needed_together(), sizes.slot_bytes);
-    const bool consecutive = selection.ascending() && selection.step == 1;
-    if (consecutive && bytes <= usable_bytes / kPartOfMemoryForBlocks)
-      sizes.slots = plan.needed_together();
+    if (bytes <= usable_bytes / kPartOfMemoryForBlocks) sizes.slots = plan.needed_together();
     return sizes;
   }
   const int64_t most = usable_bytes / kPartOfMemory;
-  if (BytesOfRows(kLeastPieces, sizes.slot_bytes) <= most)
-    sizes.slots = std::max(kLeastPieces, std::min(most, kMostBufferBytes) / sizes.slot_bytes);
+  const int64_t least = std::max(kLeastPieces, plan.needed_together());
+  if (BytesOfRows(least, sizes.slot_bytes) <= most)
+    sizes.slots = std::max(least, std::min(most, kMostBufferBytes) / sizes.slot_bytes);
   return sizes;
 }
 
 PiecePlan PiecesOf(const ItemPlan& items, const std::vector<DirectLeaf>& leaves,
                    const DirectSizes& sizes) {
-  return PiecePlan(items, TouchedBytes(leaves), sizes.piece_bytes);
+  const int64_t row_bytes = ByStretches(items.plan()) ? RowBytes(leaves) : TouchedBytes(leaves);
+  return PiecePlan(items, row_bytes, sizes.piece_bytes);
 }
 
 }  // namespace npyfast

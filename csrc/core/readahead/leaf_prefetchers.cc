@@ -82,7 +82,7 @@ RunFacts FactsOf(const Reading& reading, ReadaheadMode mode, const std::vector<L
                     static_cast<double>(plan.options().shard_count),
       .span_rows = span.end - span.first,
       .run_bytes = RunBytes(reading),
-      .by_blocks = plan.options().shuffle && plan.options().blocks.block_rows > 0,
+      .by_stretches = ByStretches(plan),
   };
   for (const Leaf& leaf : leaves) {
     const bool dense = leaf.array->has_dense_rows();
@@ -117,10 +117,7 @@ struct DirectChoice {
 DirectChoice ChooseDirect(const Reading& reading, const std::vector<Leaf>& leaves,
                           const RunFacts& facts, const std::vector<LeafAction>& actions) {
   DirectChoice choice{std::vector<bool>(leaves.size(), false)};
-  const Plan& plan = reading.items.plan();
-  // What is read in the order of the file, the kernel reads best.
-  const bool in_order = !plan.options().shuffle && plan.selection().ascending();
-  if (in_order || !DirectReadMethod() || !DirectReadsPay(facts, actions)) return choice;
+  if (!DirectReadMethod() || !DirectReadsPay(facts, actions)) return choice;
   std::vector<DirectLeaf> direct;
   for (size_t i = 0; i < leaves.size(); ++i) {
     const auto& [array, index, bytes] = leaves[i];

@@ -17,7 +17,12 @@ namespace npyfast {
 //   piece   |  0  |  1  |  2   |  3  |  4  |  5   |
 //   places  | 0.. | 32..| 64.. | 0.. | 32..| 64.. |
 //
-// If rows are shuffled by blocks, a piece is a block, which the items of its window share.
+// Items share pieces if rows are shuffled by blocks, when a piece is a block of a window; and if
+// they follow one another in the file, when pieces are large, whatever the size of a batch:
+//
+//   item    |  0  |  1  |  2  |  3  |  4  |  5  |
+//   piece   |        0        |        1        |
+//
 // Immutable and thread-safe.
 class PiecePlan {
  public:
@@ -25,7 +30,8 @@ class PiecePlan {
   // are what they are.
   PiecePlan(const ItemPlan& items, int64_t row_bytes, int64_t piece_bytes);
 
-  bool by_blocks() const { return schedule_.by_blocks(); }
+  // Whether items share pieces.
+  bool shared() const { return by_blocks() || in_order_; }
   // Pieces of the run; INT64_MAX if it is endless.
   int64_t pieces() const { return pieces_; }
   // The most rows of a piece.
@@ -39,18 +45,30 @@ class PiecePlan {
   int64_t EndOf(int64_t item) const;
 
   // The piece of the row at a place of an item, and the place after the last row of that piece.
-  // REQUIRES, for these: not by_blocks().
+  // REQUIRES, for these: not shared().
   int64_t PieceAt(int64_t item, int64_t place) const;
   int64_t EndPlace(int64_t place) const { return (place / rows_ + 1) * rows_; }
   // The numbers of a piece's rows, in the order of their item. There may be none.
   void ListRows(int64_t piece, std::vector<int64_t>* rows) const;
 
-  // The rows of a block. REQUIRES: by_blocks(); rows follow one another in the selection.
-  void BlockRows(int64_t piece, std::vector<RowStretch>* rows) const;
+  // The rows of a piece. REQUIRES: shared(); rows follow one another in the selection.
+  void ListStretches(int64_t piece, std::vector<RowStretch>* rows) const;
+  // How many items are made of `pieces` pieces, about; at least 1. REQUIRES: shared().
+  int64_t ItemsOf(int64_t pieces) const;
 
  private:
+  bool by_blocks() const { return schedule_.by_blocks(); }
+  // In the order of the file: the run's piece at which an epoch starts, and the place of a batch
+  // among this worker's rows of an epoch.
+  int64_t EpochStart(const Item& item) const;
+  int64_t PlaceOf(int64_t batch) const;
+  void ListInOrder(int64_t piece, std::vector<RowStretch>* rows) const;
+
   const ItemPlan items_;
   const ReadSchedule schedule_;
+  const bool in_order_;
+  int64_t epoch_rows_ = 0;    // of this worker, if in_order_
+  int64_t epoch_pieces_ = 0;  // the same
   int64_t rows_;
   int64_t pieces_per_item_ = 1;
   int64_t pieces_;

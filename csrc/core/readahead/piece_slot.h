@@ -34,13 +34,13 @@ struct PlacedRows {
 struct PieceSlot {
   std::atomic<int64_t> planned{-1};   // the piece that the slot is for
   std::atomic<int64_t> ready{-1};     // the piece that is there
-  std::atomic<int64_t> rows_left{0};  // rows that were not released; not counted for blocks
+  std::atomic<int64_t> rows_left{0};  // rows that were not released; not counted if it is shared
 
   // For each direct leaf, where its rows are, by their place in the piece; null where they are left
   // to the mapping. Empty: all of them.
   std::vector<std::vector<const std::byte*>> addresses;
-  // The same for blocks: the rows that were read.
-  std::vector<std::vector<PlacedRows>> blocks;
+  // The same for shared pieces: the rows that were read.
+  std::vector<std::vector<PlacedRows>> stretches;
   std::exception_ptr error;  // of the first read that failed
   bool refused = false;      // the file has no direct reads there: all rows are left to the mapping
 

@@ -86,7 +86,7 @@ std::vector<int64_t> ResidentBytes(const RunFacts& facts, const std::vector<Leaf
                                    const std::vector<bool>& direct, int64_t buffer_bytes) {
   std::vector<int64_t> bytes(actions.size(), 0);
   const bool dense = facts.epoch_rows >= kDensePart * static_cast<double>(facts.span_rows);
-  if (facts.mode != ReadaheadMode::kAuto || !dense || facts.by_blocks) return bytes;
+  if (facts.mode != ReadaheadMode::kAuto || !dense || facts.by_stretches) return bytes;
   double left = kArraysPart * static_cast<double>(facts.usable_bytes) -
                 static_cast<double>(facts.other_bytes) - static_cast<double>(buffer_bytes);
   double all = 0;

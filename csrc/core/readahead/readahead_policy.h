@@ -48,7 +48,7 @@ struct RunFacts {
   double epoch_rows = 0;               // rows that an epoch of this worker reads
   int64_t span_rows = 0;               // from the first to the last of them
   int64_t run_bytes = 0;               // delivered by the run; INT64_MAX if it is endless
-  bool by_blocks = false;              // rows are shuffled by blocks
+  bool by_stretches = false;           // rows come in large stretches of the file
   std::vector<LeafFacts> leaves = {};  // that have files, smallest first
 };
 
@@ -65,7 +65,7 @@ bool ResidencyMatters(const RunFacts& facts);
 bool DirectReadsPay(const RunFacts& facts, const std::vector<LeafAction>& actions);
 
 // How many bytes of each leaf that is read directly stay in memory instead, from its first row on.
-// None of blocks, which are read at full speed: other files keep the page cache.
+// None of large stretches of rows, which are read at full speed: other files keep the page cache.
 // `direct`: whether it is; `buffer_bytes`: for the rows that are being read.
 std::vector<int64_t> ResidentBytes(const RunFacts& facts, const std::vector<LeafAction>& actions,
                                    const std::vector<bool>& direct, int64_t buffer_bytes);

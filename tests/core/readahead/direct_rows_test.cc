@@ -79,7 +79,8 @@ std::multiset<int64_t> Read(BatchStream& stream, int64_t most = INT64_MAX) {
 }
 
 std::vector<Plan::Options> Orders(int64_t batch_size) {
-  return {{.batch_size = batch_size, .shuffle = true},
+  return {{.batch_size = batch_size},
+          {.batch_size = batch_size, .shuffle = true},
           {.batch_size = batch_size, .shuffle = true, .blocks = {10, 100}},
           {.batch_size = batch_size, .shuffle = true, .blocks = {7, 7}}};
 }
@@ -109,8 +110,8 @@ TEST(DirectRows, StreamsEndAtAnyTime) {
 
 TEST(DirectRows, SeveralStreamsAtOnce) {
   Fixture fixture("auto");
-  const auto first = fixture.Stream(Orders(16)[0]);
-  const auto second = fixture.Stream(Orders(20)[1]);
+  const auto first = fixture.Stream(Orders(16)[1]);
+  const auto second = fixture.Stream(Orders(20)[2]);
   for (int i = 0; i < 40; ++i) {
     Read(*first, 3);
     Read(*second, 2);

@@ -51,13 +51,13 @@ void CheckBlocks(const ItemPlan& items, const PiecePlan& plan, int64_t count) {
   for (int64_t item = 0; item < count; ++item) {
     const int64_t first = plan.FirstOf(item);
     const int64_t end = plan.EndOf(item);
-    CHECK(first_before <= first && first < end && end <= plan.pieces());
+    CHECK(first_before <= first && first <= end && end <= plan.pieces());
     CHECK(end - first <= plan.needed_together());
     first_before = first;
     std::multiset<int64_t> found;
     std::vector<RowStretch> stretches = {{-1, 1}};
     for (int64_t piece = first; piece < end; ++piece) {
-      plan.BlockRows(piece, &stretches);
+      plan.ListStretches(piece, &stretches);
       int64_t rows = 0;
       for (const RowStretch& stretch : stretches) {
         rows += stretch.rows;
@@ -73,7 +73,7 @@ void CheckBlocks(const ItemPlan& items, const PiecePlan& plan, int64_t count) {
 void Check(const ItemPlan& items, int64_t row_bytes, int64_t piece_bytes, int64_t most) {
   const PiecePlan plan(items, row_bytes, piece_bytes);
   const int64_t count = items.items() < 0 ? most : std::min(most, items.items());
-  if (plan.by_blocks()) {
+  if (plan.shared()) {
     CheckBlocks(items, plan, count);
   } else {
     CheckPieces(items, plan, count);
@@ -84,13 +84,13 @@ void Check(const ItemPlan& items, int64_t row_bytes, int64_t piece_bytes, int64_
   }
   CHECK_EQ(plan.FirstOf(items.items()), plan.pieces());
   CHECK_EQ(plan.EndOf(items.items()), plan.pieces());
-  if (count > 0 && count == items.items() && !plan.by_blocks())
+  if (count > 0 && count == items.items() && !plan.shared())
     CHECK_EQ(plan.EndOf(count - 1), plan.pieces());
 }
 
 TEST(PiecePlan, AnItemOfThreePieces) {
-  const PiecePlan plan(Items({.size = 140}, {.batch_size = 70}), 100, 3200);
-  CHECK(!plan.by_blocks());
+  const PiecePlan plan(Items({.size = 140}, {.batch_size = 70, .shuffle = true}), 100, 3200);
+  CHECK(!plan.shared());
   CHECK_EQ(plan.most_rows(), 32);
   CHECK_EQ(plan.pieces(), 6);
   CHECK_EQ(plan.needed_together(), 1);
@@ -102,16 +102,57 @@ TEST(PiecePlan, AnItemOfThreePieces) {
   CHECK_EQ(plan.EndPlace(63), 64);
   Rows rows;
   plan.ListRows(5, &rows);
-  CHECK_EQ(rows, (Rows{134, 135, 136, 137, 138, 139}));
+  const Rows item = RowsOf(Items({.size = 140}, {.batch_size = 70, .shuffle = true}), 1);
+  CHECK_EQ(rows, Rows(item.end() - 6, item.end()));
 }
 
 TEST(PiecePlan, PiecesAreOfSomeRowsAlways) {
-  const ItemPlan items = Items({.size = 10}, {.batch_size = 4});
+  const ItemPlan items = Items({.size = 10}, {.batch_size = 4, .shuffle = true});
   CHECK_EQ(PiecePlan(items, 1 << 20, 1).most_rows(), 1);
   CHECK_EQ(PiecePlan(items, 1, 1 << 20).most_rows(), 4);
   CHECK_EQ(PiecePlan(items, 0, 0).most_rows(), 1);
   // A batch may be larger than the array.
-  CHECK_EQ(PiecePlan(Items({.size = 10}, {.batch_size = 1 << 20}), 1, 1 << 20).most_rows(), 10);
+  CHECK_EQ(PiecePlan(Items({.size = 10}, {.batch_size = 1 << 20, .shuffle = true}), 1, 1 << 20)
+               .most_rows(),
+           10);
+}
+
+TEST(PiecePlan, InTheOrderOfTheFileItemsSharePieces) {
+  const PiecePlan plan(Items({.start = 1000, .size = 105}, {.batch_size = 10}, {.epochs = 2}), 100,
+                       3200);
+  CHECK(plan.shared());
+  CHECK_EQ(plan.most_rows(), 32);
+  CHECK_EQ(plan.pieces(), 8);
+  CHECK_EQ(plan.needed_together(), 2);
+  CHECK_EQ(plan.FirstOf(3), 0);
+  CHECK_EQ(plan.EndOf(3), 2);
+  CHECK_EQ(plan.FirstOf(10), 3);
+  CHECK_EQ(plan.EndOf(10), 4);
+  CHECK_EQ(plan.FirstOf(11), 4);
+  CHECK_EQ(plan.ItemsOf(2), 6);
+  std::vector<RowStretch> rows;
+  plan.ListStretches(7, &rows);
+  CHECK_EQ(rows.size(), 1U);
+  CHECK_EQ(rows[0].first, 1096);
+  CHECK_EQ(rows[0].rows, 9);
+}
+
+// Its rows are stretches of the file, with those of the other workers between them.
+TEST(PiecePlan, InTheOrderOfTheFileAWorkerReadsItsOwnRows) {
+  const Plan::Options options{.batch_size = 10, .shard_index = 1, .shard_count = 3};
+  const PiecePlan plan(Items({.size = 65}, options), 1, 15);
+  CHECK_EQ(plan.pieces(), 2);
+  std::vector<RowStretch> rows;
+  plan.ListStretches(0, &rows);
+  CHECK_EQ(rows.size(), 2U);
+  CHECK_EQ(rows[0].first, 10);
+  CHECK_EQ(rows[0].rows, 10);
+  CHECK_EQ(rows[1].first, 40);
+  CHECK_EQ(rows[1].rows, 5);
+  plan.ListStretches(1, &rows);  // of the short batch of 5 rows, this worker has 2
+  CHECK_EQ(rows.size(), 2U);
+  CHECK_EQ(rows[1].first, 61);
+  CHECK_EQ(rows[1].rows, 2);
 }
 
 // Of a short batch, the last pieces have no rows.
@@ -166,8 +207,9 @@ TEST(PiecePlan, OfNothingThereAreNoPieces) {
 
 TEST(PiecePlan, ManyRowsAndEndlessRuns) {
   constexpr int64_t kRows = 1'000'000'000'000;
-  for (const BlockSizes& blocks : {BlockSizes{0, 0}, BlockSizes{512, 4096}}) {
-    const Plan::Options options{.batch_size = 256, .shuffle = true, .blocks = blocks};
+  for (const Plan::Options& options :
+       {Plan::Options{.batch_size = 256}, Plan::Options{.batch_size = 256, .shuffle = true},
+        Plan::Options{.batch_size = 256, .shuffle = true, .blocks = {512, 4096}}}) {
     Check(Items({.size = kRows}, options, {.epochs = -1}), 100, 1000, 5);
     Check(Items({.size = kRows}, options, {.epochs = kEndless}), 100, 1000, 5);
     Check(Items({.size = kRows}, options, {.epochs = 1000}), 100, 1000, 5);
