@@ -54,7 +54,6 @@ ArrayPrefetcher::ArrayPrefetcher(std::shared_ptr<const Array> array, size_t leaf
   if (way_ == Way::kPart) PreparePart(loaded);
   // What an earlier epoch requested may have been evicted since.
   array_->residency().chunks.Reset(chunks_->count());
-  array_->residency().memory.Set(SpanBytes(*array_, first_row_, end_row_));
 }
 
 int64_t ArrayPrefetcher::SpanBytes(const Array& array, int64_t first_row, int64_t end_row) {

@@ -8,6 +8,7 @@
 #include "core/os/page_size.h"
 #include "core/readahead/access_advice.h"
 #include "core/readahead/cache_samples.h"
+#include "core/readahead/chunks.h"
 #include "core/readahead/direct_sizes.h"
 #include "core/readahead/recent_memory.h"
 #include "core/readahead/settings.h"
@@ -36,7 +37,16 @@ struct Leaf {
   std::shared_ptr<const Array> array;
   size_t index;
   int64_t bytes;
+  int64_t outside_bytes;  // of the array's other rows, that are resident for other readers
 };
+
+// Of the chunks that stay in memory, those of rows that this run does not read: of the validation
+// part, say, while it reads the training part.
+int64_t ResidentOutside(const Array& array, const Span& span) {
+  const Chunks chunks(array);
+  const Chunks::Interval own = chunks.OfRows(array, span.first, span.end);
+  return array.residency().resident.CountOutside(own.first, own.end) * Chunks::kBytes;
+}
 
 // The leaves that have something to read, small ones first.
 std::vector<Leaf> LeavesOf(const Reading& reading, const Span& span) {
@@ -44,19 +54,21 @@ std::vector<Leaf> LeavesOf(const Reading& reading, const Span& span) {
   for (size_t i = 0; i < reading.leaves.size(); ++i) {
     const auto& [array, row_bytes] = reading.leaves[i];
     if (array->file_bytes() > 0 && row_bytes > 0)
-      leaves.push_back({array, i, ArrayPrefetcher::SpanBytes(*array, span.first, span.end)});
+      leaves.push_back({array, i, ArrayPrefetcher::SpanBytes(*array, span.first, span.end),
+                        ResidentOutside(*array, span)});
   }
   std::sort(leaves.begin(), leaves.end(),
             [](const Leaf& a, const Leaf& b) { return a.bytes < b.bytes; });
   return leaves;
 }
 
-// Bytes of other arrays of this process that are read as a whole.
+// Bytes of this process's other data that stays in memory.
 int64_t OtherBytes(const std::vector<Leaf>& leaves) {
   int64_t bytes = MemoryAccount::TotalBytes();
   std::set<const Array*> counted;
   for (const Leaf& leaf : leaves) {
-    if (counted.insert(leaf.array.get()).second) bytes -= leaf.array->residency().memory.bytes();
+    if (counted.insert(leaf.array.get()).second)
+      bytes += leaf.outside_bytes - leaf.array->residency().memory.bytes();
   }
   return bytes;
 }
@@ -120,7 +132,7 @@ DirectChoice ChooseDirect(const Reading& reading, const std::vector<Leaf>& leave
   if (!DirectReadMethod() || !DirectReadsPay(facts, actions)) return choice;
   std::vector<DirectLeaf> direct;
   for (size_t i = 0; i < leaves.size(); ++i) {
-    const auto& [array, index, bytes] = leaves[i];
+    const auto& [array, index, bytes, outside_bytes] = leaves[i];
     if (actions[i] != LeafAction::kReadRows || !DirectFile::Open(array->file(0))) continue;
     choice.leaves[i] = true;
     direct.push_back({array, index});
@@ -136,7 +148,7 @@ std::unique_ptr<ArrayPrefetcher> MakePart(const Leaf& leaf, const Span& span, in
                                           const std::shared_ptr<Statistics>& statistics) {
   const int64_t rows = bytes / leaf.array->file_rows()[0].row_stride;
   const int64_t end = std::min(span.first + rows, span.end);
-  leaf.array->residency().memory.Set(rows > 0 ? bytes : 0);
+  leaf.array->residency().memory.Set(leaf.outside_bytes + (rows > 0 ? bytes : 0));
   if (rows == 0) return nullptr;
   return std::make_unique<ArrayPrefetcher>(leaf.array, leaf.index, span.first, end,
                                            ArrayPrefetcher::Way::kPart,
@@ -158,11 +170,11 @@ LeafPrefetchers MakePrefetchers(const Reading& reading, ReadaheadMode mode,
   LeafPrefetchers made;
   made.direct_sizes = direct.sizes;
   for (size_t i = 0; i < leaves.size(); ++i) {
-    const auto& [array, index, bytes] = leaves[i];
+    const auto& [array, index, bytes, outside_bytes] = leaves[i];
     const LeafAction action = actions[i];
     made.resident = made.resident && facts.leaves[i].resident;
     ExpectRandom(*array, action == LeafAction::kReadRows);
-    array->residency().memory.Set(IsWhole(action) ? bytes : 0);
+    array->residency().memory.Set(outside_bytes + (IsWhole(action) ? bytes : 0));
     if (direct.leaves[i]) {
       made.direct.push_back({array, index});
       if (auto part = MakePart(leaves[i], span, resident_bytes[i], statistics))

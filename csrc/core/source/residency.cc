@@ -67,6 +67,14 @@ bool ResidentChunks::Hold(int64_t first, int64_t last) const {
   return true;
 }
 
+int64_t ResidentChunks::CountOutside(int64_t first, int64_t end) const {
+  const MutexLock lock(mutex_);  // Prepare() may be at work
+  int64_t count = 0;
+  for (int64_t c = 0; c < std::ssize(resident_); ++c)
+    if ((c < first || c >= end) && Hold(c, c)) ++count;
+  return count;
+}
+
 void ResidentChunks::Set(int64_t chunk, bool resident) {
   resident_[static_cast<size_t>(chunk)].store(resident, std::memory_order_relaxed);
 }

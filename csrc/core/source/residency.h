@@ -63,6 +63,8 @@ class ResidentChunks : ResidencyMutex {
   // Whether all chunks of [first, last] are. Lock-free, as Set(). REQUIRES, for both: the caller
   // has called Prepare().
   bool Hold(int64_t first, int64_t last) const;
+  // How many are resident, but for those of [first, end). Zero before Prepare() was called.
+  int64_t CountOutside(int64_t first, int64_t end) const;
   void Set(int64_t chunk, bool resident);
 
  private:

@@ -82,26 +82,6 @@ TEST(ArrayPrefetcher, BytesOfASpanOfRows) {
   CHECK_EQ(ArrayPrefetcher::SpanBytes(*fortran, 7, 8), fortran->file_bytes());
 }
 
-TEST(ArrayPrefetcher, WhatIsReadAsAWholeIsCountedWhileTheArrayIsThere) {
-  const TempFolder folder;
-  const std::string path = ColdFile(folder, 100);
-  const int64_t before = MemoryAccount::TotalBytes();
-  {
-    Reading first({path}, Way::kWhole);
-    CHECK_EQ(MemoryAccount::TotalBytes(), before + 100 * kRowBytes);
-    // The next epoch of the same array, and of a part of it.
-    const ArrayPrefetcher again(first.array, 0, 0, 100, Way::kWhole, false, first.statistics);
-    CHECK_EQ(MemoryAccount::TotalBytes(), before + 100 * kRowBytes);
-    const ArrayPrefetcher part(first.array, 0, 10, 20, Way::kWhole, false, first.statistics);
-    CHECK_EQ(MemoryAccount::TotalBytes(), before + 10 * kRowBytes);
-    const Reading second({path}, Way::kWhole);
-    CHECK_EQ(MemoryAccount::TotalBytes(), before + 110 * kRowBytes);
-    const Reading rows({path}, Way::kRows);
-    CHECK_EQ(MemoryAccount::TotalBytes(), before + 110 * kRowBytes);
-  }
-  CHECK_EQ(MemoryAccount::TotalBytes(), before);
-}
-
 TEST(ArrayPrefetcher, WhatFitsDependsOnTheOthers) {
   const TempFolder folder;
   const auto a = Array::Open(std::vector{ColdFile(folder, 100)});
