@@ -19,6 +19,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+import cached
 import numpy as np
 import pytest
 from backends import BACKENDS, DELIVERIES, TENSORFLOW, use_backend
@@ -161,5 +162,17 @@ def save(tmp_path: Path) -> Save:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, array)
         return str(path)
+
+    return save_array
+
+
+@pytest.fixture
+def save_cold(save: Save) -> Save:
+    """Saves arrays as `save` does; what the page cache holds would not be read directly."""
+
+    def save_array(array: Any, name: str | None = None) -> str:
+        path = save(array, name)
+        cached.let_go(path)
+        return path
 
     return save_array

@@ -16,7 +16,7 @@ import processes
 import pytest
 from backends import use_backend
 from deadlines import wait_until
-from direct_reads import METHODS, has_direct_reads, memory_of
+from direct_reads import METHODS, has_direct_reads, let_go_of, memory_of
 from expected import assert_same_batches
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +47,7 @@ def assert_read_directly(made: npyfast.Batches, path: str) -> None:
 def test_they_change_no_batch(data: st.DataObject, rows: int, method: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         arrays, sources = data.draw(nests(Path(folder), rows, dtypes()))
+        let_go_of(Path(folder))
         made = data.draw(options(rows))
         memory = data.draw(st.sampled_from(["200KB", "2MB", "100"]))
         with use_backend("native"), memory_of(memory, method):
@@ -60,16 +61,16 @@ def test_they_change_no_batch(data: st.DataObject, rows: int, method: str) -> No
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("shuffle", SHUFFLES)
 @pytest.mark.parametrize("method", METHODS)
-def test_nests(save: Save, method: str, shuffle: Any, threads: int) -> None:
+def test_nests(save_cold: Save, method: str, shuffle: Any, threads: int) -> None:
     big = np.arange(300 * 1100, dtype=">f8").reshape(300, 1100)
     image = random_array(np.dtype("u1"), (300, 50, 70))
     fields = random_array(np.dtype([("a", "i4"), ("b", ">f8", (9,))]), (300,))
     arrays = {"big": big, "image": image, "fields": fields, "labels": np.arange(300)}
     paths: dict[str, Any] = {
-        "big": [save(part) for part in np.split(big, [1, 140])],
-        "image": save(in_order(image, "F")),
-        "fields": save(fields),
-        "labels": save(arrays["labels"]),
+        "big": [save_cold(part) for part in np.split(big, [1, 140])],
+        "image": save_cold(in_order(image, "F")),
+        "fields": save_cold(fields),
+        "labels": save_cold(arrays["labels"]),
     }
     for rows, shard in [(None, (2, 3)), (slice(5, 290), (0, 2)), ([7, 3, 299, 3, -1], (0, 3))]:
         wanted: Any = {"seed": 5, "rows": rows, "shard": shard, "epochs": 3, "start_batch": 1}
@@ -84,9 +85,9 @@ def test_nests(save: Save, method: str, shuffle: Any, threads: int) -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000, 5000])
 @pytest.mark.parametrize("shuffle", SHUFFLES)
-def test_every_row_once(save: Save, shuffle: Any, batch_size: int) -> None:
+def test_every_row_once(save_cold: Save, shuffle: Any, batch_size: int) -> None:
     array = rows_of(2000)
-    path = save(array)
+    path = save_cold(array)
     with memory_of("14MB"):
         made = npyfast.batches(path, batch_size, shuffle, seed=1)
         for _ in range(3):
@@ -99,18 +100,18 @@ def test_every_row_once(save: Save, shuffle: Any, batch_size: int) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_kind_of_file(tmp_path: Path, save: Save, method: str) -> None:
+def test_every_kind_of_file(tmp_path: Path, save_cold: Save, method: str) -> None:
     array = rows_of(700)
     raw = tmp_path / "raw.bin"
     raw.write_bytes(b"odd" + array.tobytes())
     archive = tmp_path / "a.npz"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
-        file.write(save(array), "x.npy")
+        file.write(save_cold(array), "x.npy")
     sources = {
         "raw": npyfast.source(raw, dtype="i8", shape=array.shape, offset=3),
         "npz": npyfast.source(archive, key="x"),
-        "cast": npyfast.source(save(array), cast="f8", scale=0.5),
-        "shape": npyfast.source(save(array), row_shape=(2, 550)),
+        "cast": npyfast.source(save_cold(array), cast="f8", scale=0.5),
+        "shape": npyfast.source(save_cold(array), row_shape=(2, 550)),
     }
     with memory_of("4MB", method):
         made = npyfast.batches(sources, 16, shuffle=True, seed=2)
@@ -123,17 +124,17 @@ def test_every_kind_of_file(tmp_path: Path, save: Save, method: str) -> None:
     assert_read_directly(made, str(raw))
 
 
-def test_large_rows_and_batches(save: Save) -> None:
+def test_large_rows_and_batches(save_cold: Save) -> None:
     array = rows_of(40, 300_000)  # 2.4 MB a row
     with memory_of("90MB"):
-        made = npyfast.batches(save(array), 9, shuffle=True, threads=3)
+        made = npyfast.batches(save_cold(array), 9, shuffle=True, threads=3)
         for batch in made:
             np.testing.assert_array_equal(batch, array[batch[:, 0]])
 
 
-def test_a_part_stays_in_memory(save: Save) -> None:
+def test_a_part_stays_in_memory(save_cold: Save) -> None:
     array = rows_of(4000)  # 35 MB
-    path = save(array)
+    path = save_cold(array)
     cached.evict(path)
     with memory_of("20MB"):
         made = npyfast.batches(path, 32, shuffle=True)
@@ -149,8 +150,8 @@ def test_a_part_stays_in_memory(save: Save) -> None:
     assert cached.cached(path).mean() < 0.6  # what is read directly is in no cache
 
 
-def test_rows_that_fit_are_left_to_the_page_cache(save: Save) -> None:
-    path = save(rows_of(4000))
+def test_rows_that_fit_are_left_to_the_page_cache(save_cold: Save) -> None:
+    path = save_cold(rows_of(4000))
     with memory_of("20MB"):
         made = npyfast.batches(path, 32, shuffle=True, rows=range(0, 4000, 8))
         for _ in made:
@@ -158,8 +159,8 @@ def test_rows_that_fit_are_left_to_the_page_cache(save: Save) -> None:
     assert made.statistics.bytes_direct == 0
 
 
-def test_they_can_be_switched_off(save: Save) -> None:
-    path = save(rows_of(1000))
+def test_they_can_be_switched_off(save_cold: Save) -> None:
+    path = save_cold(rows_of(1000))
     with memory_of("1MB", "off"):
         made = npyfast.batches(path, 32, shuffle=True)
         assert sum(len(batch) for batch in made) == 1000
@@ -187,8 +188,10 @@ def test_a_file_system_without_them() -> None:
         ("NPYFAST_DIRECT_READS", "uring"),
     ],
 )
-def test_bad_settings(save: Save, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    path = save(rows_of(100))
+def test_bad_settings(
+    save_cold: Save, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    path = save_cold(rows_of(100))
     monkeypatch.setenv("NPYFAST_MEMORY", "1KB")
     monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=name):
@@ -196,18 +199,18 @@ def test_bad_settings(save: Save, monkeypatch: pytest.MonkeyPatch, name: str, va
 
 
 @pytest.mark.parametrize("shuffle", SHUFFLES)
-def test_dropped_iterators(save: Save, no_thread_is_left: None, shuffle: Any) -> None:
+def test_dropped_iterators(save_cold: Save, no_thread_is_left: None, shuffle: Any) -> None:
     array = rows_of(2000)
     with memory_of("14MB"):
-        made = npyfast.batches(save(array), 16, shuffle, seed=3)
+        made = npyfast.batches(save_cold(array), 16, shuffle, seed=3)
         for taken in range(12):
             for batch in itertools.islice(made, taken):
                 np.testing.assert_array_equal(batch, array[batch[:, 0]])
 
 
-def test_two_iterators_at_once(save: Save) -> None:
+def test_two_iterators_at_once(save_cold: Save) -> None:
     array = rows_of(2000)
-    path = save(array)
+    path = save_cold(array)
     with memory_of("14MB"):
         training = npyfast.batches(path, 16, True, seed=3, rows=slice(0, 1500))
         validation = npyfast.batches(path, 16, True, rows=slice(1500, None))
@@ -218,10 +221,10 @@ def test_two_iterators_at_once(save: Save) -> None:
 
 @pytest.mark.parametrize("block_rows", [0, 7])
 @pytest.mark.parametrize("method", METHODS)
-def test_fork(save: Save, method: str, block_rows: int) -> None:
+def test_fork(save_cold: Save, method: str, block_rows: int) -> None:
     said = processes.run(
         "fork_with_direct_reads.py",
-        save(rows_of(2000)),
+        save_cold(rows_of(2000)),
         block_rows,
         backend="native",
         NPYFAST_MEMORY="14MB",
@@ -232,9 +235,9 @@ def test_fork(save: Save, method: str, block_rows: int) -> None:
 
 @pytest.mark.parametrize("shuffle", SHUFFLES)
 @pytest.mark.parametrize("method", METHODS)
-def test_a_truncated_file(save: Save, method: str, shuffle: Any) -> None:
+def test_a_truncated_file(save_cold: Save, method: str, shuffle: Any) -> None:
     array = rows_of(3000)
-    path = save(array)
+    path = save_cold(array)
     with memory_of("8MB", method):
         made = iter(npyfast.batches(path, 16, shuffle, seed=3, epochs=-1))
         next(made)
@@ -248,10 +251,10 @@ def test_a_truncated_file(save: Save, method: str, shuffle: Any) -> None:
             read_on()
 
 
-def test_a_resumed_iterator(save: Save) -> None:
+def test_a_resumed_iterator(save_cold: Save) -> None:
     array = rows_of(2000)
     with memory_of("14MB"):
-        made = npyfast.batches(save(array), 16, True, seed=3, epochs=2)
+        made = npyfast.batches(save_cold(array), 16, True, seed=3, epochs=2)
         whole = [batch[:, 0].tolist() for batch in made]
         iterator = iter(made)
         for _ in range(50):

@@ -23,8 +23,8 @@ def array() -> Any:
 
 
 @pytest.mark.parametrize("shuffle", SHUFFLES)
-def test_they_change_no_batch(dataset: Dataset, save: Save, array: Any, shuffle: Any) -> None:
-    path = save(array)
+def test_they_change_no_batch(dataset: Dataset, save_cold: Save, array: Any, shuffle: Any) -> None:
+    path = save_cold(array)
     with memory_of("7MB"):
         made = dataset(path, 16, shuffle, seed=1)
         for _ in range(2):
@@ -39,8 +39,10 @@ def test_they_change_no_batch(dataset: Dataset, save: Save, array: Any, shuffle:
 
 
 @pytest.mark.parametrize("shuffle", SHUFFLES)
-def test_checkpoints(native: None, save: Save, tmp_path: Any, array: Any, shuffle: Any) -> None:
-    path = save(array)
+def test_checkpoints(
+    native: None, save_cold: Save, tmp_path: Any, array: Any, shuffle: Any
+) -> None:
+    path = save_cold(array)
     with memory_of("7MB"):
         made = npyfast.dataset(path, 16, shuffle, seed=1, engine="graph")
         whole = [batch.numpy()[:, 0].tolist() for batch in made]

@@ -42,12 +42,17 @@ def evict(path: str) -> None:
         pytest.skip("this filesystem keeps its files in memory")
 
     def gone() -> bool:
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        let_go(path)
         return not cached(path).any()
 
     wait_until(gone)
+
+
+def let_go(path: str) -> None:
+    """Has the kernel let go of what it can of a file."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _filesystem(path: str) -> str:

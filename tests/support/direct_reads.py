@@ -7,6 +7,9 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import cached
 
 METHODS = ["io_uring", "aio", "threads"]
 
@@ -27,6 +30,13 @@ def has_direct_reads(path: str) -> bool:
         return error.errno == errno.EINVAL
     finally:
         os.close(file)
+
+
+def let_go_of(folder: Path) -> None:
+    """Has the kernel let go of all files in a folder."""
+    for path in folder.iterdir():
+        if path.is_file():
+            cached.let_go(str(path))
 
 
 @contextmanager

@@ -41,6 +41,10 @@ PageCache& PageCache::operator=(PageCache&& other) noexcept {
   return *this;
 }
 
+bool PageCache::HoldsAll(int64_t offset, int64_t bytes) const {
+  return counts_ && Share(offset, bytes) == 1;
+}
+
 double PageCache::Share(int64_t offset, int64_t bytes) const {
   if (fd_ < 0) return -1;
   if (const int64_t cached = counts_ ? CachedPages(fd_, offset, bytes) : -1; cached >= 0) {

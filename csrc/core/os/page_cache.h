@@ -26,6 +26,9 @@ class PageCache {
   // REQUIRES: 0 <= offset; bytes >= 1; offset + bytes <= the file's size.
   double Share(int64_t offset, int64_t bytes) const;
 
+  // Whether all of a range is certain to be there. REQUIRES: as Share().
+  bool HoldsAll(int64_t offset, int64_t bytes) const;
+
   // Starts reading a range. Returns whether the system has taken the hint.
   bool StartReading(int64_t offset, int64_t bytes) const;
   // Reads a byte, after which its page is there.

@@ -7,7 +7,7 @@
 namespace npyfast {
 
 PieceLayout::PieceLayout(const Array& array, Open open)
-    : array_(array), open_(std::move(open)), chunks_(array) {
+    : array_(array), open_(std::move(open)), chunks_(array), caches_(array) {
   array_.residency().resident.Prepare(chunks_.count());
 }
 
@@ -21,6 +21,14 @@ void PieceLayout::AddSpans(const RowStretch& stretch, size_t index) {
                     spans_.push_back({file, from, to, part, index, nullptr});
                   }
                 });
+}
+
+void PieceLayout::LeaveOutCached() {
+  std::erase_if(spans_, [this](const Span& span) {
+    if (!caches_.Of(span.file).HoldsAll(span.from, span.to - span.from)) return false;
+    resident_bytes_ += span.to - span.from;
+    return true;
+  });
 }
 
 void PieceLayout::Place(Memory* memory, std::vector<PieceRange>* ranges) {
@@ -82,6 +90,7 @@ void PieceLayout::PlaceStretches(std::span<const RowStretch> stretches, Memory* 
   refused_.clear();
   resident_bytes_ = 0;
   for (const RowStretch& stretch : stretches) AddSpans(stretch, 0);
+  LeaveOutCached();
   Place(memory, ranges);
   placed->clear();
   for (const Span& span : spans_)

@@ -11,6 +11,7 @@
 #include "core/os/direct_file.h"
 #include "core/readahead/chunks.h"
 #include "core/readahead/file_ranges.h"
+#include "core/readahead/page_caches.h"
 #include "core/readahead/piece_slot.h"
 #include "core/source/array.h"
 
@@ -22,7 +23,8 @@ namespace npyfast {
 //   file      | ... [ row 7 ] [ row 8 ] ....... [ row 3 ] ... |
 //   memory    | [ row 7 ] [ row 8 ] | [ row 3 ] |
 //
-// Rows that are resident, and those of files without direct reads, are left out. For one thread.
+// Rows that are resident, stretches of rows that the page cache holds, and rows of files without
+// direct reads are left out. For one thread.
 class PieceLayout {
  public:
   // Returns a file opened for direct reads, or null.
@@ -41,11 +43,12 @@ class PieceLayout {
   // `memory`. Rows for which there is no more memory are left out.
   void PlaceRows(std::span<const int64_t> rows, Memory* memory,
                  std::vector<const std::byte*>* addresses, std::vector<PieceRange>* ranges);
-  // The same for consecutive rows.
+  // The same for consecutive rows, which are looked up in the page cache: one system call for each
+  // stretch, which would take longer than to read a single row.
   void PlaceStretches(std::span<const RowStretch> stretches, Memory* memory,
                       std::vector<PlacedRows>* placed, std::vector<PieceRange>* ranges);
 
-  // Bytes of rows that were left out of the last call because they are resident; and the stretches
+  // Bytes of rows that were left out of the last call because they are in memory; and the stretches
   // that were left out because they cannot be read directly.
   int64_t resident_bytes() const { return resident_bytes_; }
   const std::vector<RowStretch>& refused() const { return refused_; }
@@ -61,12 +64,15 @@ class PieceLayout {
   };
 
   void AddSpans(const RowStretch& stretch, size_t index);
+  // Takes out the spans that the page cache holds.
+  void LeaveOutCached();
   // Places all spans, in file order.
   void Place(Memory* memory, std::vector<PieceRange>* ranges);
 
   const Array& array_;
   const Open open_;
   const Chunks chunks_;
+  PageCaches caches_;
   std::vector<Span> spans_;
   std::vector<RowStretch> refused_;
   int64_t resident_bytes_ = 0;

@@ -13,6 +13,7 @@
 
 #include "core/gather/batch_builder.h"
 #include "core/stream/batch_stream.h"
+#include "tests/core/support/cached.h"
 #include "tests/core/support/check.h"
 #include "tests/core/support/npy_file.h"
 
@@ -38,6 +39,7 @@ struct Fixture {
       file.append(reinterpret_cast<const char*>(row.data()), row.size() * sizeof(int64_t));
     }
     testing::WriteFile(folder / "x.npy", file);
+    testing::Evict(folder / "x.npy");  // what the page cache holds would not be read directly
   }
   ~Fixture() {
     ::unsetenv("NPYFAST_MEMORY");

@@ -41,6 +41,7 @@ struct Example {
       testing::WriteNpy(paths.back(), "'|u1'", {rows, row_bytes}, data);
     }
     array = Array::Open(paths);
+    for (const std::string& path : paths) testing::Evict(path);
     for (size_t i = 0; i < array->file_rows().size(); ++i) {
       opened.push_back(DirectFile::Open(array->file(i)));
       testing::NeedsDirectReads(paths[i], opened.back() != nullptr);
@@ -116,7 +117,7 @@ TEST(PieceLayout, AddressesLeadToTheRows) {
 
 TEST(PieceLayout, StretchesReachThroughFiles) {
   Example example({30, 5, 40}, 1000);
-  const std::vector<PlacedRows> placed = example.PlaceStretches({{60, 10}, {20, 20}, {0, 1}});
+  const std::vector<PlacedRows> placed = example.PlaceStretches({{60, 10}, {20, 20}, {0, 5}});
   example.Read();
   int64_t rows = 0;
   for (const PlacedRows& some : placed) {
@@ -124,7 +125,19 @@ TEST(PieceLayout, StretchesReachThroughFiles) {
       CHECK(example.IsRow(some.first + i, some.at + i * example.bytes_of_row));
     rows += some.rows;
   }
-  CHECK_EQ(rows, 31);
+  CHECK_EQ(rows, 35);
+}
+
+TEST(PieceLayout, StretchesInThePageCacheAreLeftOut) {
+  Example example({2000, 2000}, kBlock);
+  const std::string path = example.array->file(1).path();
+  testing::NeedsToldPages(path);
+  testing::ReadRange(path, 100 * kBlock, 200 * kBlock);
+  const auto placed = example.PlaceStretches({{2100, 50}, {2290, 20}, {0, 10}});
+  example.Read();
+  CHECK_EQ(example.layout->resident_bytes(), 50 * kBlock);
+  CHECK_EQ(placed.size(), 2U);  // of which some of the first is in memory, but not all
+  for (const PlacedRows& some : placed) CHECK(some.first != 2100);
 }
 
 TEST(PieceLayout, RowsThatTouchAreReadTogether) {
