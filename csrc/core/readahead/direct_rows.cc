@@ -23,8 +23,13 @@ constexpr int64_t kAllRows = -1;
 constexpr int64_t kEarlyItems = 1;
 constexpr int64_t kEarlyItemsOfShared = 4;
 
+// Reads in flight that measuring begins with: many, if they are small.
+constexpr int64_t kFirstBytes = 2 << 20;
+constexpr int64_t kFirstDepth = 32;
+constexpr int64_t kMostFirstDepth = 128;
+
 // Bytes in flight until rows of the first items were copied, which wait for the same disk.
-constexpr int64_t kBytesAtFirst = 1 << 20;
+constexpr int64_t kBytesBeforeFirst = 1 << 20;
 
 // Completions waited for at once: a part of what is in flight.
 constexpr int kPartOfDepth = 8;
@@ -83,8 +88,10 @@ DirectRows::DirectRows(const Reading& reading, std::vector<DirectLeaf> leaves, i
       id_(NextId()),
       slot_count_(sizes.slots),
       slot_bytes_(sizes.slot_bytes),
-      depth_at_first_(static_cast<int>(
-          std::clamp<int64_t>(kBytesAtFirst / sizes.read_bytes, 2, ReadDepth::kMost))),
+      first_depth_(static_cast<int>(
+          std::clamp<int64_t>(kFirstBytes / sizes.read_bytes, kFirstDepth, kMostFirstDepth))),
+      most_before_first_(static_cast<int>(
+          std::clamp<int64_t>(kBytesBeforeFirst / sizes.read_bytes, 2, ReadDepth::kMost))),
       early_end_(first_item + (plan_.shared() ? kEarlyItemsOfShared : kEarlyItems)),
       first_piece_(plan_.FirstOf(plan_.shared() ? first_item : early_end_)),
       slots_(std::make_unique<PieceSlot[]>(static_cast<size_t>(slot_count_))),
@@ -312,11 +319,12 @@ void DirectRows::ReadAll() {
     layouts_.push_back(std::make_unique<PieceLayout>(
         *leaf.array, [files = files_.back().get()](size_t file) { return files->Of(file); }));
   }
-  ReadDepth measured(Clock::now());
+  ReadDepth measured(first_depth_, Clock::now());
   std::vector<PieceSlot*> finished;
   while (!stopping()) {
-    const bool at_first = !first_copied_.load(std::memory_order_relaxed);
-    const int depth = at_first ? std::min(depth_at_first_, measured.depth()) : measured.depth();
+    const bool before_first = !first_copied_.load(std::memory_order_relaxed);
+    const int depth =
+        before_first ? std::min(most_before_first_, measured.depth()) : measured.depth();
     PlanPieces(depth);
     if (queue_->in_flight() == 0 && queue_->waiting() == 0) {
       CountCpu();
@@ -329,7 +337,7 @@ void DirectRows::ReadAll() {
     const int64_t bytes = queue_->Advance(depth, least, kLookAfter, &finished);
     statistics_->direct_bytes += bytes;
     for (const PieceSlot* slot : finished) SetReady(slot->planned);
-    measured.Read(bytes, busy && !at_first, Clock::now());
+    measured.Read(bytes, busy && !before_first, Clock::now());
     ShowDepth(depth);
     if (++rounds_ % kRoundsBetweenLooks == 0) CountCpu();
   }

@@ -124,8 +124,9 @@ class DirectRows : public RowsAhead {
   const uint64_t id_;  // of all DirectRows of this process
   const int64_t slot_count_;
   const int64_t slot_bytes_;
-  const int depth_at_first_;
-  const int64_t early_end_;  // items before this one are left to the mappings
+  const int first_depth_;
+  const int most_before_first_;  // until the first item was copied
+  const int64_t early_end_;      // items before this one are left to the mappings
   const int64_t first_piece_;
   const std::unique_ptr<PieceSlot[]> slots_;
   std::optional<DirectBuffers> buffers_;  // made by the thread

@@ -1,6 +1,7 @@
 #ifndef NPYFAST_CORE_READAHEAD_READ_DEPTH_H_
 #define NPYFAST_CORE_READAHEAD_READ_DEPTH_H_
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -18,7 +19,9 @@ class ReadDepth {
   static constexpr int kLeast = 8;
   static constexpr int kMost = 256;
 
-  explicit ReadDepth(TimePoint now) : since_(now) {}
+  // Begins with `depth`.
+  ReadDepth(int depth, TimePoint now)
+      : depth_(std::clamp(depth, kLeast, kMost)), best_depth_(depth_), since_(now) {}
 
   int depth() const { return depth_; }
   // So many bytes have come. `busy`: as many reads were in flight as depth() allows; an interval
@@ -29,8 +32,8 @@ class ReadDepth {
   void Compare(double rate);
   void Try(int depth);
 
-  int depth_ = 32;
-  int best_depth_ = 32;
+  int depth_;
+  int best_depth_;
   double best_rate_ = 0;
   bool upwards_ = true;
   int pause_ = 0;  // intervals until the next try

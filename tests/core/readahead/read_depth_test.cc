@@ -19,7 +19,7 @@ constexpr double kRowBytes = 4096;
 struct Device {
   // Bytes a second at a depth.
   std::function<double(int)> rate;
-  ReadDepth depth{ReadDepth::TimePoint{}};
+  ReadDepth depth{32, ReadDepth::TimePoint{}};
   ReadDepth::TimePoint now{};
   int smallest = 1 << 20;
   int largest = 0;
@@ -106,7 +106,7 @@ TEST(ReadDepth, WhenItIsNotBusyNothingIsLearned) {
   CHECK_EQ(device.smallest, before);
   CHECK_EQ(device.largest, before);
   // One moment of an interval is enough.
-  ReadDepth depth{ReadDepth::TimePoint{}};
+  ReadDepth depth{32, ReadDepth::TimePoint{}};
   ReadDepth::TimePoint now{};
   for (int i = 1; i < 1000; ++i) {
     now += 10ms;
