@@ -14,6 +14,7 @@ from typing import Any
 from npyfast._backends import backend as _backend
 from npyfast._backends.header import Header
 from npyfast._batches.batches import Batches, batches
+from npyfast._batches.description import describe
 from npyfast._batches.iterator import BatchIterator
 from npyfast._batches.statistics import Statistics, statistics
 from npyfast._engines.dataset import dataset
@@ -44,6 +45,7 @@ __all__ = [
     "batches",
     "build_info",
     "dataset",
+    "describe",
     "labeled",
     "open",
     "pack",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 
 from npyfast._batches.batching import Batching, make_batching
+from npyfast._batches.description import batches_and_order
 from npyfast._batches.iterator import BatchIterator, Iterations
 from npyfast._batches.options import Options
 from npyfast._batches.statistics import Statistics, of_counters
@@ -71,27 +72,10 @@ class Batches:
         return self._batching.plan.seed
 
     def __repr__(self) -> str:
-        plan = self._batching.plan
-        unshuffled = "in file order" if plan.selection.order is None else "in the split's order"
-        shuffled = unshuffled if plan.seed is None else f"shuffled with seed {plan.seed}"
-        if plan.blocks is not None:
-            shuffled += (
-                f" in blocks of {plan.blocks.block_rows:,} and windows of "
-                f"{plan.blocks.window_rows:,} rows"
-            )
-        passes = "endless passes of " if self._batching.run.epochs < 0 else ""
-        if self._batching.run.epochs > 1:
-            passes = f"{self._batching.run.epochs} passes of "
-        worker = ""
-        if plan.shard_count > 1:
-            worker = f", worker {plan.shard_index} of {plan.shard_count}"
         elements = map_nest(
             lambda column: f"{column.dtype}{list(column.shape)}", self._batching.structure
         )
-        return (
-            f"<npyfast.Batches: {passes}{plan.batches:,} batches of {plan.batch_size} of "
-            f"{plan.selection.size:,} rows, {shuffled}{worker}; each row {elements}>"
-        )
+        return f"<npyfast.Batches: {batches_and_order(self._batching)}; each row {elements}>"
 
 
 @explaining(BATCHES | _OF_DATASET)

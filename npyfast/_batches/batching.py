@@ -36,6 +36,7 @@ class Batching:
     """Opened leaves, and the plan of their batches."""
 
     leaves: list[OpenedLeaf]
+    names: list[str]  # of the leaves, for people
     backend: Backend  # makes the batches
     structure: Nest  # the nest of an element, with a Column for each array
     plan: Plan
@@ -122,6 +123,7 @@ def make_batching(source: Nest, options: Options) -> Batching:
     counters = made_by.make_counters()
     return Batching(
         leaves=flat,
+        names=names,
         backend=made_by,
         structure=map_nest(lambda leaf: columns(leaf.dtype, leaf.row_shape, next(naming)), opened),
         plan=plan,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from npyfast._backends.interface import Counters, Counts
+from npyfast._backends.interface import Counts
 from npyfast._errors import shown
 
 # The attribute of a tf.data.Dataset of npyfast's own that holds its Counters.
@@ -177,7 +178,7 @@ def statistics(made: Any) -> Statistics:
             "statistics takes what npyfast.batches or npyfast.dataset returned, or a "
             f"tf.data.Dataset that was built on it; got {shown(made)}"
         )
-    found = _counters_below(made)
+    found = [getattr(one, COUNTERS) for one in datasets_below(made) if hasattr(one, COUNTERS)]
     if not found:
         raise ValueError(
             f"there is no npyfast.dataset below {shown(made)}: pass what npyfast.dataset returned "
@@ -187,13 +188,13 @@ def statistics(made: Any) -> Statistics:
     return of_counters(*(counters.counters() for counters in found))
 
 
-def _counters_below(dataset: Any) -> list[Counters]:
-    """The Counters of all npyfast datasets that a dataset is built on."""
+def datasets_below(dataset: Any) -> Iterator[Any]:
+    """All datasets that a dataset is built on, and itself; each once."""
     seen: dict[int, Any] = {}  # by identity: zip((ds, ds)) has the same one twice
     left = [dataset]
     while left:
         one = left.pop()
         if id(one) not in seen:
             seen[id(one)] = one
-            left.extend(one._inputs())
-    return [getattr(one, COUNTERS) for one in seen.values() if hasattr(one, COUNTERS)]
+            left.extend(reversed(one._inputs()))
+            yield one

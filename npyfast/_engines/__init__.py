@@ -6,7 +6,7 @@ The modules of this package are the only ones that import TensorFlow, and only w
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args
 
 from npyfast._backends import backend, backend_reason
 from npyfast._backends.interface import OpenedLeaf
@@ -36,22 +36,30 @@ def check_engine(engine: object) -> None:
         raise ValueError(f"engine must be one of {allowed}, got {shown(engine)}")
 
 
-def choose(engine: EngineName, batching: Batching) -> Engine:
+class Choice(NamedTuple):
+    """The engine for some batches, and why it is this one."""
+
+    engine: Engine
+    reason: str
+
+
+def choose(engine: EngineName, batching: Batching) -> Choice:
     """The engine for these batches.
 
     With engine="graph", raises ValueError if that cannot deliver them, and ImportError if its ops
     cannot be loaded.
     """
     if engine == "generator":
-        return generator
+        return Choice(generator, "engine generator, which was asked for")
     from npyfast._engines import graph  # programs without a dataset need not wait for it
 
     obstacle = graph.obstacle(batching)
     load_error = op_library.load_error() if obstacle is None else None
     if obstacle is None and load_error is None:
-        return graph
+        return Choice(graph, "engine graph: an op of TensorFlow's graph makes the batches")
     if engine == "auto":
-        return generator
+        why = obstacle or load_error
+        return Choice(generator, f"engine generator, because graph is not available: {why}")
     error = ValueError if load_error is None else ImportError
     raise error(
         f"engine='graph' is not available: {obstacle or load_error}; "

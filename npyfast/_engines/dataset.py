@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from npyfast._batches.batching import make_batching
+from npyfast._batches.description import DESCRIPTION, description
 from npyfast._batches.options import Options
 from npyfast._batches.transform import Transform
 from npyfast._engines import EngineName, check_engine, choose
@@ -145,7 +146,10 @@ def dataset(
         )
         if batching.transform is None and next(leaves(batching.structure), None) is None:
             raise TypeError("the source has no arrays for a dataset: its dtype is without fields")
-        return choose(engine, batching).make_dataset(batching, prefetch)
+        chosen, reason = choose(engine, batching)
+        made = chosen.make_dataset(batching, prefetch)
+        setattr(made, DESCRIPTION, description(batching, reason))
+        return made
 
     check_engine(engine)
     if prefetch is not None:

@@ -134,7 +134,18 @@ class Source:
         return Source(self.files, file_options=options, row_options=self.row_options)
 
     def __repr__(self) -> str:
-        return f"npyfast.Source({self.name})"
+        files, rows = self.file_options, self.row_options
+        layout = {} if files.layout is None else vars(files.layout)
+        given = {"per_file": files.per_file, **layout, **vars(rows)}
+        options = [f"{name}={_shown(value)}" for name, value in given.items() if value is not None]
+        return f"npyfast.Source({', '.join([self.name, *options])})"
+
+
+def _shown(option: Any) -> str:
+    """The value of an option; a dtype by its name."""
+    if isinstance(option, type) and issubclass(option, np.generic):
+        option = np.dtype(option)
+    return repr(str(option)) if isinstance(option, np.dtype) else shown(option)
 
 
 @explaining(SOURCE)

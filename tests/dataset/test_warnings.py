@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from samples import Dataset, Save
@@ -30,4 +31,13 @@ def test_the_line_of_the_caller_for_a_nest(dataset: Dataset) -> None:
     leaf = npyfast.source("samples", per_file="row")
     with pytest.warns(UserWarning, match="natural order") as caught:
         dataset((leaf, np.arange(12)), engine="auto")
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_the_line_of_the_caller_for_hdf5(dataset: Dataset, tmp_path: Path) -> None:
+    with h5py.File("chunked.h5", "w") as file:
+        file.create_dataset("x", data=np.arange(12), chunks=(5,))
+    leaf = npyfast.source(tmp_path / "chunked.h5", key="x")  # each path warns once
+    with pytest.warns(RuntimeWarning, match=r"or, if it fits in memory, .* file\[key\]") as caught:
+        dataset(leaf, engine="auto")
     assert [warning.filename for warning in caught] == [__file__]

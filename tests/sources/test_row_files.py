@@ -39,7 +39,7 @@ def test_from_a_list_a_pattern_and_a_directory(files: list[str], tmp_path: Path)
         leaf = rows_in(source)
         assert leaf.files == tuple(files)  # 2 before 10
         assert_same(read(leaf), X)
-    assert repr(rows_in(files)) == f"npyfast.Source({files[0]} and 11 more files)"
+    assert repr(rows_in(files)) == (f"npyfast.Source({files[0]} and 11 more files, per_file='row')")
     assert_same(read(rows_in(files[::-1] + files[:1])), np.concatenate([X[::-1], X[:1]]))
     assert_same(read(rows_in(files[3])), X[3:4])
 

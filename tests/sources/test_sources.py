@@ -364,7 +364,10 @@ def test_read_header(save: Save) -> None:
 
 def test_an_array_in_memory_with_options() -> None:
     leaf = npyfast.source(X, row_shape=(2, 1), cast="float32", scale=2)
-    assert repr(leaf) == "npyfast.Source(the array of shape (12, 2) in memory)"
+    assert repr(leaf) == (
+        "npyfast.Source(the array of shape (12, 2) in memory, cast='float32', scale=2, "
+        "row_shape=(2, 1))"
+    )
     assert leaf.files == ()
     assert_same(read(leaf), (X.astype("f4") * 2).reshape(12, 2, 1))
     assert_same(read(npyfast.source(X)), X)
@@ -459,3 +462,17 @@ def test_a_key_for_what_holds_one_array(save: Save, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as missing:
         npyfast.batches(npyfast.source(tmp_path / "missing", key="x"))
     assert missing.value.filename == str(tmp_path / "missing")
+
+
+def test_a_repr_shows_the_options(tmp_path: Path) -> None:
+    X.tofile(tmp_path / "x.bin")
+    np.savez(tmp_path / "a.npz", x=X)
+    raw = npyfast.source(tmp_path / "x.bin", dtype="i4", shape=(-1, 2), offset=8)
+    assert repr(raw) == (
+        f"npyfast.Source({tmp_path}/x.bin, dtype='int32', shape=(-1, 2), offset=8)"
+    )
+    options: dict[str, Any] = {"cast": np.float32, "scale": 0.5, "shift": np.ones(2)}
+    assert repr(npyfast.source(tmp_path / "a.npz", key="x", row_shape=2, **options)) == (
+        f"npyfast.Source({tmp_path}/a.npz['x'], cast='float32', scale=0.5, "
+        "shift=ndarray of shape (2,) and dtype float64, row_shape=(2,))"
+    )
