@@ -174,16 +174,7 @@ bool DirectRows::LocateShared(int64_t item, std::span<const int64_t> rows, size_
     table = {id_, first, end, leaf, std::move(table.rows)};
   }
   const int64_t row_bytes = leaves_[leaf].array->file_rows()[0].row_stride;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const auto after =
-        std::upper_bound(table.rows.begin(), table.rows.end(), rows[i],
-                         [](int64_t row, const PlacedRows& placed) { return row < placed.first; });
-    addresses[i] = nullptr;
-    if (after == table.rows.begin()) continue;
-    const PlacedRows& placed = *(after - 1);
-    const int64_t within = rows[i] - placed.first;
-    if (within < placed.rows) addresses[i] = placed.at + within * row_bytes;
-  }
+  FindRows(table.rows, rows, row_bytes, addresses);
   return true;
 }
 

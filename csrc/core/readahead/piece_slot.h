@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/os/direct_file.h"
@@ -28,6 +29,11 @@ struct PlacedRows {
   int64_t rows = 0;
   const std::byte* at = nullptr;
 };
+
+// Writes where each of these rows is, or null. `placed` is sorted by its rows, of which each has so
+// many bytes.
+void FindRows(std::span<const PlacedRows> placed, std::span<const int64_t> rows, int64_t row_bytes,
+              std::span<const std::byte*> addresses);
 
 // A piece of rows in memory. The reading thread writes all of it before `ready`, and makers read it
 // from then on until the piece is released.
