@@ -13,7 +13,7 @@ from types import FrameType
 
 from npyfast import __version__
 from npyfast._commands import info, pack
-from npyfast._commands.errors import explain
+from npyfast._commands.errors import explain, with_options
 from npyfast._errors import printable
 
 _DESCRIPTION = "Packs arrays into plain .npy files, and reports what npyfast does with a file."
@@ -45,14 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("npyfast: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     except (OSError, ValueError, TypeError, LookupError, ImportError, MemoryError) as error:
-        print(f"npyfast: error: {explain(error)}", file=sys.stderr)
+        text = with_options(explain(error), getattr(options, "source", ()))
+        print(f"npyfast: error: {text}", file=sys.stderr)
         return 1
     return status
 
 
 def _note(message: Warning | str, *_: object, **__: object) -> None:
     """Shows a warning as the errors are shown."""
-    print(f"npyfast: note: {printable(str(message))}", file=sys.stderr)
+    print(f"npyfast: note: {with_options(printable(str(message)))}", file=sys.stderr)
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:

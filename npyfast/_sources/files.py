@@ -18,6 +18,8 @@ from npyfast._sources.inflated import Compressed, inflate, inflated
 from npyfast._sources.opening import Opening
 from npyfast._sources.raw import Layout, locate
 
+ROW_EACH = "pass npyfast.source(..., per_file='row')"
+
 
 @dataclass(frozen=True)
 class FileOptions:
@@ -89,6 +91,16 @@ def _open_by_content(files: Sequence[str], key: str | None, opening: Opening) ->
             raise
         hint = "if it holds raw numbers, npyfast.source(path, dtype=...) reads them"
         raise NpyFormatError(f"{error}; {hint}") from None
+
+
+def row_each_hint(files: Sequence[str], options: FileOptions) -> str:
+    """What to do if files do not form one array because each of them is one row."""
+    try:
+        if len(files) > 1 and options.by_content and backend().read_header(files[0]).shape == ():
+            return f"; if each file is one row, {ROW_EACH}"
+    except (OSError, ValueError):
+        pass
+    return ""
 
 
 def keys_of(files: Sequence[str], options: FileOptions, opening: Opening) -> list[str] | None:

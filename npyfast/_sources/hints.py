@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from npyfast._backends import backend
 from npyfast._backends.interface import OpenedLeaf
+from npyfast._sources.files import ROW_EACH, row_each_hint
 from npyfast._sources.source import Source
 
 LIST_OR_TUPLE = "a list of paths is one array, a tuple or dict is several"
-_ROW_EACH = "pass npyfast.source(..., per_file='row')"
 
 
 @dataclass(frozen=True)
@@ -31,21 +30,13 @@ def unequal_rows(first: Named, other: Named) -> str:
         files = one.source.files
         if 1 < len(files) == len(beside.leaf) and one.source.file_options.per_file is None:
             each = f"if each of the {len(files):,} files is one row"
-            return f"{text}; {each}, {_ROW_EACH}"
+            return f"{text}; {each}, {ROW_EACH}"
     return f"{text}; {LIST_OR_TUPLE}"
 
 
 def no_array_hint(source: Source, is_list: bool) -> str:
     """What may help where the files of a leaf do not form one array."""
-    if len(source.files) < 2 or not source.file_options.by_content:
-        return ""
-    if _holds_one_row(source.files[0]):
-        return f"; if each file is one row, {_ROW_EACH}"
-    return "; for several arrays pass a tuple, not a list" if is_list or source.listed else ""
-
-
-def _holds_one_row(path: str) -> bool:
-    try:
-        return backend().read_header(path).shape == ()
-    except (OSError, ValueError):
-        return False
+    hint = row_each_hint(source.files, source.file_options)
+    if not hint and len(source.files) > 1 and (is_list or source.listed):
+        hint = "; for several arrays pass a tuple, not a list"
+    return hint

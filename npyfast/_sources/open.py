@@ -51,7 +51,8 @@ def _open_given(given: Nest, source: Source, opening: Opening) -> Nest:
     except ValueError as error:
         if type(error) is not ValueError:
             raise
-        raise ValueError(f"{error}{no_array_hint(source, isinstance(given, list))}") from None
+        hint = no_array_hint(source, isinstance(given, list))
+        raise ValueError(f"{str(error).removesuffix(hint)}{hint}") from None
 
 
 def _open(source: Source, is_one_array: bool, opening: Opening) -> Nest:

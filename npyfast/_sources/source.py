@@ -20,7 +20,7 @@ from npyfast._options import make_shape
 from npyfast._sources.checks import check_not_names, new_shape
 from npyfast._sources.file_order import warn_of_text_order
 from npyfast._sources.file_sets import check_sets
-from npyfast._sources.files import FileOptions, keys_of, open_files
+from npyfast._sources.files import FileOptions, keys_of, open_files, row_each_hint
 from npyfast._sources.formats import member_name
 from npyfast._sources.memmaps import mapped_rows
 from npyfast._sources.opening import Opening
@@ -118,8 +118,17 @@ class Source:
         if self.memory is not None:
             stored = backend().view(self.memory)
         else:
-            stored = open_files(self.files, self.file_options, opening)
+            stored = self._open_files(opening)
         return self.row_options.applied(stored, self.name)
+
+    def _open_files(self, opening: Opening) -> OpenedLeaf:
+        try:
+            return open_files(self.files, self.file_options, opening)
+        except ValueError as error:
+            hint = row_each_hint(self.files, self.file_options)
+            if type(error) is not ValueError or not hint:
+                raise
+            raise ValueError(f"{error}{hint}") from None
 
     def keys(self, opening: Opening) -> list[str] | None:
         """The names of the arrays in its `.npz` or HDF5 files; None for other files.
@@ -238,15 +247,15 @@ def source(
         raise ValueError(f"key must be None or a str, got {shown(key)}")
     raw = [name for name, given in (("shape", shape is not None), ("offset", offset != 0)) if given]
     if dtype is None and raw:
-        raise ValueError(f"{raw[0]} is for raw binary data: give its dtype as well")
+        raise ValueError(f"{raw[0]} is for raw binary data: give dtype=... as well")
     if dtype is not None:
         raw.insert(0, "dtype")
     chosen = ["per_file"] * (per_file is not None) + ["key"] * (key is not None) + raw[:1]
     if len(chosen) > 1:
         raise ValueError(
             f"{chosen[0]} and {chosen[1]} cannot be combined: per_file is for .npy files of one "
-            "row each, key for .npz and HDF5 files, dtype (with shape and offset) for raw binary "
-            "data"
+            "row each, key is for .npz and HDF5 files, dtype is for raw binary data (with shape "
+            "and offset)"
         )
     layout = None if dtype is None else Layout.make(dtype, shape, offset)
     file_options = FileOptions(per_file, key, layout)

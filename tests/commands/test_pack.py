@@ -153,7 +153,7 @@ def test_errors(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
     assert "one of the inputs" in failing(capsys, "pack", source, "-o", source, "--overwrite")
     save(X, "there.npy")
     assert failing(capsys, "pack", source, "-o", "there.npy") == (
-        "there.npy: exists already; overwrite=True (--overwrite) replaces it"
+        "there.npy: exists already; --overwrite replaces it"
     )
     np.savez("in.npz", x=X, y=X)
     assert "'x', 'y'" in failing(capsys, "pack", "in.npz", "-o", "out.npy")

@@ -422,9 +422,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "per_file and dtype cannot be combined",
     ),
     "key and dtype": ({"key": "x", "dtype": "f4"}, "key and dtype cannot be combined: per_file is"),
-    "shape alone": ({"shape": (-1, 2)}, "shape is for raw binary data: give its dtype as well"),
-    "offset alone": ({"offset": 8}, "offset is for raw binary data: give its dtype as well"),
-    "key and shape": ({"key": "x", "shape": 3}, "shape is for raw binary data: give its dtype"),
+    "shape alone": ({"shape": (-1, 2)}, "shape is for raw binary data: give dtype=... as well"),
+    "offset alone": ({"offset": 8}, "offset is for raw binary data: give dtype=... as well"),
+    "key and shape": ({"key": "x", "shape": 3}, "shape is for raw binary data: give dtype=..."),
 }
 
 
