@@ -92,7 +92,10 @@ py::list Parts(const PyArray& self) {
   return parts;
 }
 
-py::bytes FirstPath(const PyArray& self) { return self.source.paths.at(0); }
+// The name of the op's array in errors.
+py::bytes Name(const PyArray& self) {
+  return self.source.paths.empty() ? kMemoryName : self.source.paths[0];
+}
 
 py::object ToPython(int64_t number) { return py::int_(number); }
 py::object ToPython(const std::vector<int64_t>& numbers) { return py::cast(numbers); }
@@ -102,12 +105,25 @@ py::object ToPython(const std::vector<std::string>& texts) {
   return list;
 }
 
-// What the TensorFlow op needs to open these arrays, by the names of its attributes.
-py::dict EncodeArrays(const std::vector<const PyArray*>& arrays) {
+// Header of a .npy file, offset and strides of an array in memory.
+using MemoryLayout = std::tuple<py::bytes, int64_t, std::vector<int64_t>>;
+
+// What the TensorFlow op needs to open these arrays, by the names of its attributes. `memory`: of
+// each array in memory.
+py::dict EncodeArrays(const std::vector<const PyArray*>& arrays,
+                      const std::vector<MemoryLayout>& memory) {
   std::vector<ArrayFiles> files;
+  size_t next = 0;
   for (const PyArray* each : arrays) {
     const Array& array = *each->array;
     files.push_back({each->source, array.stamps(), array.row_type(), array.rows()});
+    ArraySource& source = files.back().source;
+    if (!source.paths.empty()) continue;
+    const auto& [header, offset, strides] = memory.at(next++);
+    source.kind = Kind::kMemory;
+    source.headers = {std::string(header)};
+    source.offsets = {offset};
+    source.strides = strides;
   }
   py::dict attributes;
   EncodedArrays encoded = Encode(files);
@@ -135,7 +151,7 @@ void RegisterArray(py::module_& m) {
           [](const PyArray& self) { return py::tuple(py::cast(self.array->row_shape())); })
       .def_property_readonly("storage", &StorageKind)
       .def_property_readonly("parts", &Parts)
-      .def_property_readonly("first_path", &FirstPath)
+      .def_property_readonly("name", &Name)
       .def("check_files",
            [](const PyArray& self) {
              const GilReleased released;
@@ -143,7 +159,7 @@ void RegisterArray(py::module_& m) {
            })
       .def_property_readonly("dtype",
                              [](const PyArray& self) { return ToNumpy(self.array->dtype()); });
-  m.def("encode_arrays", &EncodeArrays, py::arg("arrays"));
+  m.def("encode_arrays", &EncodeArrays, py::arg("arrays"), py::arg("memory"));
 }
 
 }  // namespace npyfast::python

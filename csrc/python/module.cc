@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, m) {
   npyfast::python::RegisterOrder(m);
   npyfast::python::RegisterPlan(m);
   npyfast::python::RegisterArray(m);
+  npyfast::python::RegisterShareMemory(m);
   npyfast::python::RegisterCast(m);
   npyfast::python::RegisterGather(m);
   npyfast::python::RegisterStatistics(m);

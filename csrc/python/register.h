@@ -16,6 +16,7 @@ void RegisterHeader(pybind11::module_& m);
 void RegisterOrder(pybind11::module_& m);
 void RegisterPlan(pybind11::module_& m);
 void RegisterResourceLimits(pybind11::module_& m);
+void RegisterShareMemory(pybind11::module_& m);
 void RegisterStatistics(pybind11::module_& m);
 void RegisterStream(pybind11::module_& m);
 

@@ -37,7 +37,8 @@ struct Spec {
   std::vector<LeafSpec> leaves;
   std::string machine;
   std::vector<Output> outputs;
-  bool listed;  // whether the rows are an input
+  bool listed;      // whether the rows are an input
+  size_t memories;  // inputs that hold the arrays in memory, after those
   Selection selection;
   Plan::Options plan;
   IndexedBatches::Epochs run;
@@ -86,7 +87,7 @@ void CheckVersions(const Spec& spec, int64_t order, int64_t block_order) {
     return;
   throw StatusError(
       TF_FAILED_PRECONDITION,
-      spec.leaves[0].name() + ": the dataset was made with order version " + std::to_string(order) +
+      spec.leaves[0].name + ": the dataset was made with order version " + std::to_string(order) +
           " and block order version " + std::to_string(block_order) + ", and this npyfast has " +
           std::to_string(kOrderVersion) + " and " + std::to_string(kBlockOrderVersion) +
           ": install the same version of npyfast in all processes");
@@ -97,6 +98,7 @@ Spec::Spec(const Attributes& attributes)
       machine(attributes.String("machine")),
       outputs(ReadOutputs(attributes)),
       listed(attributes.Int("lists") > 0),
+      memories(static_cast<size_t>(attributes.Int("memories"))),
       first(attributes.Int("first")),
       stride(attributes.Int("stride")),
       threads(attributes.Int("threads")),
@@ -166,7 +168,7 @@ class BatchKernel {
       throw StatusError(TF_INVALID_ARGUMENT, "NpyfastBatch: index must be a scalar");
     const int64_t place = *static_cast<const int64_t*>(Api().TF_TensorData(index.get()));
     if (place < spec_.first || (place - spec_.first) % spec_.stride != 0)
-      throw ForeignCheckpoint(spec_.leaves[0].name());
+      throw ForeignCheckpoint(spec_.leaves[0].name);
     const std::shared_ptr<Opened> opened = OpenedFor(context);
     Batch batch = opened->batches->Get((place - spec_.first) / spec_.stride);
     std::vector<int64_t> shape;
@@ -184,12 +186,25 @@ class BatchKernel {
   }
 
  private:
-  // The opened files. Replaced as a whole if another list of rows is the input.
+  // The opened files. Replaced as a whole if other lists of rows or arrays are the inputs.
   struct Opened {
-    const void* list = nullptr;      // the numbers of the input `rows`, which the plan owns
-    std::vector<int64_t> widths;     // of an item of each output, in bytes
-    std::vector<std::string> names;  // a file of each output
+    std::vector<const void*> inputs;  // their data, which the plan and the arrays own
+    std::vector<int64_t> widths;      // of an item of each output, in bytes
+    std::vector<std::string> names;   // a file of each output
     std::unique_ptr<IndexedBatches> batches;
+  };
+
+  // The inputs after the index.
+  struct Inputs {
+    Tensor list;  // none if the rows are no input
+    std::vector<Tensor> memories;
+
+    std::vector<const void*> Data() const {
+      std::vector<const void*> data;
+      if (list != nullptr) data.push_back(Api().TF_TensorData(list.get()));
+      for (const Tensor& memory : memories) data.push_back(Api().TF_TensorData(memory.get()));
+      return data;
+    }
   };
 
   // An output of text.
@@ -203,40 +218,49 @@ class BatchKernel {
   }
 
   std::shared_ptr<Opened> OpenedFor(TF_OpKernelContext* context) {
-    Tensor list;
-    if (spec_.listed) list = GetInput(context, 1);
+    Inputs inputs;
+    if (spec_.listed) inputs.list = GetInput(context, 1);
+    for (size_t i = 0; i < spec_.memories; ++i)
+      inputs.memories.push_back(GetInput(context, static_cast<int>(1 + spec_.listed + i)));
+    const std::vector<const void*> data = inputs.Data();
     std::shared_ptr<Opened> replaced;  // destroyed after the lock: it waits for its threads
     const std::lock_guard lock(mutex_);
-    const bool same =
-        opened_ != nullptr && (list == nullptr || Api().TF_TensorData(list.get()) == opened_->list);
-    if (!same) {
+    if (opened_ == nullptr || opened_->inputs != data) {
       replaced = std::move(opened_);
-      opened_ = Open(std::move(list));
+      opened_ = Open(std::move(inputs));
+      opened_->inputs = data;
     }
     return opened_;
   }
 
-  std::shared_ptr<Opened> Open(Tensor list) const {
+  std::shared_ptr<Opened> Open(Inputs inputs) const {
     auto opened = std::make_shared<Opened>();
     Selection selection = spec_.selection;
-    if (list != nullptr) {
-      if (Api().TF_TensorElementCount(list.get()) != selection.size) Malformed("rows");
-      const auto* numbers = static_cast<const int64_t*>(Api().TF_TensorData(list.get()));
-      opened->list = numbers;
-      selection.list = {std::shared_ptr<TF_Tensor>(std::move(list)), numbers};
+    if (inputs.list != nullptr) {
+      if (Api().TF_TensorElementCount(inputs.list.get()) != selection.size) Malformed("rows");
+      const auto* numbers = static_cast<const int64_t*>(Api().TF_TensorData(inputs.list.get()));
+      selection.list = {std::shared_ptr<TF_Tensor>(std::move(inputs.list)), numbers};
     }
     const bool same_machine = !spec_.machine.empty() && spec_.machine == MachineId();
     std::vector<std::shared_ptr<const Gather>> gathers;
+    size_t memory = 0;
     for (const LeafSpec& leaf : spec_.leaves) {
-      std::shared_ptr<const Array> array = OpenShared(leaf.files, same_machine);
+      std::shared_ptr<const Array> array;
+      if (leaf.in_memory()) {
+        if (memory == inputs.memories.size()) Malformed("memories");
+        array = View(leaf, std::move(inputs.memories[memory++]));
+      } else {
+        array = OpenShared(leaf.files, same_machine);
+      }
       const size_t output = opened->widths.size();
       if (output >= spec_.outputs.size()) Malformed("columns");
       gathers.push_back(leaf.MakeGather(std::move(array), spec_.outputs[output].row_shape));
       for (size_t c = 0; c < gathers.back()->columns(); ++c) {
         opened->widths.push_back(ItemBytes(opened->widths.size(), gathers.back()->row_bytes(c)));
-        opened->names.push_back(leaf.name());
+        opened->names.push_back(leaf.name);
       }
     }
+    if (memory != inputs.memories.size()) Malformed("memories");
     CheckRows(selection, gathers[0]->array()->rows());
     if (opened->widths.size() != spec_.outputs.size()) Malformed("columns");
     const Plan plan(selection, spec_.plan);
@@ -247,6 +271,13 @@ class BatchKernel {
         BatchStream::Options{
             .threads = threads, .readahead = spec_.readahead, .statistics = spec_.statistics});
     return opened;
+  }
+
+  // An array that lies in an input.
+  static std::shared_ptr<const Array> View(const LeafSpec& leaf, Tensor input) {
+    const auto* data = static_cast<const std::byte*>(Api().TF_TensorData(input.get()));
+    const int64_t bytes = Api().TF_TensorElementCount(input.get());
+    return leaf.View({std::shared_ptr<TF_Tensor>(std::move(input)), data}, bytes);
   }
 
   // Bytes of an item of an output whose rows have `row_bytes` bytes.
@@ -272,12 +303,15 @@ class BatchKernel {
 // Saved graphs hold these names. A new attribute has a default; an incompatible change gets a new
 // op.
 constexpr std::initializer_list<const char*> kAttributes = {
-    // The files of the leaves: EncodedArrays of core/source/array_source.h.
+    // The arrays of the leaves: EncodedArrays of core/source/array_source.h. The bytes of those in
+    // memory are inputs, in the order of the leaves.
+    "memories: int >= 0 = 0",
     "files: list(string)",
     "shards: list(int)",
     "kinds: list(int) = []",
     "headers: list(string) = []",
     "offsets: list(int) = []",
+    "strides: list(int) = []",
     "stamps: list(int)",
     "row_types: list(string)",
     "rows_of_leaf: int",
@@ -330,7 +364,7 @@ constexpr std::initializer_list<const char*> kAttributes = {
 
 void RegisterBatchOp() {
   RegisterOp({.name = "NpyfastBatch",
-              .inputs = {"index: int64", "rows: lists * int64"},
+              .inputs = {"index: int64", "rows: lists * int64", "memory: memories * uint8"},
               .outputs = {"columns: types"},
               .attributes = kAttributes,
               .create = CreateKernel<BatchKernel>,

@@ -6,6 +6,7 @@
 #include "core/base/errors.h"
 #include "core/npy/header.h"
 #include "core/source/array_source.h"
+#include "tensorflow/open_arrays.h"
 #include "tensorflow/status.h"
 
 namespace npyfast::tf {
@@ -71,6 +72,18 @@ std::shared_ptr<const Gather> LeafSpec::MakeGather(std::shared_ptr<const Array> 
   return std::make_shared<Gather>(std::move(array), Fields::kTogether, std::move(made));
 }
 
+std::shared_ptr<const Array> LeafSpec::View(std::shared_ptr<const std::byte> data,
+                                            int64_t bytes) const {
+  std::shared_ptr<const Array> array;
+  try {
+    array = ViewMemory(files.source, std::move(data), bytes);
+  } catch (const FormatError& error) {
+    Malformed(error.what());
+  }
+  CheckExpected(*array, files, name);
+  return array;
+}
+
 std::vector<LeafSpec> ReadLeafSpecs(const Attributes& attributes) {
   std::vector<ArrayFiles> arrays = ReadArrayFiles(attributes);
   std::vector<std::string> casts = attributes.Strings("casts");
@@ -84,6 +97,7 @@ std::vector<LeafSpec> ReadLeafSpecs(const Attributes& attributes) {
   for (size_t i = 0; i < arrays.size(); ++i) {
     LeafSpec& leaf = leaves.emplace_back();
     leaf.files = std::move(arrays[i]);
+    leaf.name = leaf.in_memory() ? kMemoryName : leaf.files.source.paths[0];
     if (casts[i].empty()) continue;
     leaf.cast = {HeaderOf(casts[i], "casts").dtype, OperandOf(scales[i], "scales"),
                  OperandOf(shifts[i], "shifts")};

@@ -1,6 +1,7 @@
 #ifndef NPYFAST_TENSORFLOW_LEAF_SPEC_H_
 #define NPYFAST_TENSORFLOW_LEAF_SPEC_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -25,9 +26,13 @@ struct LeafSpec {
 
   ArrayFiles files;
   std::optional<CastSpec> cast;
+  std::string name;  // in errors
 
-  // Its name in errors.
-  const std::string& name() const { return files.source.paths[0]; }
+  bool in_memory() const { return files.source.kind == ArraySource::Kind::kMemory; }
+
+  // Shares the memory that holds the array. Throws what OpenShared() throws for other arrays than
+  // the expected one. REQUIRES: in_memory().
+  std::shared_ptr<const Array> View(std::shared_ptr<const std::byte> data, int64_t bytes) const;
 
   // Copies rows of the opened array; `row_shape` is the shape of a row of the result. Throws Error.
   std::shared_ptr<const Gather> MakeGather(std::shared_ptr<const Array> array,

@@ -137,20 +137,24 @@ std::string MachineId() {
   return id;
 }
 
+void CheckExpected(const Array& array, const ArrayFiles& expected, const std::string& name) {
+  const auto described = [](int64_t rows, const std::string& row_type) {
+    return std::to_string(rows) + " rows of " + row_type;
+  };
+  if (array.rows() == expected.rows && array.row_type() == expected.row_type) return;
+  const bool one = expected.source.paths.size() <= 1;
+  throw StatusError(TF_FAILED_PRECONDITION, name +
+                                                (one ? ": holds " : " and the other files: hold ") +
+                                                described(array.rows(), array.row_type()) +
+                                                ", but the dataset was made of " +
+                                                described(expected.rows, expected.row_type));
+}
+
 std::shared_ptr<const Array> OpenShared(const ArrayFiles& files, bool same_machine) {
   std::shared_ptr<const Array> array = FindOpen(files);
   const bool is_new = array == nullptr;
   if (is_new) array = OpenAnew(files, same_machine);
-  const auto described = [](int64_t rows, const std::string& row_type) {
-    return std::to_string(rows) + " rows of " + row_type;
-  };
-  if (array->rows() != files.rows || array->row_type() != files.row_type) {
-    const bool one = files.source.paths.size() == 1;
-    throw StatusError(TF_FAILED_PRECONDITION,
-                      files.source.paths[0] + (one ? ": holds " : " and the other files: hold ") +
-                          described(array->rows(), array->row_type()) +
-                          ", but the dataset was made of " + described(files.rows, files.row_type));
-  }
+  CheckExpected(*array, files, files.source.paths[0]);
   return is_new ? OpenArrays::Shared().Add(files, std::move(array)) : array;
 }
 

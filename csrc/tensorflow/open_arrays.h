@@ -23,6 +23,9 @@ namespace npyfast::tf {
 // expected one.
 std::shared_ptr<const Array> OpenShared(const ArrayFiles& files, bool same_machine);
 
+// Throws StatusError that begins with `name` unless the array has the expected rows.
+void CheckExpected(const Array& array, const ArrayFiles& expected, const std::string& name);
+
 // Identifies this machine until its next start, together with the mount namespace of this process:
 // containers have other files at the same paths. Empty if unknown.
 std::string MachineId();

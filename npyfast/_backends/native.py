@@ -56,7 +56,7 @@ class NativeLeaf:
         self.storage = Storage(array.storage, dense)
         self.cast = cast
         self._stored = dtype
-        self._memory = memory
+        self.memory = memory
         self.dtype = native(dtype) if cast is None else cast.dtype
         self.row_shape: tuple[int, ...] = array.row_shape if row_shape is None else row_shape
         self._cast = None
@@ -74,7 +74,7 @@ class NativeLeaf:
         return self._records.take(rows, threads or 0)[0]
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
-        if self._memory is not None and np.may_share_memory(out, self._memory):
+        if self.memory is not None and np.may_share_memory(out, self.memory):
             out[...] = self.take(rows, threads)  # rows would be written before they are read
         else:
             self._records.take_into(rows, out, threads or 0)
@@ -83,7 +83,7 @@ class NativeLeaf:
         self.array.check_files()
 
     def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> NativeLeaf:
-        return NativeLeaf(self.array, self._stored, self._memory, cast, row_shape)
+        return NativeLeaf(self.array, self._stored, self.memory, cast, row_shape)
 
     @property
     def file_bytes(self) -> int:

@@ -76,7 +76,11 @@ def default_engine() -> tuple[str, str]:
     error = op_library.load_error()
     if error is not None:
         return "generator", error
-    return "graph", "its library is loaded; arrays in memory and transform take the generator"
+    return (
+        "graph",
+        "its library is loaded; a transform, what Python reads, and more than 2 GiB in memory "
+        "take the generator",
+    )
 
 
 def engine_for_files(leaf: OpenedLeaf) -> tuple[str, str]:

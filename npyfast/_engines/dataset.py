@@ -97,8 +97,8 @@ def dataset(
             by rows. Never changes results.
         engine: how batches reach tf.data. "graph" uses an operation of TensorFlow's graph, without
             Python: such a dataset can be checkpointed and sent to tf.data service. "generator" uses
-            `from_generator`, and handles what "graph" can't: a `transform`, arrays in memory, the
-            NumPy backend. "auto" takes "graph" where it is available;
+            `from_generator`, and handles what "graph" can't: a `transform`, more than 2 GiB of
+            arrays in memory, the NumPy backend. "auto" takes "graph" where it is available;
             `npyfast.build_info()` says why where it is not.
 
     Returns:

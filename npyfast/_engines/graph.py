@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from npyfast._backends import backend
 from npyfast._batches.batching import Batching
+from npyfast._engines import memory
 from npyfast._engines.indexes import Grid, make_indexes
 from npyfast._engines.op_attributes import Attributes, op_attributes
 from npyfast._engines.op_library import OpCounters, load
@@ -34,8 +35,9 @@ def obstacle(batching: Batching) -> str | None:
         return "transform is a Python function"
     if not batching.backend.SERVES_GRAPHS:
         return "a source is read by Python (a compressed or chunked HDF5 dataset; npyfast pack)"
-    if any(leaf.storage.kind == "memory" for leaf in batching.leaves):
-        return "an array in memory can't be part of a graph"
+    in_memory = memory.obstacle(batching)
+    if in_memory is not None:
+        return in_memory
     tf = import_tensorflow()
     legacy = not (tf.executing_eagerly() or tf.inside_function())
     if legacy and batching.endless_epochs and batching.plan.seed is not None:
@@ -55,10 +57,15 @@ def _map_batches(indexes: tf.data.Dataset, batching: Batching, grid: Grid) -> tf
     """The dataset of the batches with these indexes."""
     tf = import_tensorflow()
     counters = OpCounters()
-    attributes = {**op_attributes(batching, grid), "statistics": counters.number}
+    arrays = [memory.share(array) for array in memory.arrays_in_memory(batching)]
+    attributes = {
+        **op_attributes(batching, grid, [array.layout for array in arrays]),
+        "statistics": counters.number,
+    }
+    tensors = [array.tensor for array in arrays]
     spec = signature(batching)
     function = tf.function(
-        _batch_function(batching, attributes, tf.nest.flatten(spec)),
+        _batch_function(batching, attributes, tensors, tf.nest.flatten(spec)),
         input_signature=[tf.TensorSpec((), tf.int64)],
         autograph=False,
     ).get_concrete_function()
@@ -66,7 +73,10 @@ def _map_batches(indexes: tf.data.Dataset, batching: Batching, grid: Grid) -> tf
 
 
 def _batch_function(
-    batching: Batching, attributes: Attributes, specs: Sequence[tf.TensorSpec]
+    batching: Batching,
+    attributes: Attributes,
+    tensors: Sequence[tf.Tensor],
+    specs: Sequence[tf.TensorSpec],
 ) -> Callable[[Any], list[Any]]:
     """A function that maps an index to the flat tensors of its batch."""
     tf = import_tensorflow()
@@ -77,7 +87,7 @@ def _batch_function(
     def batch(index: Any) -> list[Any]:
         # The op runs on CPUs, whatever device the caller uses.
         with tf.device(None):
-            columns = ops.npyfast_batch(index=index, rows=rows, **attributes)
+            columns = ops.npyfast_batch(index=index, rows=rows, memory=tensors, **attributes)
         # TensorFlow orders the leaves of a dict by key, npyfast in the order of the fields.
         flat: list[Any] = tf.nest.flatten(pack(batching.structure, columns))
         for tensor, spec in zip(flat, specs, strict=True):

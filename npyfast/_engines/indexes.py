@@ -99,7 +99,7 @@ def _counted_iterations(batching: Batching, count: int) -> tuple[tf.data.Dataset
     identity = _identity(batching, 15)
     seeds = (identity % _SEEDS, identity // _SEEDS % _SEEDS)
     first_leaf = cast("NativeLeaf", batching.leaves[0])
-    counter = iteration_count.counter(load(), seeds, os.fsdecode(first_leaf.array.first_path))
+    counter = iteration_count.counter(load(), seeds, os.fsdecode(first_leaf.array.name))
 
     def epoch(numbers: Any) -> Any:
         first = grid.first + counter(numbers) * count * stride

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ from npyfast._backends.fields import AnyArray
 from npyfast._backends.header import Header, header_bytes
 from npyfast._batches.batching import Batching
 from npyfast._engines.indexes import Grid
+from npyfast._engines.memory import Layout
 from npyfast._engines.op_library import library_text
 from npyfast._engines.tensors import tensor_type
 from npyfast._nest import leaves
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
 Attributes = dict[str, Any]
 
 
-def op_attributes(batching: Batching, grid: Grid) -> Attributes:
-    """What the op needs to make the batches in any process. REQUIRES: graph.obstacle() is None."""
+def op_attributes(batching: Batching, grid: Grid, memory: Sequence[Layout]) -> Attributes:
+    """What the op needs to make the batches in any process: attributes, to which the layouts of the
+    arrays in memory belong. REQUIRES: graph.obstacle() is None."""
     return {
-        **_leaf_attributes(batching),
+        **_leaf_attributes(batching, memory),
         **_plan_attributes(batching),
         "first": grid.first,
         "stride": grid.stride,
@@ -34,14 +37,14 @@ def op_attributes(batching: Batching, grid: Grid) -> Attributes:
     }
 
 
-def _leaf_attributes(batching: Batching) -> Attributes:
+def _leaf_attributes(batching: Batching, memory: Sequence[Layout]) -> Attributes:
     """Files, casts and columns."""
     from npyfast._core import encode_arrays  # missing where the NumPy backend is in use
 
     opened = cast("list[NativeLeaf]", batching.leaves)
     columns = list(leaves(batching.structure))
     return {
-        **encode_arrays([leaf.array for leaf in opened]),
+        **encode_arrays([leaf.array for leaf in opened], memory),
         "machine": library_text("npyfast_machine_id"),
         "casts": [_npy(np.empty(0, leaf.dtype)) if leaf.cast else b"" for leaf in opened],
         "scales": [_npy(leaf.cast.scale if leaf.cast else None) for leaf in opened],

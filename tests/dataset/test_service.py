@@ -161,6 +161,19 @@ def test_each_job_begins_at_the_start(running: Service, save: Save, epochs: int 
         assert counted(made) == once + once
 
 
+@pytest.mark.parametrize("size", [1, 200])
+def test_arrays_in_memory_travel(running: Service, save: Save, size: int) -> None:
+    """Small ones are copied when the dataset is made, large ones when it is sent."""
+    memory = np.repeat(Y[::-1], size).reshape(1003, -1)[::-1]
+    made = running.distribute(
+        graph((save(Y), memory), 10, True, seed=1, epochs=1), "distributed_epoch"
+    )
+    seen = [(x.numpy(), y.numpy()) for x, y in made]
+    assert sorted(np.concatenate([x for x, _ in seen]).tolist()) == Y.tolist()
+    for x, y in seen:
+        assert (x[:, np.newaxis] == y).all()
+
+
 def test_the_dataset_has_its_element_spec(running: Service, save: Save) -> None:
     made = graph({"y": save(Y)}, 10, True, epochs=1, drop_remainder=True)
     assert running.distribute(made, "distributed_epoch").element_spec == made.element_spec

@@ -62,8 +62,10 @@ class Decoder {
     files.row_type = encoded_.row_types[array];
     files.rows = encoded_.rows;
     const int64_t count = encoded_.file_counts[array];
-    if (count < 1 || static_cast<size_t>(count) > paths_.size() - path_)
+    const bool is_memory = files.source.kind == Kind::kMemory;
+    if (is_memory ? count != 0 : count < 1 || static_cast<size_t>(count) > paths_.size() - path_)
       throw FormatError("shards");
+    if (is_memory) AddMemory(&files.source);
     for (int64_t i = 0; i < count; ++i) {
       files.source.paths.push_back(std::move(paths_[path_++]));
       if (files.source.kind == Kind::kExtents) AddExtent(&files.source);
@@ -74,7 +76,7 @@ class Decoder {
 
   void CheckEnd() const {
     if (path_ != paths_.size() || extent_ != encoded_.headers.size() ||
-        stamp_ != encoded_.stamps.size()) {
+        stride_ != encoded_.strides.size() || stamp_ != encoded_.stamps.size()) {
       throw FormatError("files");
     }
   }
@@ -83,21 +85,32 @@ class Decoder {
   Kind KindOf(size_t array) const {
     if (encoded_.kinds.empty()) return Kind::kNpyFiles;
     const auto kind = static_cast<Kind>(encoded_.kinds[array]);
-    if (kind != Kind::kNpyFiles && kind != Kind::kExtents && kind != Kind::kRowFiles)
-      throw FormatError("kinds");
+    if (kind < Kind::kNpyFiles || kind > Kind::kMemory) throw FormatError("kinds");
     return kind;
   }
 
-  void AddExtent(ArraySource* source) {
+  // Returns the number of dimensions.
+  size_t AddExtent(ArraySource* source) {
     if (extent_ == encoded_.headers.size() || encoded_.offsets[extent_] < 0)
       throw FormatError("headers");
+    size_t dimensions = 0;
     try {
-      ParseHeader(encoded_.headers[extent_]);
+      dimensions = ParseHeader(encoded_.headers[extent_]).shape.size();
     } catch (const FormatError&) {
       throw FormatError("headers");
     }
     source->headers.push_back(encoded_.headers[extent_]);
     source->offsets.push_back(encoded_.offsets[extent_++]);
+    return dimensions;
+  }
+
+  void AddMemory(ArraySource* source) {
+    const size_t dimensions = AddExtent(source);
+    if (dimensions == 0) throw FormatError("headers");
+    if (encoded_.strides.size() - stride_ < dimensions) throw FormatError("strides");
+    const auto first = encoded_.strides.begin() + static_cast<std::ptrdiff_t>(stride_);
+    source->strides.assign(first, first + static_cast<std::ptrdiff_t>(dimensions));
+    stride_ += dimensions;
   }
 
   FileStamp Stamp() {
@@ -112,6 +125,7 @@ class Decoder {
   // What comes next.
   size_t path_ = 0;
   size_t extent_ = 0;
+  size_t stride_ = 0;
   size_t stamp_ = 0;
 };
 
@@ -134,15 +148,36 @@ std::shared_ptr<const Array> OpenArray(const ArraySource& source, std::span<cons
   return Array::Open(extents, map);
 }
 
+std::shared_ptr<const Array> ViewMemory(const ArraySource& source,
+                                        std::shared_ptr<const std::byte> data, int64_t bytes) {
+  const Header header = ParseHeader(source.headers[0]);
+  const int64_t offset = source.offsets[0];
+  if (header.elements() == 0) {
+    static constexpr std::byte kNothing{};
+    return Array::View(&kNothing, header.dtype, header.shape, source.strides);
+  }
+  // The bytes of all items. Neither bound ever comes back, so none overflows.
+  __int128 begin = offset;
+  __int128 end = begin + header.dtype.itemsize;
+  for (size_t axis = 0; axis < header.shape.size() && begin >= 0 && end <= bytes; ++axis) {
+    const __int128 last = static_cast<__int128>(header.shape[axis] - 1) * source.strides[axis];
+    (last < 0 ? begin : end) += last;
+  }
+  if (begin < 0 || end > bytes) throw FormatError("strides");
+  std::shared_ptr<const std::byte> first(data, data.get() + offset);
+  return Array::View(std::move(first), header.dtype, header.shape, source.strides);
+}
+
 EncodedArrays Encode(std::span<const ArrayFiles> arrays) {
   EncodedArrays encoded;
   encoded.rows = arrays[0].rows;
   for (const auto& [source, stamps, row_type, rows] : arrays) {
-    encoded.files.push_back(Joined(source.paths));
+    if (!source.paths.empty()) encoded.files.push_back(Joined(source.paths));
     encoded.file_counts.push_back(std::ssize(source.paths));
     encoded.kinds.push_back(static_cast<int64_t>(source.kind));
     encoded.headers.insert(encoded.headers.end(), source.headers.begin(), source.headers.end());
     encoded.offsets.insert(encoded.offsets.end(), source.offsets.begin(), source.offsets.end());
+    encoded.strides.insert(encoded.strides.end(), source.strides.begin(), source.strides.end());
     for (const FileStamp& stamp : stamps) AppendStamp(stamp, &encoded.stamps);
     encoded.row_types.push_back(row_type);
   }

@@ -23,6 +23,8 @@ using testing::WriteNpy;
 using Kind = ArraySource::Kind;
 
 const std::vector<int64_t> kTwo{2};
+const std::vector<int64_t> kThreeTwo{3, 2};
+const std::vector<int64_t> kThreeZero{3, 0};
 
 std::string Int32Header() { return NpyHeader("'<i4'", kTwo); }
 
@@ -49,6 +51,10 @@ std::vector<ArrayFiles> OneOfEachKind() {
        {},
        "float32 (3,)",
        4},
+      {{.kind = Kind::kMemory, .headers = {Int32Header()}, .offsets = {9}, .strides = {-4}},
+       {},
+       "int32 ()",
+       4},
   };
 }
 
@@ -64,10 +70,10 @@ void CheckSame(const std::vector<ArrayFiles>& some, const std::vector<ArrayFiles
 
 TEST(Encode, AndDecodeAreInverse) {
   std::vector<ArrayFiles> arrays = OneOfEachKind();
-  for (int order = 0; order < 6; ++order) {
+  for (int order = 0; order < 8; ++order) {
     CheckSame(Decode(Encode(arrays)), arrays);
     std::rotate(arrays.begin(), arrays.begin() + 1, arrays.end());
-    if (order == 2) std::swap(arrays[0], arrays[1]);
+    if (order == 3) std::swap(arrays[0], arrays[1]);
   }
   for (const ArrayFiles& array : arrays) CheckSame(Decode(Encode({&array, 1})), {array});
 }
@@ -80,18 +86,20 @@ TEST(Encode, WritesWhatSavedGraphsHold) {
   CHECK_EQ(encoded.files, (std::vector<std::string>{
                               "/a.npy" + zero + "/b.npy", "/x.npz" + zero + "/y.npz",
                               "/0.npy" + zero + "/1.npy" + zero + "/2.npy" + zero + "/3.npy"}));
-  CHECK_EQ(encoded.file_counts, (std::vector<int64_t>{2, 2, 4}));
-  CHECK_EQ(encoded.kinds, (std::vector<int64_t>{0, 1, 2}));
-  CHECK_EQ(encoded.headers, (std::vector<std::string>{Int32Header(), Int32Header()}));
-  CHECK_EQ(encoded.offsets, (std::vector<int64_t>{40, 0}));
+  CHECK_EQ(encoded.file_counts, (std::vector<int64_t>{2, 2, 4, 0}));
+  CHECK_EQ(encoded.kinds, (std::vector<int64_t>{0, 1, 2, 3}));
+  CHECK_EQ(encoded.headers, (std::vector<std::string>(3, Int32Header())));
+  CHECK_EQ(encoded.offsets, (std::vector<int64_t>{40, 0, 9}));
+  CHECK_EQ(encoded.strides, (std::vector<int64_t>{-4}));
   CHECK_EQ(encoded.stamps.size(), 20u);
   CHECK_EQ(encoded.stamps[0], -2);
-  CHECK_EQ(encoded.row_types, (std::vector<std::string>{"int32 ()", "int32 ()", "float32 (3,)"}));
+  CHECK_EQ(encoded.row_types,
+           (std::vector<std::string>{"int32 ()", "int32 ()", "float32 (3,)", "int32 ()"}));
   CHECK_EQ(encoded.rows, 4);
   std::vector<std::string> names;
   EncodedArrays::ForEach(encoded, [&](const char* name, const auto&) { names.emplace_back(name); });
   CHECK_EQ(names, (std::vector<std::string>{"files", "shards", "kinds", "headers", "offsets",
-                                            "stamps", "row_types", "rows_of_leaf"}));
+                                            "strides", "stamps", "row_types", "rows_of_leaf"}));
 }
 
 TEST(Encode, MakesPathsAbsolute) {
@@ -123,8 +131,13 @@ TEST(Decode, NamesTheMalformedAttribute) {
   refuses("shards", [](EncodedArrays& e) { e.files.pop_back(); });
   for (const int64_t count : {INT64_MIN, int64_t{-1}, int64_t{0}, int64_t{5}, INT64_MAX})
     refuses("shards", [count](EncodedArrays& e) { e.file_counts[2] = count; });
-  for (const int64_t kind : {INT64_MIN, int64_t{-1}, int64_t{3}, INT64_MAX})
+  for (const int64_t kind : {INT64_MIN, int64_t{-1}, int64_t{4}, INT64_MAX})
     refuses("kinds", [kind](EncodedArrays& e) { e.kinds[1] = kind; });
+  refuses("shards", [](EncodedArrays& e) { e.kinds[0] = 3; });
+  refuses("shards", [](EncodedArrays& e) { e.kinds[3] = 0; });
+  refuses("strides", [](EncodedArrays& e) { e.strides.clear(); });
+  refuses("files", [](EncodedArrays& e) { e.strides.push_back(0); });
+  refuses("headers", [](EncodedArrays& e) { e.headers[2] = NpyHeader("'<i4'", {}); });
   refuses("headers", [](EncodedArrays& e) { e.kinds[0] = 1; });
   refuses("headers", [](EncodedArrays& e) { e.headers[1] = "no header"; });
   refuses("headers", [](EncodedArrays& e) { e.offsets[0] = -1; });
@@ -150,6 +163,49 @@ TEST(OpenArray, OpensEachKind) {
                                  .offsets = {6}});
   check(*extent, 2, "int32 ()");
   CHECK_EQ(extent->data(0)[0], std::byte{7});
+}
+
+TEST(ViewMemory, SharesItemsInAnyOrder) {
+  const std::vector<int32_t> numbers{0, 1, 2, 3, 4, 5};
+  const auto data = std::make_shared<std::vector<int32_t>>(numbers);
+  const std::shared_ptr<const std::byte> bytes(data,
+                                               reinterpret_cast<const std::byte*>(data->data()));
+  const ArraySource reversed{.kind = Kind::kMemory,
+                             .headers = {NpyHeader("'<i4'", kThreeTwo)},
+                             .offsets = {16},
+                             .strides = {-8, 4}};
+  const auto array = ViewMemory(reversed, bytes, 24);
+  CHECK_EQ(array->rows(), 3);
+  CHECK_EQ(array->row_type(), "int32 (2,)");
+  CHECK(array->data(0) == bytes.get() + 16);
+  CHECK_EQ(data.use_count(), 3);
+}
+
+TEST(ViewMemory, RefusesItemsOutsideTheMemory) {
+  const std::vector<std::byte> memory(24);
+  const std::shared_ptr<const std::byte> bytes(std::shared_ptr<void>(), memory.data());
+  const auto source = [](int64_t offset, std::vector<int64_t> strides) {
+    return ArraySource{.kind = Kind::kMemory,
+                       .headers = {NpyHeader("'<i4'", kThreeTwo)},
+                       .offsets = {offset},
+                       .strides = std::move(strides)};
+  };
+  ViewMemory(source(0, {8, 4}), bytes, 24);
+  ViewMemory(source(20, {-8, -4}), bytes, 24);
+  ViewMemory(source(20, {0, 0}), bytes, 24);
+  for (const auto& wrong :
+       {source(1, {8, 4}), source(0, {9, 4}), source(0, {8, -1}), source(21, {0, 0}),
+        source(19, {-8, -4}), source(INT64_MAX, {0, 0}), source(0, {INT64_MAX, INT64_MAX}),
+        source(0, {INT64_MIN, INT64_MIN}), source(8, {INT64_MIN, INT64_MAX})}) {
+    CHECK_THROWS(ViewMemory(wrong, bytes, 24), FormatError, "strides");
+  }
+  CHECK_THROWS(ViewMemory(source(0, {8, 4}), bytes, 23), FormatError, "strides");
+  // Nothing is read of an array without items.
+  const ArraySource nothing{.kind = Kind::kMemory,
+                            .headers = {NpyHeader("'<i4'", kThreeZero)},
+                            .offsets = {INT64_MAX},
+                            .strides = {1, INT64_MIN}};
+  CHECK_EQ(ViewMemory(nothing, nullptr, 0)->rows(), 3);
 }
 
 TEST(OpenArray, RefusesAFileInAnotherState) {
