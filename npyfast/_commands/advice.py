@@ -46,7 +46,8 @@ def advise(
 ) -> list[Advice]:
     """Advice about an array, the most serious first."""
     advice = []
-    pack = _pack(path, facts["key"])
+    row_files = facts["access"] == "row files"
+    pack = _pack(path, facts["key"]) + " --per-file row" * row_files
     row_bytes = facts["row_bytes"] or 0
 
     def fix(code: str, text: str, command: str | None = None) -> None:
@@ -72,10 +73,10 @@ def advise(
         else:
             text += "convert each batch by dataset(..., transform=...), or save it in another dtype"
             fix("no-tensorflow-type", text)
-    if facts["order"] in ("F", "mixed") and row_bytes > dtype.itemsize:
+    if facts["order"] in ("F", "mixed") and not row_files and row_bytes > dtype.itemsize:
         fix("fortran-order", "in Fortran order the items of a row lie all over the file", pack)
     if len(files) >= _MANY_FILES:
-        text = f"{len(files):,} files take long to open"
+        text = f"{len(files):,} files take long to open" + ", in each epoch again" * row_files
         fix("many-files", text, f"{pack} --max-file-size 1GiB")
     if facts["fits_in_memory"] is False and row_bytes < _PAGE:
         text = (

@@ -17,6 +17,7 @@ from npyfast._backends.cast import is_bfloat16
 from npyfast._backends.fields import native
 from npyfast._backends.header import Header
 from npyfast._backends.interface import OpenedLeaf
+from npyfast._backends.numpy_leaf import check_alike
 from npyfast._commands.advice import advise, advise_files, has_all_types
 from npyfast._commands.errors import explain
 from npyfast._commands.facts import ArrayFacts, Descr, Facts, TensorTypes, no_facts
@@ -37,8 +38,9 @@ ERRORS = (OSError, ValueError, TypeError, LookupError, ImportError, RuntimeError
 _LOOKED_AT = 1000
 
 
-def describe(path: str) -> Facts:
-    """Describes the file, or the files of a directory or pattern, that a path stands for."""
+def describe(path: str, per_file: Literal["row"] | None = None) -> Facts:
+    """Describes the file, or the files of a directory or pattern, that a path stands for; as one
+    array, or with `per_file`, as one row each."""
     facts: Facts = {
         "path": path,
         "format": None,
@@ -55,8 +57,11 @@ def describe(path: str) -> Facts:
         with Opening() as opening:
             found = opening.format_of(files[0])
             facts["format"] = FORMATS.get(found)
-            facts["advice"] = advise_files(path, found, files)
-            facts["arrays"] = _arrays(path, found, files, opening)
+            if per_file is not None:
+                facts["arrays"] = [_row_files(path, files)]
+            else:
+                facts["advice"] = advise_files(path, found, files)
+                facts["arrays"] = _arrays(path, found, files, opening)
     except ERRORS as error:
         facts["error"] = explain(error)
     else:
@@ -125,12 +130,40 @@ def _array(
     return facts
 
 
+def _row_files(path: str, files: Sequence[str]) -> ArrayFacts:
+    """Describes files of one row each."""
+    facts = no_facts(None)
+    try:
+        leaf = source(path, per_file="row").open()
+        headers = _headers(facts, None, NPY, files[:_LOOKED_AT], None)
+        first = headers[0]
+        facts["dtype"], facts["tensorflow"] = _descr(first.dtype), tensor_type(first.dtype)
+        facts["native_byte_order"] = native(first.dtype) == first.dtype
+        facts["access"] = leaf.storage.kind
+        facts["rows"], facts["row_shape"] = len(leaf), list(first.shape)
+        for file, header in zip(files, headers, strict=False):
+            check_alike("shape", files[0], first, file, header)
+    except ERRORS as error:
+        facts["error"] = explain(error)
+        return facts
+    facts["row_bytes"] = row_bytes = first.dtype.itemsize * math.prod(first.shape)
+    facts["nbytes"] = nbytes = len(leaf) * row_bytes
+    _add_reading(facts, leaf, nbytes)
+    facts["advice"] = advise(path, facts, first.dtype, files)
+    return facts
+
+
 def _headers(
-    facts: ArrayFacts, key: str | None, found: Format, files: Sequence[str], opening: Opening
+    facts: ArrayFacts,
+    key: str | None,
+    found: Format,
+    files: Sequence[str],
+    opening: Opening | None,
 ) -> list[Header]:
     """The headers of the array in these files; records how the first of them stores it."""
     if found == HDF5:
         assert key is not None
+        assert opening is not None
         datasets = [hdf5.look(file, key, opening) for file in files]
         stored = datasets[0]
         facts["order"] = "C"
@@ -141,6 +174,7 @@ def _headers(
         return [Header((0, 0), each.shape, each.dtype, False, 0) for each in datasets]
     if found == NPZ:
         assert key is not None
+        assert opening is not None
         headers = [opening.archive(file).look(key) for file in files]
         methods = (opening.archive(file).compression(key) for file in files)
         facts["compression"] = next((method for method in methods if method), None)
@@ -195,7 +229,7 @@ def _add_reading(facts: ArrayFacts, leaf: OpenedLeaf, nbytes: int) -> None:
     facts["usable_memory"] = usable
     if usable is not None:
         facts["fits_in_memory"] = nbytes < MOST_OF_MEMORY * usable
-    if not made_by.READS_AHEAD:
+    if not made_by.READS_AHEAD or leaf.storage.kind == "row files":
         facts["read_as"] = "on demand"
     elif facts["fits_in_memory"]:
         facts["read_as"] = "whole"

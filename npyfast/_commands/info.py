@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy.lib.format as npy_format
 
+from npyfast._commands.alike import summarised
 from npyfast._commands.describe import describe, is_unreadable
 from npyfast._commands.facts import Advice, ArrayFacts, Facts, TensorTypes
 from npyfast._errors import printable
@@ -25,6 +26,7 @@ _FORMATS = {"npy": ".npy", "npz": ".npz archive", "hdf5": "HDF5"}
 
 _ACCESS = {
     "mapped": "mapped in place",
+    "row files": "one file a row, opened when it is needed",
     "h5py": "read by h5py, slowly",
     "memory": "inflated into memory, once for all datasets of a process",
     "none": "too large to be inflated into memory",
@@ -52,22 +54,28 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="a file, a directory (its *.npy are the files of one array), or a quoted pattern",
     )
     parser.add_argument(
+        "--per-file", choices=["row"], help="each file of a PATH is one row, not an array of rows"
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print a JSON list, one item for a PATH"
     )
 
 
 def _run(options: argparse.Namespace) -> int:
     unreadable = False
-    described = []
-    for number, path in enumerate(options.path):
-        facts = describe(path)
-        unreadable |= is_unreadable(facts)
-        if options.json:
-            described.append(facts)
-        else:
-            print("\n" * (number > 0) + "\n".join(_lines(facts)), flush=True)
+
+    def described() -> Iterator[Facts]:
+        nonlocal unreadable
+        for path in options.path:
+            facts = describe(path, options.per_file)
+            unreadable |= is_unreadable(facts)
+            yield facts
+
     if options.json:
-        print(json.dumps(described, indent=2))
+        print(json.dumps(list(described()), indent=2))
+    else:
+        for number, facts in enumerate(summarised(described(), options.per_file)):
+            print("\n" * (number > 0) + "\n".join(_lines(facts)), flush=True)
     return int(unreadable)
 
 

@@ -384,7 +384,7 @@ def test_a_name_that_is_no_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_a_reader_that_has_seen_enough(save: Save) -> None:
-    paths = [save(X, "x.npy")] * 3000
+    paths = [save(X, "x.npy"), save(X.T, "y.npy")] * 1500
     command = ("-m", "npyfast", "info", *paths)
     process = processes.start_python(*command, NPYFAST_BACKEND=npyfast.backend)
     assert process.stdout is not None
@@ -394,3 +394,67 @@ def test_a_reader_that_has_seen_enough(save: Save) -> None:
     process.stderr.close()
     assert process.wait(processes.TIMEOUT) == 1
     assert err == ""
+
+
+def sample_files(save: Save, count: int = 12) -> list[str]:
+    return [save(np.full((3, 2), number, ">f4"), f"s/{number}.npy") for number in range(count)]
+
+
+def test_files_of_one_row(save: Save) -> None:
+    sample_files(save)
+    for path in ("s", "s/*.npy"):
+        told = describe(path, "row")
+        assert not is_unreadable(told)
+        assert (told["files"], told["advice"]) == (12, [])
+        (array,) = told["arrays"]
+        assert (array["rows"], array["row_shape"], array["row_bytes"]) == (12, [3, 2], 24)
+        assert (array["access"], array["dtype"], array["nbytes"]) == ("row files", ">f4", 288)
+        assert (array["tensorflow"], array["read_as"]) == ("float32", "on demand")
+        assert codes(array) == ["byte-order"]
+    assert describe("s")["arrays"][0]["rows"] == 36
+    save(np.zeros((3, 3), ">f4"), "s/12.npy")
+    (array,) = describe("s", "row")["arrays"]
+    assert "must have one shape" in array["error"]
+    assert "(3, 2)" in array["error"]
+
+
+def test_files_of_one_row_that_cannot_be(save: Save) -> None:
+    np.savez("a.npz", x=X)
+    assert is_unreadable(describe("a.npz", "row"))
+    assert is_unreadable(describe("none", "row"))
+    for number in range(2):
+        save(np.array(number), f"n/{number}.npy")
+    assert describe("n", "row")["arrays"][0]["row_shape"] == []
+
+
+def test_a_command_for_many_files_of_one_row(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("npyfast._commands.advice._MANY_FILES", 12)
+    sample_files(save)
+    (array,) = describe("s", "row")["arrays"]
+    (advice, _) = array["advice"]
+    assert advice["code"] == "many-files"
+    assert main([*shlex.split(advice["command"])[1:], "--quiet"]) == 0
+    assert np.load("s-00000-of-00001.npy").shape == (12, 3, 2)
+
+
+@pytest.mark.parametrize("per_file", [[], ["--per-file", "row"]])
+def test_many_like_files_are_one_block(
+    save: Save, capsys: pytest.CaptureFixture[str], per_file: list[str]
+) -> None:
+    paths = [os.path.relpath(path) for path in sample_files(save)]
+    save(X, "other.npy")
+    command = ["info", *per_file, "other.npy", *paths[:3], "none.npy", *paths[3:], "none.npy"]
+    assert main(command) == 1
+    blocks = capsys.readouterr().out.split("\n\n")
+    names = [block.splitlines()[0] for block in blocks]
+    many = f"{paths[3]} and 8 more paths that are alike"
+    assert names == ["other.npy", *paths[:3], "none.npy", many, "none.npy"]
+    block = blocks[-2]
+    assert ", 9 files, 1.34 KiB" in block
+    row = "9 of shape (3, 2)" if per_file else "27 of shape (2,)"
+    assert f"  rows     {row}, >f4" in block
+    assert "216 B in all" in block
+    assert "a pattern in quotes describes all as one" in block
+    assert ("--per-file row" in block) == (not per_file)
+    assert main(["info", "--json", *per_file, *paths]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 12
