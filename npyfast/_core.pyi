@@ -6,6 +6,9 @@ import numpy.typing as npt
 
 _AnyArray = npt.NDArray[np.generic]
 
+# The numbers of npyfast._backends.row_view.RowView.
+_View = tuple[Sequence[int], Sequence[int], int, int, int]
+
 BLOCK_ORDER_VERSION: int
 BUILD_TYPE: str
 COMPILER: str
@@ -33,16 +36,17 @@ def usable_memory() -> int: ...
 @final
 class Array:
     @staticmethod
-    def open(paths: Sequence[bytes], map_now: bool) -> Array: ...
+    def open(paths: Sequence[bytes], map_now: bool, view: _View) -> Array: ...
     @staticmethod
     def open_extents(
         extents: Sequence[tuple[bytes, bytes, int, tuple[int, int, int, int, int]]],
         map_now: bool,
+        view: _View,
     ) -> Array: ...
     @staticmethod
     def open_row_files(paths: Sequence[bytes]) -> Array: ...
     @staticmethod
-    def view(memory: _AnyArray) -> Array: ...
+    def view(memory: _AnyArray, view: _View) -> Array: ...
     @property
     def dtype(self) -> np.dtype[np.generic]: ...
     @property

@@ -76,6 +76,7 @@ DOCUMENTS = [
     "README.md",
     "docs/getting-started.md",
     "docs/index.md",
+    "docs/recipes.md",
     "docs/resume.md",
     "docs/shuffling.md",
     "docs/sources.md",

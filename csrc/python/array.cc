@@ -36,8 +36,15 @@ std::unique_ptr<PyArray> Open(ArraySource source, bool map_now,
   return std::make_unique<PyArray>(PyArray{std::move(array), std::move(source)});
 }
 
-std::unique_ptr<PyArray> OpenFiles(const std::vector<py::bytes>& paths, bool map_now) {
-  return Open({.kind = Kind::kNpyFiles, .paths = Names(paths)}, map_now);
+// npyfast._backends.row_view.ViewNumbers: window, stride, and the slice's start, stop and step.
+using ViewNumbers =
+    std::tuple<std::vector<int64_t>, std::vector<int64_t>, int64_t, int64_t, int64_t>;
+
+std::unique_ptr<PyArray> OpenFiles(const std::vector<py::bytes>& paths, bool map_now,
+                                   const ViewNumbers& view) {
+  return Open(
+      {.kind = Kind::kNpyFiles, .paths = Names(paths), .view = std::make_from_tuple<RowView>(view)},
+      map_now);
 }
 
 std::unique_ptr<PyArray> OpenRowFiles(const std::vector<py::bytes>& paths) {
@@ -50,8 +57,8 @@ using StateNumbers = std::tuple<uint64_t, uint64_t, int64_t, int64_t, int64_t>;
 // Path, header of a .npy file that describes the data, offset of the data, and state of each file.
 std::unique_ptr<PyArray> OpenExtents(
     const std::vector<std::tuple<py::bytes, py::bytes, int64_t, StateNumbers>>& extents,
-    bool map_now) {
-  ArraySource source{.kind = Kind::kExtents};
+    bool map_now, const ViewNumbers& view) {
+  ArraySource source{.kind = Kind::kExtents, .view = std::make_from_tuple<RowView>(view)};
   std::vector<FileStamp> stamps;
   for (const auto& [path, header, data_offset, state] : extents) {
     source.paths.emplace_back(path);
@@ -62,13 +69,15 @@ std::unique_ptr<PyArray> OpenExtents(
   return Open(std::move(source), map_now, stamps);
 }
 
-std::unique_ptr<PyArray> ViewMemory(const py::array& memory) {
+std::unique_ptr<PyArray> ViewMemory(const py::array& memory, const ViewNumbers& view) {
   if (memory.ndim() == 0) throw py::value_error("a 0-dimensional array has no rows");
   const std::vector<int64_t> shape(memory.shape(), memory.shape() + memory.ndim());
   const std::vector<int64_t> strides(memory.strides(), memory.strides() + memory.ndim());
   auto data = OwnMemory<const std::byte>(memory, static_cast<const std::byte*>(memory.data()));
-  return std::make_unique<PyArray>(
-      PyArray{Array::View(std::move(data), FromNumpy(memory.dtype()), shape, strides)});
+  ArraySource source{.view = std::make_from_tuple<RowView>(view)};
+  std::shared_ptr<const Array> array =
+      Array::View(std::move(data), FromNumpy(memory.dtype()), shape, strides, source.view);
+  return std::make_unique<PyArray>(PyArray{std::move(array), std::move(source)});
 }
 
 // Of npyfast._backends.interface.Storage.
@@ -137,10 +146,11 @@ py::dict EncodeArrays(const std::vector<const PyArray*>& arrays,
 
 void RegisterArray(py::module_& m) {
   py::class_<PyArray>(m, "Array", "Rows of .npy files or of an array in memory.")
-      .def_static("open", &OpenFiles, py::arg("paths"), py::arg("map_now"))
-      .def_static("open_extents", &OpenExtents, py::arg("extents"), py::arg("map_now"))
+      .def_static("open", &OpenFiles, py::arg("paths"), py::arg("map_now"), py::arg("view"))
+      .def_static("open_extents", &OpenExtents, py::arg("extents"), py::arg("map_now"),
+                  py::arg("view"))
       .def_static("open_row_files", &OpenRowFiles, py::arg("paths"))
-      .def_static("view", &ViewMemory, py::arg("memory"))
+      .def_static("view", &ViewMemory, py::arg("memory"), py::arg("view"))
       .def_property_readonly("rows", [](const PyArray& self) { return self.array->rows(); })
       .def_property_readonly("has_dense_rows",
                              [](const PyArray& self) { return self.array->has_dense_rows(); })

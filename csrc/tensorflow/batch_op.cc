@@ -313,6 +313,7 @@ constexpr std::initializer_list<const char*> kAttributes = {
     "offsets: list(int) = []",
     "strides: list(int) = []",
     "stamps: list(int)",
+    "views: list(int) = []",
     "row_types: list(string)",
     "rows_of_leaf: int",
     // The machine on which the stamps hold.

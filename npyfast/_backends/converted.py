@@ -19,6 +19,7 @@ class Converted:
         self._rows = rows
         self.storage = rows.storage
         self.cast = cast
+        self.view = rows.view
         self.dtype = rows.dtype if cast is None else cast.dtype
         self.row_shape = rows.row_shape if row_shape is None else row_shape
 

@@ -11,6 +11,7 @@ import numpy as np
 from npyfast._backends.cast import Cast
 from npyfast._backends.fields import AnyArray
 from npyfast._backends.header import Header, LocatedHeader
+from npyfast._backends.row_view import PLAIN, RowView
 from npyfast._options import Readahead
 from npyfast._order.plan import Plan, Run
 from npyfast._order.selection import RowNumbers
@@ -35,6 +36,7 @@ class OpenedLeaf(Protocol):
     dtype: np.dtype[np.generic]  # in native byte order
     row_shape: tuple[int, ...]
     cast: Cast | None  # applied to the stored rows
+    view: RowView  # which rows of the arrays they are
 
     def __len__(self) -> int: ...
 
@@ -114,6 +116,7 @@ class Backend(Protocol):
         located: Sequence[LocatedHeader] | None = None,
         *,
         map_now: bool = True,
+        view: RowView = PLAIN,
     ) -> OpenedLeaf:
         """Opens the files of one array: `.npy` files; or, with `located`, files of any format whose
         headers were found elsewhere and whose data begins at `data_offset`.
@@ -125,7 +128,7 @@ class Backend(Protocol):
     def open_row_files(self, files: Sequence[str]) -> OpenedLeaf:
         """The rows of `.npy` files that hold one row each, opened when a row is taken."""
 
-    def view(self, memory: AnyArray) -> OpenedLeaf:
+    def view(self, memory: AnyArray, view: RowView = PLAIN) -> OpenedLeaf:
         """The rows of an array in memory."""
 
     def make_counters(self) -> Counters:

@@ -14,6 +14,7 @@ from npyfast._backends.fields import AnyArray, check_nesting, columns, native
 from npyfast._backends.file_status import FileState
 from npyfast._backends.header import Header, LocatedHeader, header_bytes, look_at_header
 from npyfast._backends.interface import Counts, Storage
+from npyfast._backends.row_view import PLAIN, RowView
 from npyfast._nest import leaves
 from npyfast._options import Readahead
 from npyfast._order.plan import Plan, Run
@@ -50,8 +51,10 @@ class NativeLeaf:
         memory: AnyArray | None = None,
         cast: Cast | None = None,
         row_shape: tuple[int, ...] | None = None,
+        view: RowView = PLAIN,
     ) -> None:
         self.array = array
+        self.view = view
         dense = array.storage != "mapped" or array.has_dense_rows
         self.storage = Storage(array.storage, dense)
         self.cast = cast
@@ -83,7 +86,7 @@ class NativeLeaf:
         self.array.check_files()
 
     def converted(self, cast: Cast | None, row_shape: tuple[int, ...] | None) -> NativeLeaf:
-        return NativeLeaf(self.array, self._stored, self.memory, cast, row_shape)
+        return NativeLeaf(self.array, self._stored, self.memory, cast, row_shape, self.view)
 
     @property
     def file_bytes(self) -> int:
@@ -105,21 +108,23 @@ def open(
     located: Sequence[LocatedHeader] | None = None,
     *,
     map_now: bool = True,
+    view: RowView = PLAIN,
 ) -> NativeLeaf:
     """Opens the files of one array."""
     paths = [os.fsencode(path) for path in files]
     if located is None:
-        array = _core.Array.open(paths, map_now)
-        return NativeLeaf(array, array.dtype)
+        array = _core.Array.open(paths, map_now, view.numbers)
+        return NativeLeaf(array, array.dtype, view=view)
     array = _core.Array.open_extents(
         [
             (path, header_bytes(header), header.data_offset, FileState.of(status))
             for path, (header, status) in zip(paths, located, strict=True)
         ],
         map_now,
+        view.numbers,
     )
     # Not the array's dtype, which knows no types of other packages, such as bfloat16.
-    return NativeLeaf(array, located[0].header.dtype)
+    return NativeLeaf(array, located[0].header.dtype, view=view)
 
 
 def open_row_files(files: Sequence[str]) -> NativeLeaf:
@@ -128,10 +133,10 @@ def open_row_files(files: Sequence[str]) -> NativeLeaf:
     return NativeLeaf(array, array.dtype)
 
 
-def view(memory: AnyArray) -> NativeLeaf:
+def view(memory: AnyArray, view: RowView = PLAIN) -> NativeLeaf:
     """Rows of an array in memory."""
     check_nesting(memory.dtype)
-    return NativeLeaf(_core.Array.view(memory), memory.dtype, memory)
+    return NativeLeaf(_core.Array.view(memory, view.numbers), memory.dtype, memory, view=view)
 
 
 class NativeCounters(_core.Statistics):

@@ -19,6 +19,7 @@ from npyfast._backends.header import (
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._backends.numpy_leaf import File, NumpyLeaf, RowFiles, check_file
 from npyfast._backends.numpy_stream import Item, NumpyCounters, NumpyStream
+from npyfast._backends.row_view import PLAIN, RowView
 from npyfast._memory import memory_limit
 from npyfast._nest import leaves
 from npyfast._options import Readahead
@@ -51,6 +52,7 @@ def open(
     located: Sequence[LocatedHeader] | None = None,
     *,
     map_now: bool = True,
+    view: RowView = PLAIN,
 ) -> NumpyLeaf:
     """Opens the files of one array."""
     if located is None:
@@ -58,9 +60,9 @@ def open(
     first = located[0].header
     opened = []
     for path, (header, status) in zip(files, located, strict=True):
-        check_file(files[0], first, path, header)
+        check_file(files[0], first, path, header, view)
         opened.append(File(path, header, FileState.of(status)))
-    return NumpyLeaf(first.dtype, first.shape[1:], opened, map_now)
+    return NumpyLeaf(first.dtype, first.shape, opened, map_now, view)
 
 
 def open_row_files(files: Sequence[str]) -> RowFiles:
@@ -68,14 +70,15 @@ def open_row_files(files: Sequence[str]) -> RowFiles:
     return RowFiles(files)
 
 
-def view(memory: AnyArray) -> NumpyLeaf:
+def view(memory: AnyArray, view: RowView = PLAIN) -> NumpyLeaf:
     """Rows of an array in memory."""
     if memory.ndim == 0:
         raise ValueError("a 0-dimensional array has no rows")
     refuse_objects("an array in memory", memory.dtype)
     check_nesting(memory.dtype)
     array = np.asarray(memory)
-    return NumpyLeaf(array.dtype, array.shape[1:], [array])
+    view.check_fits("an array in memory", array.shape)
+    return NumpyLeaf(array.dtype, array.shape, [array], view=view)
 
 
 def make_counters() -> NumpyCounters:

@@ -19,6 +19,7 @@ from npyfast._backends.fields import AnyArray, native, to_native
 from npyfast._backends.file_status import FileState, WatchedFile, absolute_path
 from npyfast._backends.header import Header, look_at_header_numpy, refuse_objects
 from npyfast._backends.interface import Storage
+from npyfast._backends.row_view import PLAIN, RowView
 from npyfast._errors import printable
 from npyfast._order.selection import RowNumbers, resolve_rows
 
@@ -30,8 +31,9 @@ class File(WatchedFile):
         super().__init__(path, state)
         self.header = header
 
-    def __len__(self) -> int:
-        return self.header.shape[0]
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.header.shape
 
     @property
     def has_dense_rows(self) -> bool:
@@ -60,6 +62,26 @@ _MAPPED_FOR_GOOD = 128
 _MAPPED_OF_MANY = 32
 
 
+class _Part:
+    """The rows of a file, or of an array in memory, that a view leaves."""
+
+    def __init__(self, data: File | AnyArray, view: RowView, rows: range) -> None:
+        self.data = data
+        self._view = view
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def take(self, array: AnyArray, rows: RowNumbers) -> AnyArray:
+        """Rows by their numbers among these, as they are stored in `array`, the data."""
+        numbers = self._rows.start + rows * self._rows.step
+        taken: AnyArray = self._view.by_place(array)[
+            np.unravel_index(numbers, self._view.places(array.shape))
+        ]
+        return taken
+
+
 class NumpyLeaf:
     """The rows of files that are concatenated along axis 0, or of an array in memory."""
 
@@ -68,30 +90,34 @@ class NumpyLeaf:
     def __init__(
         self,
         dtype: np.dtype[Any],
-        row_shape: tuple[int, ...],
-        parts: Sequence[File | AnyArray],
+        shape: tuple[int, ...],
+        data: Sequence[File | AnyArray],
         map_now: bool = True,
+        view: RowView = PLAIN,
     ) -> None:
-        self._files = [part for part in parts if isinstance(part, File)]
+        self.view = view
+        self._files = [each for each in data if isinstance(each, File)]
+        rows = view.sliced([math.prod(view.places(each.shape)) for each in data])
+        parts = [_Part(each, view, mine) for each, mine in zip(data, rows, strict=True)]
         self._parts = [part for part in parts if len(part)]
         self._first_rows = np.cumsum([0] + [len(part) for part in self._parts])
         few = len(self._parts) <= _MAPPED_FOR_GOOD
         self._mapped = functools.lru_cache(None if few else _MAPPED_OF_MANY)(File.map)
         self.dtype = native(dtype)
-        self.row_shape = row_shape
+        self.row_shape = view.row_shape(shape)
         self.storage = Storage(
             "mapped" if self._files else "memory",
-            dense=all(file.has_dense_rows for file in self._files),
+            dense=all(file.has_dense_rows for file in self._files) and len(view.window) < 2,
         )
         for part in self._parts:
-            if map_now and few and isinstance(part, File):
-                self._mapped(part)
+            if map_now and few and isinstance(part.data, File):
+                self._mapped(part.data)
 
     def __len__(self) -> int:
         return int(self._first_rows[-1])
 
     def parts(self) -> Sequence[tuple[str | bytes, int]]:
-        return [(part.path, len(part)) for part in self._parts if isinstance(part, File)]
+        return [(part.data.path, len(part)) for part in self._parts if isinstance(part.data, File)]
 
     def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         self._check_bytes(len(rows))
@@ -104,11 +130,10 @@ class NumpyLeaf:
 
     def take_stored(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         """Rows of memory as they are stored: overlapping fields each have their own byte order."""
-        if len(self._parts) != 1 or isinstance(self._parts[0], File) or not self.dtype.itemsize:
+        if len(self._parts) != 1 or self._files or not self.dtype.itemsize:
             return self.take(rows, threads)
         self._check_bytes(len(rows))
-        stored: AnyArray = self._parts[0][resolve_rows(rows, len(self))]
-        return stored
+        return self._stored(0, resolve_rows(rows, len(self)))
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         rows = resolve_rows(rows, len(self))
@@ -126,12 +151,16 @@ class NumpyLeaf:
 
     def _take(self, number: int, rows: RowNumbers) -> AnyArray:
         """Rows of one part, by their numbers within it."""
+        return to_native(self._stored(number, rows))
+
+    def _stored(self, number: int, rows: RowNumbers) -> AnyArray:
+        """The same, as they are stored."""
         part = self._parts[number]
-        if not isinstance(part, File):
-            return to_native(part[rows])
-        part.check_unchanged()  # first: a read beyond the end would kill the process
-        taken = to_native(self._mapped(part)[rows])
-        part.check_unchanged()  # data that changed during the copy must not reach a batch
+        if not isinstance(part.data, File):
+            return part.take(part.data, rows)
+        part.data.check_unchanged()  # first: a read beyond the end would kill the process
+        taken = part.take(self._mapped(part.data), rows)
+        part.data.check_unchanged()  # data that changed during the copy must not reach a batch
         return taken
 
     def check_files(self) -> None:
@@ -151,6 +180,7 @@ class RowFiles:
 
     storage = Storage("row files")
     cast: Cast | None = None
+    view = PLAIN
 
     def __init__(self, files: Sequence[str]) -> None:
         self._files = [absolute_path(path) for path in files]
@@ -199,12 +229,17 @@ class RowFiles:
         return Converted(self, cast, row_shape)
 
 
-def check_file(first: str, expected: Header, path: str, header: Header) -> None:
+def check_file(
+    first: str, expected: Header, path: str, header: Header, view: RowView = PLAIN
+) -> None:
     """Raises unless a file holds rows, and rows like those of the first file."""
     refuse_objects(printable(path), header.dtype)
     if header.shape == ():
         raise ValueError(f"{printable(path)}: holds a 0-dimensional array, which has no rows")
-    first_row, row = (replace(each, shape=each.shape[1:]) for each in (expected, header))
+    view.check_fits(path, header.shape)
+    first_row, row = (
+        replace(each, shape=view.row_shape(each.shape)) for each in (expected, header)
+    )
     check_alike("row shape", first, first_row, path, row)
 
 

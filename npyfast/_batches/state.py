@@ -192,7 +192,7 @@ def _leaf(leaf: OpenedLeaf) -> str:
             if operand is not None:
                 numbers = np.ascontiguousarray(operand)
                 made += f", {name} {_hash(repr(numbers.shape).encode(), numbers.tobytes())}"
-    return made
+    return made + leaf.view.text()
 
 
 def _files(leaf: OpenedLeaf) -> str:

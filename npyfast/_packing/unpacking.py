@@ -56,6 +56,7 @@ def unpacked(
     return Source(
         tuple(_written(members, folder, create)),
         row_options=source.row_options,
+        view=source.view,
     )
 
 

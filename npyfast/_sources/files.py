@@ -10,6 +10,7 @@ from typing import Literal
 from npyfast._backends import backend
 from npyfast._backends.header import LocatedHeader
 from npyfast._backends.interface import OpenedLeaf
+from npyfast._backends.row_view import PLAIN, RowView
 from npyfast._errors import NpyFormatError, printable
 from npyfast._sources import hdf5
 from npyfast._sources.checks import only_key, refuse_key, refuse_mixed, refuse_no_rows
@@ -36,56 +37,65 @@ class FileOptions:
         return self.per_file is None and self.layout is None and self.located is None
 
 
-def open_files(files: Sequence[str], options: FileOptions, opening: Opening) -> OpenedLeaf:
-    """The rows of files, as they are stored."""
+def open_files(
+    files: Sequence[str], options: FileOptions, opening: Opening, view: RowView
+) -> OpenedLeaf:
+    """The rows of files that a view leaves, as they are stored. Files of one row have no view."""
     if options.per_file is not None:
         return backend().open_row_files(files)
     if options.layout is not None:
         layout = options.layout
         located = [locate(path, layout) for path in files]
-        return backend().open(files, located, map_now=opening.map_now)
+        return backend().open(files, located, map_now=opening.map_now, view=view)
     if options.located is not None:
-        return backend().open(files, [options.located], map_now=opening.map_now)
-    opened = open_npy(files, opening) if options.key is None else None
+        return backend().open(files, [options.located], map_now=opening.map_now, view=view)
+    opened = open_npy(files, opening, view) if options.key is None else None
     if opened is not None:
         return opened
     try:
-        return _open_by_content(files, options.key, opening)
+        return _open_by_content(files, options.key, opening, view)
     except NpyFormatError:
         refuse_mixed(files, opening)
         raise
 
 
-def open_npy(files: Sequence[str], opening: Opening) -> OpenedLeaf | None:
+def open_npy(files: Sequence[str], opening: Opening, view: RowView = PLAIN) -> OpenedLeaf | None:
     """The rows of `.npy` files that have the usual name, opened without a look at their first
     bytes; None if they are something else, or damaged."""
     if not files or not files[0].endswith(".npy"):
         return None
     try:
-        return backend().open(files, map_now=opening.map_now)
+        return backend().open(files, map_now=opening.map_now, view=view)
     except NpyFormatError:
         return None
 
 
-def _open_by_content(files: Sequence[str], key: str | None, opening: Opening) -> OpenedLeaf:
+def _open_by_content(
+    files: Sequence[str], key: str | None, opening: Opening, view: RowView
+) -> OpenedLeaf:
     found = opening.format_of(files[0])
     if found in (NPZ, HDF5):
         if key is None:
             key = only_key(files[0], _keys_of_all(files, found, opening))
         if found == HDF5:
-            return hdf5.open(files, key, opening)
+            return hdf5.open(files, key, opening, view)
         array = Compressed.find(files, key, opening)
         if array is not None:
+            if view.window and len(files) > 1:
+                raise ValueError(
+                    f"{array.name} and {len(files) - 1} more files are compressed, and windows "
+                    "over several such files are not supported: npyfast pack each of them"
+                )
             whole = inflated(array, opening) if opening.map_now else array.without_items()
-            return backend().view(whole)
+            return backend().view(whole, view)
         located = [opening.archive(path).locate(key) for path in files]
         for path, (header, _) in zip(files, located, strict=True):
             refuse_no_rows(path, key, header)
-        return backend().open(files, located, map_now=opening.map_now)
+        return backend().open(files, located, map_now=opening.map_now, view=view)
     if key is not None:
         refuse_key(files[0], key, found)
     try:
-        return backend().open(files, map_now=opening.map_now)
+        return backend().open(files, map_now=opening.map_now, view=view)
     except NpyFormatError as error:
         if found != UNKNOWN or not os.path.getsize(files[0]):
             raise

@@ -14,6 +14,7 @@ from npyfast._backends.cast import Cast
 from npyfast._backends.converted import Converted
 from npyfast._backends.fields import AnyArray, native, to_native
 from npyfast._backends.interface import Storage
+from npyfast._backends.row_view import PLAIN
 from npyfast._order.selection import RowNumbers, resolve_rows
 from npyfast._sources.hdf5_dataset import HDF5Dataset
 from npyfast._sources.hdf5_file import find_dataset, open_hdf5, status_of
@@ -36,6 +37,7 @@ class HDF5Leaf:
     npyfast._backends.interface.OpenedLeaf. Thread-safe; a forked process opens the files itself."""
 
     cast: Cast | None = None
+    view = PLAIN
 
     def __init__(self, datasets: Sequence[HDF5Dataset]) -> None:
         self._found = [dataset for dataset in datasets if dataset.shape[0]]

@@ -31,7 +31,8 @@ def unequal_rows(first: Named, other: Named) -> str:
         if 1 < len(files) == len(beside.leaf) and one.source.file_options.per_file is None:
             each = f"if each of the {len(files):,} files is one row"
             return f"{text}; {each}, {ROW_EACH}"
-    return f"{text}; {LIST_OR_TUPLE}"
+    some = "npyfast.source(..., rows=slice(start, stop)) takes some of the rows of one leaf"
+    return f"{text}; {some}; {LIST_OR_TUPLE}"
 
 
 def no_array_hint(source: Source, is_list: bool) -> str:

@@ -15,6 +15,7 @@ from npyfast._backends.cast import Cast, check_cast
 from npyfast._backends.fields import AnyArray
 from npyfast._backends.file_status import absolute_path
 from npyfast._backends.interface import OpenedLeaf
+from npyfast._backends.row_view import PLAIN, RowView
 from npyfast._errors import printable, shown
 from npyfast._options import make_shape
 from npyfast._sources.checks import check_not_names, new_shape
@@ -72,6 +73,7 @@ class Source:
         memory: AnyArray | None = None,
         file_options: FileOptions | None = None,
         row_options: RowOptions | None = None,
+        view: RowView = PLAIN,
         *,
         listed: bool = False,
     ) -> None:
@@ -81,6 +83,7 @@ class Source:
         self.memory = memory
         self.file_options = file_options or FileOptions()
         self.row_options = row_options or RowOptions()
+        self.view = view
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -116,14 +119,14 @@ class Source:
             with Opening() as opening:
                 return self.open(opening)
         if self.memory is not None:
-            stored = backend().view(self.memory)
+            stored = backend().view(self.memory, self.view)
         else:
             stored = self._open_files(opening)
         return self.row_options.applied(stored, self.name)
 
     def _open_files(self, opening: Opening) -> OpenedLeaf:
         try:
-            return open_files(self.files, self.file_options, opening)
+            return open_files(self.files, self.file_options, opening, self.view)
         except ValueError as error:
             hint = row_each_hint(self.files, self.file_options)
             if type(error) is not ValueError or not hint:
@@ -140,7 +143,7 @@ class Source:
     def of_key(self, key: str) -> Source:
         """One array of its `.npz` or HDF5 files."""
         options = replace(self.file_options, key=key)
-        return Source(self.files, file_options=options, row_options=self.row_options)
+        return Source(self.files, None, options, self.row_options, self.view)
 
     def __repr__(self) -> str:
         files, rows = self.file_options, self.row_options
@@ -170,6 +173,9 @@ def source(
     scale: npt.ArrayLike | None = None,
     shift: npt.ArrayLike | None = None,
     row_shape: int | Sequence[int] | None = None,
+    window: int | Sequence[int] | None = None,
+    stride: int | Sequence[int] | None = None,
+    rows: slice | None = None,
 ) -> Source:
     """One array with options, for `npyfast.dataset`, `npyfast.batches` and `npyfast.open`.
 
@@ -194,6 +200,14 @@ def source(
             row (such as one number for each channel).
         row_shape: the shape to give each row, before `cast`, `scale` and `shift`: an int or a
             tuple, without the number of rows; one entry may be -1.
+        window: a row is one window over the first axes, of shape `(*window, *rest)`: an int, or a
+            tuple of one for each of these axes. Row i is the i-th that
+            `numpy.lib.stride_tricks.sliding_window_view` has, in C order of the positions. No
+            window reaches over the end of a file. Windows are neither copied nor listed.
+        stride: the step from one window to the next: an int for all axes of the window, or a tuple
+            of one for each. Default: 1.
+        rows: a slice of the rows (of the windows, if there are), with a step of at least 1. The
+            option `rows` of `npyfast.dataset` is for all leaves, this one for the leaf alone.
 
     Returns:
         A `Source`. Patterns and directories are expanded now; files are opened when it is used.
@@ -209,7 +223,8 @@ def source(
             (`part-00001-of-00003.npy`), or files of two are; an option's value; options that
             cannot be combined. When it is used: an option that does not fit the files; a key that
             does not exist; a compressed `.npz` that does not fit in memory; a raw file whose size
-            does not divide; a `row_shape` of another size.
+            does not divide; a `row_shape` of another size; an array smaller than its
+            window.
         TypeError: not a path, a list of paths or an array. When it is used: Python objects, or a
             dtype that cannot be cast.
         ImportError: when it is used: an HDF5 file without h5py (`pip install 'npyfast[hdf5]'`).
@@ -241,6 +256,17 @@ def source(
         (9, 28, 28, 1)
         >>> npyfast.open(npyfast.source(np.arange(3), cast="float32", scale=0.5, shift=1))[:]
         array([1. , 1.5, 2. ], dtype=float32)
+
+        Windows of a series, with what follows each one, and tiles of an image:
+
+        >>> series = np.arange(6)
+        >>> x = npyfast.source(series, window=3, rows=slice(None, -1))
+        >>> y = npyfast.source(series, rows=slice(3, None))
+        >>> [(a.tolist(), b.tolist()) for a, b in npyfast.batches((x, y), 2)]
+        [([[0, 1, 2], [1, 2, 3]], [3, 4]), ([[2, 3, 4]], [5])]
+        >>> np.save("image.npy", np.zeros((512, 768, 3), np.uint8))
+        >>> npyfast.open(npyfast.source("image.npy", window=(256, 256), stride=128)).shape
+        (15, 256, 256, 3)
     """
     make_per_file(per_file)
     if key is not None and not isinstance(key, str):
@@ -261,6 +287,7 @@ def source(
     file_options = FileOptions(per_file, key, layout)
     new = None if row_shape is None else make_shape("row_shape", row_shape)
     row_options = RowOptions(cast, scale, shift, new)
+    view = RowView.make(window, stride, rows)
     if isinstance(path, np.ndarray):
         if chosen:
             raise ValueError(f"{chosen[0]} is for files, not for an array in memory")
@@ -272,14 +299,16 @@ def source(
         mapped = mapped_rows(path)
         if mapped is not None:
             file_options = FileOptions(located=mapped.located)
-            return Source((mapped.path,), None, file_options, row_options, listed=True)
+            return Source((mapped.path,), None, file_options, row_options, view, listed=True)
         check_not_names(path)
-        return Source((), path, file_options, row_options)
+        return Source((), path, file_options, row_options, view)
     files = _files(path, file_options)
     listed = isinstance(path, list) and list(files) == [os.fsdecode(os.fspath(p)) for p in path]
     if listed:
         warn_of_text_order(files)
-    return Source(files, None, file_options, row_options, listed=listed)
+    if per_file is not None:
+        files, view = _files_of_rows(files, view), PLAIN
+    return Source(files, None, file_options, row_options, view, listed=listed)
 
 
 def make_per_file(per_file: Literal["row"] | None) -> Literal["row"] | None:
@@ -309,6 +338,19 @@ def _files(path: object, options: FileOptions) -> tuple[str, ...]:
     if options.per_file is None:
         check_sets(found, {os.fsdecode(os.fspath(item)) for item in paths})
     return tuple(found)
+
+
+def _files_of_rows(files: tuple[str, ...], view: RowView) -> tuple[str, ...]:
+    """Of files of one row each, those that a view leaves."""
+    if view.window:
+        raise ValueError(
+            "window and per_file cannot be combined: a window is part of one array, and each file "
+            "is one row; npyfast pack makes one array of them"
+        )
+    left = files[view.start : view.stop : view.step]
+    if not left:
+        raise ValueError(f"rows leaves none of the {len(files):,} files of one row each")
+    return left
 
 
 def as_source(leaf: object) -> Source:

@@ -200,6 +200,7 @@ def test_leaves_of_two_lengths(save: Save) -> None:
         npyfast.batches({"a": a, "b": (a, b)})
     assert str(caught.value) == (
         f"all leaves must have the same number of rows: {a} has 12, {b} has 11; "
+        "npyfast.source(..., rows=slice(start, stop)) takes some of the rows of one leaf; "
         "a list of paths is one array, a tuple or dict is several"
     )
     with pytest.raises(ValueError, match=r"has 12, the array of shape \(3,\) in memory has 3"):

@@ -271,7 +271,7 @@ void Gather::RowsInMemory(std::span<const int64_t> rows, const std::byte* const*
       }
     }
     const int64_t in_file = row - files[file].first_row;
-    copier->Add(data + in_file * files[file].row_stride);
+    copier->Add(data + files[file].OffsetOf(in_file));
     if (in_file >= files[file].tail_row) tails.Add(array_->file(file));
     if (copier->full()) copier->Flush();
   }

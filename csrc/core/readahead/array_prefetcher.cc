@@ -46,7 +46,10 @@ ArrayPrefetcher::ArrayPrefetcher(std::shared_ptr<const Array> array, size_t leaf
       way_(way),
       statistics_(std::move(statistics)),
       caches_(*array_),
-      to_drop_(*array_) {
+      to_drop_(*array_),
+      shared_bytes_(PageBytes()) {
+  const int64_t overlap = array_->row_bytes() - array_->row_stride();
+  if (array_->has_dense_rows()) shared_bytes_ += std::max<int64_t>(overlap, 0);
   if (way_ == Way::kRows) return;
   chunks_.emplace(*array_);
   span_ = chunks_->OfRows(*array_, first_row_, end_row_);
@@ -58,7 +61,8 @@ ArrayPrefetcher::ArrayPrefetcher(std::shared_ptr<const Array> array, size_t leaf
 
 int64_t ArrayPrefetcher::SpanBytes(const Array& array, int64_t first_row, int64_t end_row) {
   if (!array.has_dense_rows()) return array.file_bytes();
-  return (end_row - first_row) * array.file_rows()[0].row_stride;
+  const int64_t more = (end_row - first_row - 1) * array.row_stride();
+  return std::min(more + array.row_bytes(), array.file_bytes());
 }
 
 bool ArrayPrefetcher::Fits(const Array& array, int64_t first_row, int64_t end_row) {
@@ -133,8 +137,9 @@ void ArrayPrefetcher::Request(const FileRange& range, int64_t unit, bool keep,
     const int64_t bytes = std::min(kPieceBytes, end - offset);
     if (inspect_all || pieces_requested_++ % kInspectEvery == 0) {
       const bool missing = Inspect(range.file, offset, bytes, inspect_all ? 1 : kInspectEvery);
-      // The last page may hold the beginning of what comes next, which then drops it.
-      const int64_t own = offset + bytes < end ? bytes : bytes - PageBytes();
+      // The last page may hold the beginning of what comes next, which then drops it. Windows that
+      // overlap share more.
+      const int64_t own = std::min(offset + bytes, end - shared_bytes_) - offset;
       if (!keep && missing && own > 0) to_drop_.Add(range.file, offset, own, unit);
     }
     for (int64_t first = offset; first < offset + bytes; first += kHintBytes)

@@ -36,7 +36,7 @@ class ArrayPrefetcher {
  public:
   enum class Way { kWhole, kRows, kPart };
 
-  // REQUIRES: the array has files and rows; it has dense rows, or way is kWhole. Rows outside of
+  // REQUIRES: the array has files and rows; it has dense rows if way is kPart. Rows outside of
   // [first_row, end_row) are never asked for. `loaded`: as a whole, and it is in memory already.
   ArrayPrefetcher(std::shared_ptr<const Array> array, size_t leaf, int64_t first_row,
                   int64_t end_row, Way way, bool loaded, std::shared_ptr<Statistics> statistics);
@@ -103,6 +103,7 @@ class ArrayPrefetcher {
 
   PageCaches caches_;
   PagesToDrop to_drop_;
+  int64_t shared_bytes_;  // at the end of a range, which the next one may need as well
   uint64_t pieces_requested_ = 0;
   int refused_ = 0;
 };

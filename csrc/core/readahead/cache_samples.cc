@@ -24,14 +24,16 @@ std::minstd_rand NewRandom() {
   return std::minstd_rand(static_cast<uint32_t>(now) + calls.fetch_add(1));
 }
 
-// A byte of a row in its file. A row of an array in Fortran order is spread over the whole file, of
-// which this is the proportional place.
+// A byte of a row in its file; or, of rows that are spread over it, as in Fortran order, the byte
+// at the proportional place.
 int64_t OffsetOf(const Array& array, size_t file, int64_t row) {
   const FileRows& rows = array.file_rows()[file];
   const int64_t size = array.file(file).size();
   const int64_t offset = array.has_dense_rows()
-                             ? rows.data_offset + (row - rows.first_row) * rows.row_stride
-                             : size / rows.rows * (row - rows.first_row);
+                             ? rows.data_offset + rows.OffsetOf(row - rows.first_row)
+                             : static_cast<int64_t>(static_cast<double>(size) *
+                                                    static_cast<double>(row - rows.first_row) /
+                                                    static_cast<double>(rows.rows));
   return std::min(offset, size - 1);
 }
 

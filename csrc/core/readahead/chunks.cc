@@ -22,11 +22,12 @@ Chunks::Interval Chunks::OfRows(const Array& array, int64_t first_row, int64_t e
   if (!array.has_dense_rows()) return {0, count()};
   const auto offset_of = [&array](size_t file, int64_t row) {
     const FileRows& rows = array.file_rows()[file];
-    return rows.data_offset + (row - rows.first_row) * rows.row_stride;
+    return rows.data_offset + rows.OffsetOf(row - rows.first_row);
   };
   const size_t first = array.FileOf(first_row);
   const size_t last = array.FileOf(end_row - 1);
-  return {At(first, offset_of(first, first_row)), At(last, offset_of(last, end_row) - 1) + 1};
+  return {At(first, offset_of(first, first_row)),
+          At(last, offset_of(last, end_row - 1) + array.row_bytes() - 1) + 1};
 }
 
 }  // namespace npyfast

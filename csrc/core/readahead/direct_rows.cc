@@ -173,8 +173,7 @@ bool DirectRows::LocateShared(int64_t item, std::span<const int64_t> rows, size_
               [](const PlacedRows& a, const PlacedRows& b) { return a.first < b.first; });
     table = {id_, first, end, leaf, std::move(table.rows)};
   }
-  const int64_t row_bytes = leaves_[leaf].array->file_rows()[0].row_stride;
-  FindRows(table.rows, rows, row_bytes, addresses);
+  FindRows(table.rows, rows, leaves_[leaf].array->row_stride(), addresses);
   return true;
 }
 

@@ -21,28 +21,32 @@ constexpr int64_t kPartOfMemory = 8;
 constexpr int64_t kPartOfMemoryForBlocks = 2;
 constexpr int64_t kLeastPieces = 4;
 
-int64_t RowBytes(const std::vector<DirectLeaf>& leaves) {
-  int64_t bytes = 0;
-  for (const DirectLeaf& leaf : leaves)
-    bytes = BytesTogether(bytes, leaf.array->file_rows()[0].row_stride);
+// Bytes of a row with the blocks that it touches.
+int64_t TouchedBytes(const std::vector<DirectLeaf>& leaves) {
+  int64_t bytes = 2 * kBlockBytes * std::ssize(leaves);
+  for (const DirectLeaf& leaf : leaves) bytes = BytesTogether(bytes, leaf.array->row_bytes());
   return bytes;
 }
 
-// Bytes of a row with the blocks that it touches.
-int64_t TouchedBytes(const std::vector<DirectLeaf>& leaves) {
-  return BytesTogether(RowBytes(leaves), 2 * kBlockBytes * std::ssize(leaves));
+// Bytes from a row to the next.
+int64_t StretchedBytes(const std::vector<DirectLeaf>& leaves) {
+  int64_t bytes = 0;
+  for (const DirectLeaf& leaf : leaves) bytes = BytesTogether(bytes, leaf.array->row_stride());
+  return bytes;
 }
 
 int64_t SlotBytes(const PiecePlan& plan, const std::vector<DirectLeaf>& leaves) {
   if (!plan.shared()) return BytesOfRows(plan.most_rows(), TouchedBytes(leaves));
-  int64_t bytes = BytesOfRows(plan.most_rows(), RowBytes(leaves));
+  int64_t bytes = BytesOfRows(plan.most_rows(), StretchedBytes(leaves));
   for (const DirectLeaf& leaf : leaves) {
     // One stretch of rows or two, each cut where it reaches from one file into another.
     const Array& array = *leaf.array;
     const int64_t rows_per_file =
         std::max<int64_t>(array.rows() / std::ssize(array.file_rows()), 1);
-    bytes =
-        BytesTogether(bytes, BytesOfRows(plan.most_rows() / rows_per_file + 4, 2 * kBlockBytes));
+    // The last row of a stretch may be longer than its distance to the next.
+    const int64_t more =
+        2 * kBlockBytes + std::max<int64_t>(array.row_bytes() - array.row_stride(), 0);
+    bytes = BytesTogether(bytes, BytesOfRows(plan.most_rows() / rows_per_file + 4, more));
   }
   return bytes;
 }
@@ -79,7 +83,8 @@ DirectSizes SizesFor(const ItemPlan& items, const std::vector<DirectLeaf>& leave
 
 PiecePlan PiecesOf(const ItemPlan& items, const std::vector<DirectLeaf>& leaves,
                    const DirectSizes& sizes) {
-  const int64_t row_bytes = ByStretches(items.plan()) ? RowBytes(leaves) : TouchedBytes(leaves);
+  const int64_t row_bytes =
+      ByStretches(items.plan()) ? StretchedBytes(leaves) : TouchedBytes(leaves);
   return PiecePlan(items, row_bytes, sizes.piece_bytes);
 }
 

@@ -7,14 +7,79 @@
 
 namespace npyfast {
 
+namespace {
+
+// A row in more runs than this is left to the kernel; and so is one in shorter runs, unless it is
+// one.
+constexpr int64_t kMostRuns = 4096;
+constexpr int64_t kLeastRunBytes = 64;
+
+// Adds the pages of the bytes [from, to) of a file.
+void Add(size_t leaf, size_t file, int64_t from, int64_t to, std::vector<FileRange>* ranges) {
+  if (from == to) return;
+  const int64_t page = PageBytes();
+  const int64_t offset = from / page * page;
+  ranges->push_back({leaf, file, offset, (to + page - 1) / page * page - offset});
+}
+
+void AddRuns(const RowRuns& runs, size_t axis, size_t leaf, size_t file, int64_t from,
+             std::vector<FileRange>* ranges) {
+  if (axis == runs.axes.size()) return Add(leaf, file, from, from + runs.bytes, ranges);
+  const auto& [count, stride] = runs.axes[axis];
+  for (int64_t i = 0; i < count; ++i)
+    AddRuns(runs, axis + 1, leaf, file, from + i * stride, ranges);
+}
+
+// The same for rows that are not dense.
+void AddPagesOfRuns(const Array& array, size_t leaf, const RowStretch& stretch,
+                    std::vector<FileRange>* ranges) {
+  RowRuns runs;
+  size_t last = array.file_rows().size();
+  for (int64_t row = stretch.first; row < stretch.first + stretch.rows; ++row) {
+    const size_t number = array.FileOf(row);
+    if (number != last) runs = RunsOf(array, number);
+    last = number;
+    const FileRows& file = array.file_rows()[number];
+    AddRuns(runs, 0, leaf, number, file.data_offset + file.OffsetOf(row - file.first_row), ranges);
+  }
+}
+
+}  // namespace
+
+bool RowRuns::AreWorthwhile() const {
+  return count == 1 || (count <= kMostRuns && bytes >= kLeastRunBytes);
+}
+
+RowRuns RunsOf(const Array& array, size_t file) {
+  const FileRows& rows = array.file_rows()[file];
+  RowRuns runs;
+  if (rows.row_bytes == 0) return runs;
+  std::vector<PlaceAxis> axes;
+  for (size_t i = 0; i < rows.strides.size(); ++i)
+    if (array.row_shape()[i] > 1) axes.push_back({array.row_shape()[i], rows.strides[i]});
+  std::sort(axes.begin(), axes.end(),
+            [](const PlaceAxis& a, const PlaceAxis& b) { return a.stride < b.stride; });
+  runs.bytes = array.dtype().itemsize;
+  for (const PlaceAxis& axis : axes) {
+    if (runs.axes.empty() && axis.stride - runs.bytes < kMostBetweenRows) {
+      runs.bytes += (axis.count - 1) * axis.stride;
+    } else {
+      runs.axes.insert(runs.axes.begin(), axis);
+      runs.count *= axis.count;
+    }
+  }
+  return runs;
+}
+
 void AddPages(const Array& array, size_t leaf, const std::vector<RowStretch>& stretches,
               std::vector<FileRange>* ranges) {
-  const int64_t page = PageBytes();
   for (const RowStretch& stretch : stretches) {
+    if (!array.has_dense_rows()) {
+      AddPagesOfRuns(array, leaf, stretch, ranges);
+      continue;
+    }
     ForEachFileOf(array, stretch, [&](size_t file, int64_t from, int64_t to, const RowStretch&) {
-      if (from == to) return;
-      const int64_t offset = from / page * page;
-      ranges->push_back({leaf, file, offset, (to + page - 1) / page * page - offset});
+      Add(leaf, file, from, to, ranges);
     });
   }
 }

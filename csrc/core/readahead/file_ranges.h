@@ -10,6 +10,10 @@
 
 namespace npyfast {
 
+// Bytes between two rows, or between two runs of one, that are read with them rather than skipped:
+// reading them costs less than another request.
+inline constexpr int64_t kMostBetweenRows = 8192;
+
 // Consecutive rows of an array.
 struct RowStretch {
   int64_t first = 0;
@@ -25,22 +29,44 @@ struct FileRange {
 };
 
 // Calls visit(file, from, to, part) for each file that holds rows of a stretch: these rows are the
-// part, and lie in the bytes [from, to) of the file. REQUIRES: as AddPages().
+// part, and lie in the bytes [from, to) of the file. Rows with much between them, which windows may
+// have, are visited one by one.
+// REQUIRES: the array was opened from files and has dense rows; the stretch is within it.
 template <typename Visit>
 void ForEachFileOf(const Array& array, const RowStretch& stretch, const Visit& visit) {
   const int64_t end = stretch.first + stretch.rows;
+  const bool one_by_one = array.row_stride() - array.row_bytes() >= kMostBetweenRows;
   for (int64_t row = stretch.first; row < end;) {
     const size_t number = array.FileOf(row);
     const FileRows& file = array.file_rows()[number];
-    const RowStretch part = {row, std::min(end, file.first_row + file.rows) - row};
-    const int64_t from = file.data_offset + (row - file.first_row) * file.row_stride;
-    visit(number, from, from + part.rows * file.row_stride, part);
+    const int64_t part_end = one_by_one ? row + 1 : std::min(end, file.first_row + file.rows);
+    const RowStretch part = {row, part_end - row};
+    const int64_t from = file.data_offset + file.OffsetOf(row - file.first_row);
+    visit(number, from, from + (part.rows - 1) * array.row_stride() + array.row_bytes(), part);
     row += part.rows;
   }
 }
 
-// Adds the pages that hold the rows of each stretch. REQUIRES: the array was opened
-// from files and has dense rows; the stretches are within it.
+// A row as runs of bytes in its file, which begin at steps along the axes. Adjacent runs are one,
+// and so are those with less than kMostBetweenRows between them:
+//
+//   a tile of 2 x 3 pixels in an image 6 wide      ..aaa.|..bbb.       two axes, or one run, since
+//                                                                      the gap of 3 pixels is small
+struct RowRuns {
+  std::vector<PlaceAxis> axes;
+  int64_t bytes = 0;  // of a run
+  int64_t count = 1;  // of runs
+
+  // Whether requesting them by themselves is worth it: they are not single items all over the file.
+  bool AreWorthwhile() const;
+};
+
+// The runs of each row of a file; of none without bytes. REQUIRES: the array was opened from files;
+// file < array.file_rows().size().
+RowRuns RunsOf(const Array& array, size_t file);
+
+// Adds the pages that hold the rows of each stretch. REQUIRES: the array was opened from files; the
+// stretches are within it.
 void AddPages(const Array& array, size_t leaf, const std::vector<RowStretch>& stretches,
               std::vector<FileRange>* ranges);
 

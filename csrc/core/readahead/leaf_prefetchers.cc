@@ -10,6 +10,7 @@
 #include "core/readahead/cache_samples.h"
 #include "core/readahead/chunks.h"
 #include "core/readahead/direct_sizes.h"
+#include "core/readahead/file_ranges.h"
 #include "core/readahead/recent_memory.h"
 #include "core/readahead/settings.h"
 
@@ -97,11 +98,10 @@ RunFacts FactsOf(const Reading& reading, ReadaheadMode mode, const std::vector<L
       .by_stretches = ByStretches(plan),
   };
   for (const Leaf& leaf : leaves) {
-    const bool dense = leaf.array->has_dense_rows();
-    facts.leaves.push_back(
-        {.bytes = leaf.bytes,
-         .dense_rows = dense,
-         .row_bytes = dense ? leaf.array->file_rows()[0].row_stride + PageBytes() : 0});
+    const RowRuns runs = RunsOf(*leaf.array, 0);
+    facts.leaves.push_back({.bytes = leaf.bytes,
+                            .rows_in_runs = runs.AreWorthwhile(),
+                            .row_bytes = runs.count * (runs.bytes + PageBytes())});
   }
   if (ResidencyMatters(facts)) {
     for (size_t i = 0; i < leaves.size(); ++i)
@@ -133,7 +133,8 @@ DirectChoice ChooseDirect(const Reading& reading, const std::vector<Leaf>& leave
   std::vector<DirectLeaf> direct;
   for (size_t i = 0; i < leaves.size(); ++i) {
     const auto& [array, index, bytes, outside_bytes] = leaves[i];
-    if (actions[i] != LeafAction::kReadRows || !DirectFile::Open(array->file(0))) continue;
+    if (actions[i] != LeafAction::kReadRows || !array->has_dense_rows()) continue;
+    if (!DirectFile::Open(array->file(0))) continue;
     choice.leaves[i] = true;
     direct.push_back({array, index});
   }
@@ -146,7 +147,7 @@ DirectChoice ChooseDirect(const Reading& reading, const std::vector<Leaf>& leave
 // The part of a leaf that stays in memory; null if there is none.
 std::unique_ptr<ArrayPrefetcher> MakePart(const Leaf& leaf, const Span& span, int64_t bytes,
                                           const std::shared_ptr<Statistics>& statistics) {
-  const int64_t rows = bytes / leaf.array->file_rows()[0].row_stride;
+  const int64_t rows = bytes / leaf.array->row_stride();
   const int64_t end = std::min(span.first + rows, span.end);
   leaf.array->residency().memory.Set(leaf.outside_bytes + (rows > 0 ? bytes : 0));
   if (rows == 0) return nullptr;

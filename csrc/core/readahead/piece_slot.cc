@@ -4,7 +4,7 @@
 
 namespace npyfast {
 
-void FindRows(std::span<const PlacedRows> placed, std::span<const int64_t> rows, int64_t row_bytes,
+void FindRows(std::span<const PlacedRows> placed, std::span<const int64_t> rows, int64_t row_stride,
               std::span<const std::byte*> addresses) {
   for (size_t i = 0; i < rows.size(); ++i) {
     const auto after =
@@ -14,7 +14,7 @@ void FindRows(std::span<const PlacedRows> placed, std::span<const int64_t> rows,
     if (after == placed.begin()) continue;
     const PlacedRows& before = *(after - 1);
     const int64_t within = rows[i] - before.first;
-    if (within < before.rows) addresses[i] = before.at + within * row_bytes;
+    if (within < before.rows) addresses[i] = before.at + within * row_stride;
   }
 }
 

@@ -30,9 +30,9 @@ struct PlacedRows {
   const std::byte* at = nullptr;
 };
 
-// Writes where each of these rows is, or null. `placed` is sorted by its rows, of which each has so
-// many bytes.
-void FindRows(std::span<const PlacedRows> placed, std::span<const int64_t> rows, int64_t row_bytes,
+// Writes where each of these rows is, or null. `placed` is sorted by its rows, which are so many
+// bytes apart.
+void FindRows(std::span<const PlacedRows> placed, std::span<const int64_t> rows, int64_t row_stride,
               std::span<const std::byte*> addresses);
 
 // A piece of rows in memory. The reading thread writes all of it before `ready`, and makers read it

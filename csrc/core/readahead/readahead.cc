@@ -75,7 +75,7 @@ void Readahead::RequestOnce(const Reading& reading, ReadaheadMode mode) {
   std::vector<RowStretch> stretches;
   for (const int64_t row : numbers) stretches.push_back({row, 1});
   for (const auto& [array, row_bytes] : reading.leaves) {
-    if (array->file_bytes() == 0 || !array->has_dense_rows()) continue;
+    if (array->file_bytes() == 0 || !RunsOf(*array, 0).AreWorthwhile()) continue;
     if (SeemsResident(*array, 0, array->rows())) continue;
     ArrayPrefetcher prefetcher(array, 0, 0, array->rows(), ArrayPrefetcher::Way::kRows, false,
                                std::make_shared<Statistics>());

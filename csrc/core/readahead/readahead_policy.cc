@@ -64,7 +64,7 @@ std::vector<LeafAction> DecideReadahead(const RunFacts& facts) {
     } else if (whole) {
       actions.push_back(LeafAction::kReadWhole);
     } else {
-      actions.push_back(leaf.dense_rows ? LeafAction::kReadRows : LeafAction::kLeaveToKernel);
+      actions.push_back(leaf.rows_in_runs ? LeafAction::kReadRows : LeafAction::kLeaveToKernel);
     }
   }
   return actions;

@@ -34,10 +34,10 @@ inline bool IsWhole(LeafAction action) {
 }
 
 struct LeafFacts {
-  int64_t bytes = 0;       // of the files, from the first to the last row that is read
-  bool dense_rows = true;  // each row is one run of bytes
-  bool resident = false;   // all in memory, as far as was looked: see ResidencyMatters()
-  int64_t row_bytes = 0;   // of the pages that a row touches, on average
+  int64_t bytes = 0;         // of the files, from the first to the last row that is read
+  bool rows_in_runs = true;  // each row is one run of bytes, or few of them
+  bool resident = false;     // all in memory, as far as was looked: see ResidencyMatters()
+  int64_t row_bytes = 0;     // of the pages that a row touches, on average
 };
 
 // All that the decision depends on.

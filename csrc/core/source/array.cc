@@ -10,7 +10,6 @@
 #include "core/npy/header_io.h"
 #include "core/npy/shape.h"
 #include "core/os/clock.h"
-#include "core/os/page_size.h"
 
 namespace npyfast {
 namespace {
@@ -26,22 +25,6 @@ constexpr int64_t kCheckIntervals = 100;
 
 // Up to this many files are checked by one thread: waking up others would take longer.
 constexpr size_t kCheckedAlone = 16;
-
-std::vector<int64_t> RowShape(const Header& header) {
-  return {header.shape.begin() + 1, header.shape.end()};
-}
-
-// The first row that has bytes on the last page of the file's data. REQUIRES: there are rows.
-int64_t TailRow(const Header& header, int64_t row_stride) {
-  const int64_t page = PageBytes();
-  const int64_t rows = header.shape[0];
-  if (header.data_bytes() == 0) return rows;
-  const int64_t last_page = (header.data_offset + header.data_bytes() - 1) / page * page;
-  // From a row's first byte to the end of its last one; in Fortran order, across all columns.
-  const int64_t extent = header.data_bytes() - (rows - 1) * row_stride;
-  const int64_t before = last_page - header.data_offset - extent;
-  return before < 0 ? 0 : before / row_stride + 1;
-}
 
 }  // namespace
 
@@ -60,7 +43,8 @@ std::shared_ptr<const Array> Array::OpenRowFiles(std::span<const std::string> pa
   return array;
 }
 
-std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents, Map map) {
+std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents, Map map,
+                                         const RowView& view) {
   struct Found {
     Header header;
     std::optional<MappedFile> file;
@@ -77,9 +61,11 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents, Map ma
     CheckData(file, header);
     if (header.shape.empty())
       throw Error(path + ": holds a 0-dimensional array, which has no rows");
+    view.CheckFits(path, header.shape);
     if (i > 0) {
       CheckAlike({"files", "row shape"}, extents[0].path, found[0].header.dtype,
-                 RowShape(found[0].header), path, header.dtype, RowShape(header));
+                 view.RowShape(found[0].header.shape), path, header.dtype,
+                 view.RowShape(header.shape));
     }
     if (map_now && header.shape[0] > 0) {
       found[i].file.emplace(file);
@@ -90,40 +76,69 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents, Map ma
   read(0);  // the others are compared with it
   ForEachFile(extents.size() - 1, [&](size_t i) { read(i + 1); });
 
-  std::shared_ptr<Array> array(new Array);
-  array->dtype_ = found[0].header.dtype;
-  array->row_shape_ = RowShape(found[0].header);
-  array->stamps_.reserve(extents.size());
-  size_t dense_files = 0;
-  for (auto& [header, file] : found) {
-    array->stamps_.push_back(file->stamp());
-    const int64_t rows = header.shape[0];
-    if (rows == 0) {
-      array->empty_.push_back(std::move(*file));
-      continue;
-    }
-    FileRows place;
-    place.first_row = array->rows_;
-    place.rows = rows;
-    place.data_offset = header.data_offset;
-    const std::vector<int64_t> strides =
-        DenseStrides(header.shape, header.dtype.itemsize, header.fortran_order);
-    place.row_stride = strides[0];
-    place.strides.assign(strides.begin() + 1, strides.end());
-    place.tail_row = TailRow(header, place.row_stride);
-    if (__builtin_add_overflow(array->rows_, rows, &array->rows_))
+  std::vector<FileRows> rows_of_files;
+  int64_t all = 0;
+  for (const auto& [header, file] : found) {
+    FileRows& rows = rows_of_files.emplace_back(
+        RowsOf(view, file->path(), header.shape,
+               DenseStrides(header.shape, header.dtype.itemsize, header.fortran_order),
+               header.dtype.itemsize));
+    rows.data_offset = header.data_offset;
+    FindTail(header.data_bytes(), &rows);
+    if (__builtin_add_overflow(all, rows.rows, &all))
       throw Error(file->path() +
                   ": the files of one array have more rows together than can be counted");
-    // Rows of one item are dense in Fortran order too.
-    if (!header.fortran_order || header.shape.size() == 1) dense_files += 1;
-    array->file_bytes_ += file->size();
-    array->first_rows_.push_back(place.first_row);
-    array->file_rows_.push_back(std::move(place));
-    array->files_.push_back(std::move(*file));
   }
-  array->dense_rows_ = dense_files == array->file_rows_.size();
+
+  std::shared_ptr<Array> array(new Array);
+  array->dtype_ = found[0].header.dtype;
+  array->row_shape_ = view.RowShape(found[0].header.shape);
+  array->stamps_.reserve(extents.size());
+  const RowView slice = view.Resolved(all);
+  int64_t before = 0;
+  for (size_t i = 0; i < found.size(); ++i) {
+    MappedFile& file = *found[i].file;
+    array->stamps_.push_back(file.stamp());
+    const int64_t rows = rows_of_files[i].rows;
+    if (array->AddRows(std::move(rows_of_files[i]), slice, before)) {
+      array->file_bytes_ += file.size();
+      array->files_.push_back(std::move(file));
+    } else {
+      array->empty_.push_back(std::move(file));
+    }
+    before += rows;
+  }
+  array->FindStride();
   array->check_due_ = CheckClock() + kCheckIntervalNs;
   return array;
+}
+
+bool Array::AddRows(FileRows rows, const RowView& slice, int64_t before) {
+  const int64_t end = std::min(slice.stop, before + rows.rows);
+  int64_t first = std::max(slice.start, before);
+  if (first >= end) return false;
+  // The first row of the slice that is one of these.
+  const int64_t past = (first - slice.start) % slice.step;
+  if (past > 0 && slice.step - past >= end - first) return false;
+  if (past > 0) first += slice.step - past;
+  const int64_t count = (end - first - 1) / slice.step + 1;
+  if (count < rows.rows) rows.Select(first - before, slice.step, count);
+  rows.first_row = rows_;
+  rows_ += count;
+  first_rows_.push_back(rows.first_row);
+  file_rows_.push_back(std::move(rows));
+  return true;
+}
+
+void Array::FindStride() {
+  dense_rows_ = true;
+  for (const FileRows& rows : file_rows_) {
+    dense_rows_ = dense_rows_ && rows.IsDense(row_shape_, dtype_.itemsize) && rows.places.empty();
+    if (rows.rows == 1) continue;  // it may have any distance to the next
+    if (row_stride_ == 0) row_stride_ = rows.row_stride;
+    dense_rows_ = dense_rows_ && rows.row_stride == row_stride_;
+  }
+  if (row_stride_ == 0 && !file_rows_.empty()) row_stride_ = file_rows_[0].row_bytes;
 }
 
 int64_t Array::CheckClock() { return CoarseClockNs(); }
@@ -183,21 +198,17 @@ std::string Array::row_type() const { return DtypeName(dtype_) + " " + ShapeText
 
 std::shared_ptr<const Array> Array::View(std::shared_ptr<const std::byte> data, const Dtype& dtype,
                                          std::span<const int64_t> shape,
-                                         std::span<const int64_t> strides) {
-  RefuseObjects("an array in memory", dtype);
+                                         std::span<const int64_t> strides, const RowView& view) {
+  const std::string name = "an array in memory";
+  RefuseObjects(name, dtype);
+  view.CheckFits(name, shape);
   std::shared_ptr<Array> array(new Array);
   array->dtype_ = dtype;
-  array->row_shape_.assign(shape.begin() + 1, shape.end());
-  array->rows_ = shape[0];
-  if (shape[0] > 0) {
-    array->memory_ = std::move(data);
-    FileRows place;
-    place.rows = place.tail_row = shape[0];
-    place.row_stride = strides[0];
-    place.strides.assign(strides.begin() + 1, strides.end());
-    array->first_rows_.push_back(0);
-    array->file_rows_.push_back(std::move(place));
-  }
+  array->row_shape_ = view.RowShape(shape);
+  FileRows rows = RowsOf(view, name, shape, strides, dtype.itemsize);
+  rows.tail_row = rows.rows;
+  const RowView slice = view.Resolved(rows.rows);
+  if (array->AddRows(std::move(rows), slice, 0)) array->memory_ = std::move(data);
   return array;
 }
 

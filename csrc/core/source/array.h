@@ -15,21 +15,9 @@
 #include "core/os/file.h"
 #include "core/source/residency.h"
 #include "core/source/row_files.h"
+#include "core/source/row_view.h"
 
 namespace npyfast {
-
-// Where the rows of one file of an array lie, or those of an array in memory.
-struct FileRows {
-  int64_t first_row = 0;  // its number in the whole array
-  int64_t rows = 0;
-  int64_t data_offset = 0;  // bytes before row 0 in its file
-  // The first row that has bytes on the last page of its file's data. If the file is truncated
-  // within that page, these bytes read as zeros without a fault, so the file must be checked after
-  // the copy.
-  int64_t tail_row = 0;
-  int64_t row_stride = 0;        // bytes from one row to the next, may be negative in memory
-  std::vector<int64_t> strides;  // bytes, of the dimensions after the first
-};
 
 // A file of an array: a .npy file, or a file of any format with a header that describes its data.
 struct Extent {
@@ -51,19 +39,23 @@ class Array {
   // REQUIRES: at least one path.
   // Throws for the first bad file in the order of the paths: OsError, with ESTALE if the file is
   // not in the state of the extent's stamp; FormatError naming the file; ObjectDtypeError; Error
-  // naming two files that differ in dtype or row shape.
+  // naming two files that differ in dtype or row shape,
+  // or one in which a window does not fit.
   static std::shared_ptr<const Array> Open(std::span<const std::string> paths);
   enum class Map { kNow, kWhenRead };
-  static std::shared_ptr<const Array> Open(std::span<const Extent> extents, Map map = Map::kNow);
+  static std::shared_ptr<const Array> Open(std::span<const Extent> extents, Map map = Map::kNow,
+                                           const RowView& view = {});
 
   // Opens .npy files that hold one row each. Throws what RowFiles() throws.
   static std::shared_ptr<const Array> OpenRowFiles(std::span<const std::string> paths);
 
   // Shares memory: dimension i has shape[i] items, strides[i] bytes apart. The deleter of `data`
-  // may run on any thread. REQUIRES: shape.size() >= 1. Throws ObjectDtypeError.
+  // may run on any thread. REQUIRES: shape.size() >= 1. Throws ObjectDtypeError, and Error if a
+  // window does not fit.
   static std::shared_ptr<const Array> View(std::shared_ptr<const std::byte> data,
                                            const Dtype& dtype, std::span<const int64_t> shape,
-                                           std::span<const int64_t> strides);
+                                           std::span<const int64_t> strides,
+                                           const RowView& view = {});
   // The same for memory that outlives the array.
   static std::shared_ptr<const Array> View(const std::byte* data, const Dtype& dtype,
                                            std::span<const int64_t> shape,
@@ -91,15 +83,21 @@ class Array {
   // Bytes of all files together; 0 for memory, and for files of one row.
   int64_t file_bytes() const { return file_bytes_; }
 
-  // Whether the bytes of each row are contiguous, as in C order.
+  // Whether the bytes of each row are contiguous, as in C order, and rows are equally far apart in
+  // all files. They may overlap.
   bool has_dense_rows() const { return dense_rows_; }
+  // Bytes from one row to the next in a file, and bytes of a row. Of windows the former may be less
+  // or more than the latter. REQUIRES: the array was opened from files and has dense rows.
+  int64_t row_stride() const { return row_stride_; }
+  int64_t row_bytes() const { return file_rows_.empty() ? 0 : file_rows_[0].row_bytes; }
 
   // A file that has rows. REQUIRES: the array was opened from files; file < file_rows().size().
   const MappedFile& file(size_t file) const { return files_[file]; }
 
   // Row 0 of a file. Throws what MappedFile::data() throws. REQUIRES: file < file_rows().size().
   const std::byte* data(size_t file) const {
-    return files_.empty() ? memory_.get() : files_[file].data() + file_rows_[file].data_offset;
+    const std::byte* begin = files_.empty() ? memory_.get() : files_[file].data();
+    return begin + file_rows_[file].data_offset;
   }
 
   // The last byte of a file. Reading it faults once the file has been truncated before its last
@@ -145,6 +143,10 @@ class Array {
 
  private:
   Array() = default;
+  // Adds a file that has rows, or the memory: of its `rows`, those of a slice among all, of which
+  // `before` were in other files. Returns false, and adds nothing, if there are none.
+  bool AddRows(FileRows rows, const RowView& slice, int64_t before);
+  void FindStride();
 
   int64_t rows_ = 0;
   Dtype dtype_;
@@ -158,6 +160,7 @@ class Array {
   std::vector<FileStamp> stamps_;
   int64_t file_bytes_ = 0;
   bool dense_rows_ = false;
+  int64_t row_stride_ = 0;
   std::unique_ptr<const RowFiles> row_files_;
   std::unique_ptr<Residency> residency_ = std::make_unique<Residency>();
 };

@@ -7,6 +7,7 @@
 
 #include "core/base/errors.h"
 #include "core/npy/header.h"
+#include "core/npy/shape.h"
 
 namespace npyfast {
 namespace {
@@ -24,6 +25,13 @@ void AppendStamp(const FileStamp& stamp, std::vector<int64_t>* numbers) {
 FileStamp StampFrom(const int64_t* numbers) {
   return {static_cast<uint64_t>(numbers[0]), static_cast<uint64_t>(numbers[1]), numbers[2],
           numbers[3], numbers[4]};
+}
+
+void AppendView(const RowView& view, std::vector<int64_t>* numbers) {
+  numbers->push_back(std::ssize(view.window));
+  numbers->insert(numbers->end(), view.window.begin(), view.window.end());
+  numbers->insert(numbers->end(), view.stride.begin(), view.stride.end());
+  numbers->insert(numbers->end(), {view.start, view.stop, view.step});
 }
 
 std::string Joined(const std::vector<std::string>& paths) {
@@ -59,6 +67,7 @@ class Decoder {
   ArrayFiles Array(size_t array) {
     ArrayFiles files;
     files.source.kind = KindOf(array);
+    if (!encoded_.views.empty()) files.source.view = View();
     files.row_type = encoded_.row_types[array];
     files.rows = encoded_.rows;
     const int64_t count = encoded_.file_counts[array];
@@ -76,7 +85,8 @@ class Decoder {
 
   void CheckEnd() const {
     if (path_ != paths_.size() || extent_ != encoded_.headers.size() ||
-        stride_ != encoded_.strides.size() || stamp_ != encoded_.stamps.size()) {
+        stride_ != encoded_.strides.size() || stamp_ != encoded_.stamps.size() ||
+        view_ != encoded_.views.size()) {
       throw FormatError("files");
     }
   }
@@ -120,6 +130,29 @@ class Decoder {
     return stamp;
   }
 
+  // The next `count` numbers of views, each at least `least`.
+  std::vector<int64_t> ViewNumbers(size_t count, int64_t least) {
+    if (encoded_.views.size() - view_ < count) throw FormatError("views");
+    const auto first = encoded_.views.begin() + static_cast<std::ptrdiff_t>(view_);
+    std::vector<int64_t> numbers(first, first + static_cast<std::ptrdiff_t>(count));
+    view_ += count;
+    if (std::ranges::any_of(numbers, [least](int64_t number) { return number < least; }))
+      throw FormatError("views");
+    return numbers;
+  }
+
+  RowView View() {
+    const int64_t axes = ViewNumbers(1, 0)[0];
+    if (axes > static_cast<int64_t>(kMaxDimensions)) throw FormatError("views");
+    RowView view;
+    view.window = ViewNumbers(static_cast<size_t>(axes), 1);
+    view.stride = ViewNumbers(static_cast<size_t>(axes), 1);
+    view.start = ViewNumbers(1, INT64_MIN)[0];
+    view.stop = ViewNumbers(1, INT64_MIN)[0];
+    view.step = ViewNumbers(1, 1)[0];
+    return view;
+  }
+
   const EncodedArrays& encoded_;
   std::vector<std::string> paths_;
   // What comes next.
@@ -127,6 +160,7 @@ class Decoder {
   size_t extent_ = 0;
   size_t stride_ = 0;
   size_t stamp_ = 0;
+  size_t view_ = 0;
 };
 
 }  // namespace
@@ -145,7 +179,7 @@ std::shared_ptr<const Array> OpenArray(const ArraySource& source, std::span<cons
     }
     if (!stamps.empty()) extent.stamp = stamps[i];
   }
-  return Array::Open(extents, map);
+  return Array::Open(extents, map, source.view);
 }
 
 std::shared_ptr<const Array> ViewMemory(const ArraySource& source,
@@ -154,7 +188,8 @@ std::shared_ptr<const Array> ViewMemory(const ArraySource& source,
   const int64_t offset = source.offsets[0];
   if (header.elements() == 0) {
     static constexpr std::byte kNothing{};
-    return Array::View(&kNothing, header.dtype, header.shape, source.strides);
+    return Array::View({std::shared_ptr<void>(), &kNothing}, header.dtype, header.shape,
+                       source.strides, source.view);
   }
   // The bytes of all items. Neither bound ever comes back, so none overflows.
   __int128 begin = offset;
@@ -165,7 +200,7 @@ std::shared_ptr<const Array> ViewMemory(const ArraySource& source,
   }
   if (begin < 0 || end > bytes) throw FormatError("strides");
   std::shared_ptr<const std::byte> first(data, data.get() + offset);
-  return Array::View(std::move(first), header.dtype, header.shape, source.strides);
+  return Array::View(std::move(first), header.dtype, header.shape, source.strides, source.view);
 }
 
 EncodedArrays Encode(std::span<const ArrayFiles> arrays) {
@@ -181,6 +216,9 @@ EncodedArrays Encode(std::span<const ArrayFiles> arrays) {
     for (const FileStamp& stamp : stamps) AppendStamp(stamp, &encoded.stamps);
     encoded.row_types.push_back(row_type);
   }
+  const auto has_view = [](const ArrayFiles& files) { return files.source.view != RowView(); };
+  if (std::ranges::any_of(arrays, has_view))
+    for (const ArrayFiles& files : arrays) AppendView(files.source.view, &encoded.views);
   return encoded;
 }
 

@@ -31,6 +31,7 @@ struct ArraySource {
   std::vector<int64_t> offsets = {};
   // Of kMemory: bytes from one item to the next along each axis, which may be negative.
   std::vector<int64_t> strides = {};
+  RowView view = {};  // not of kRowFiles
 
   bool operator==(const ArraySource&) const = default;
 };
@@ -72,6 +73,9 @@ struct EncodedArrays {
   std::vector<int64_t> offsets;      // of each extent and memory
   std::vector<int64_t> strides;      // of each axis of each memory
   std::vector<int64_t> stamps;       // five numbers for each file that does not hold one row
+  // Of each array the axes of its window, the window, its stride, and start, stop and step of its
+  // slice. Empty: each row of each array is one index on axis 0, and all are there.
+  std::vector<int64_t> views;
   std::vector<std::string> row_types;
   int64_t rows = 0;  // of every array
 
@@ -85,6 +89,7 @@ struct EncodedArrays {
     visit("offsets", arrays.offsets);
     visit("strides", arrays.strides);
     visit("stamps", arrays.stamps);
+    visit("views", arrays.views);
     visit("row_types", arrays.row_types);
     visit("rows_of_leaf", arrays.rows);
   }

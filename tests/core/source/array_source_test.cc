@@ -98,8 +98,21 @@ TEST(Encode, WritesWhatSavedGraphsHold) {
   CHECK_EQ(encoded.rows, 4);
   std::vector<std::string> names;
   EncodedArrays::ForEach(encoded, [&](const char* name, const auto&) { names.emplace_back(name); });
-  CHECK_EQ(names, (std::vector<std::string>{"files", "shards", "kinds", "headers", "offsets",
-                                            "strides", "stamps", "row_types", "rows_of_leaf"}));
+  CHECK_EQ(names,
+           (std::vector<std::string>{"files", "shards", "kinds", "headers", "offsets", "strides",
+                                     "stamps", "views", "row_types", "rows_of_leaf"}));
+  CHECK(encoded.views.empty());
+}
+
+TEST(Encode, ViewsAreNumbers) {
+  std::vector<ArrayFiles> arrays = OneOfEachKind();
+  arrays[1].source.view = {.window = {4, 5}, .stride = {1, 2}, .start = -3, .step = 7};
+  const EncodedArrays encoded = Encode(arrays);
+  CHECK_EQ(encoded.views, (std::vector<int64_t>{0, 0, INT64_MAX, 1,                       //
+                                                2, 4, 5,         1, 2, -3, INT64_MAX, 7,  //
+                                                0, 0, INT64_MAX, 1,                       //
+                                                0, 0, INT64_MAX, 1}));
+  CheckSame(Decode(encoded), arrays);
 }
 
 TEST(Encode, MakesPathsAbsolute) {
@@ -143,6 +156,29 @@ TEST(Decode, NamesTheMalformedAttribute) {
   refuses("headers", [](EncodedArrays& e) { e.offsets[0] = -1; });
   refuses("stamps", [](EncodedArrays& e) { e.stamps.pop_back(); });
   refuses("stamps", [](EncodedArrays& e) { e.kinds[2] = 0; });
+  const std::vector<int64_t> plain{0, 0, 9, 1};
+  const std::vector<std::vector<int64_t>> malformed{
+      {},
+      {0},
+      {0, 0, 9, 0},
+      {-1, 0, 9, 1},
+      {1, 0, 1, 0, 9, 1},
+      {64, 64},
+      {INT64_MAX, 0},
+      {1, 1, -1, 0, 9, 1},
+      {65},
+  };
+  for (const std::vector<int64_t>& last : malformed) {
+    refuses("views", [&](EncodedArrays& e) {
+      for (int array = 0; array < 3; ++array)
+        e.views.insert(e.views.end(), plain.begin(), plain.end());
+      e.views.insert(e.views.end(), last.begin(), last.end());
+    });
+  }
+  refuses("files", [&](EncodedArrays& e) {
+    for (int array = 0; array < 5; ++array)
+      e.views.insert(e.views.end(), plain.begin(), plain.end());
+  });
 }
 
 TEST(OpenArray, OpensEachKind) {
