@@ -16,6 +16,7 @@ from npyfast._backends.header import Header
 from npyfast._batches.batches import Batches, batches
 from npyfast._batches.description import describe
 from npyfast._batches.iterator import BatchIterator
+from npyfast._batches.moments import Moments, moments
 from npyfast._batches.statistics import Statistics, statistics
 from npyfast._engines.dataset import dataset
 from npyfast._errors import NpyFormatError
@@ -36,6 +37,7 @@ __all__ = [
     "BlockShuffle",
     "Header",
     "Labeled",
+    "Moments",
     "NpyFormatError",
     "RowSelection",
     "Rows",
@@ -47,6 +49,7 @@ __all__ = [
     "dataset",
     "describe",
     "labeled",
+    "moments",
     "open",
     "pack",
     "read_header",

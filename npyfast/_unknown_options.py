@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 
 _NORMALIZED = (
     "rows are multiplied by scale, then shift is added: npyfast.source(path, cast='float32', "
-    "scale=1 / std, shift=-mean / std)"
+    "scale=1 / std, shift=-mean / std); npyfast.moments computes both"
 )
 _OF_SOURCE = "it is an option of npyfast.source, which makes a leaf: npyfast.source(path, {}=...)"
 _OF_DATASET = "it is an option of npyfast.dataset and npyfast.batches"
