@@ -107,6 +107,18 @@ class RowView:
             found.append(range(mine.start - first, mine.stop - first, mine.step))
         return found
 
+    def options(self) -> dict[str, object]:
+        """The options of `npyfast.source` that make it, without those that change nothing."""
+        made: dict[str, object] = {}
+        if self.window:
+            made["window"] = self.window
+        if any(stride != 1 for stride in self.stride):
+            made["stride"] = self.stride
+        if self.is_slice:
+            ends = (self.start or None, None if self.stop == _MOST - 1 else self.stop)
+            made["rows"] = slice(*ends, None if self.step == 1 else self.step)
+        return made
+
     def text(self) -> str:
         """What it does to rows beyond their shape, for descriptions of a place."""
         made = ""

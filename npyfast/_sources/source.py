@@ -148,7 +148,7 @@ class Source:
     def __repr__(self) -> str:
         files, rows = self.file_options, self.row_options
         layout = {} if files.layout is None else vars(files.layout)
-        given = {"per_file": files.per_file, **layout, **vars(rows)}
+        given = {"per_file": files.per_file, **layout, **vars(rows), **self.view.options()}
         options = [f"{name}={_shown(value)}" for name, value in given.items() if value is not None]
         return f"npyfast.Source({', '.join([self.name, *options])})"
 

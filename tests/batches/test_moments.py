@@ -123,6 +123,13 @@ def test_sources_of_all_kinds(save: Save, tmp_path: Path) -> None:
     check(npyfast.moments(npyfast.source(tmp_path / "rows", per_file="row")), X[:3])
 
 
+def test_windows(save: Save) -> None:
+    series = np.random.default_rng(1).random(100)
+    windows = np.lib.stride_tricks.sliding_window_view(series, 9)[::4][2:]
+    leaf = npyfast.source(save(series), window=9, stride=4, rows=slice(2, None))
+    check(npyfast.moments(leaf, axis=0), windows, 0)
+
+
 def test_a_compressed_archive_is_inflated_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -476,3 +476,10 @@ def test_a_repr_shows_the_options(tmp_path: Path) -> None:
         f"npyfast.Source({tmp_path}/a.npz['x'], cast='float32', scale=0.5, "
         "shift=ndarray of shape (2,) and dtype float64, row_shape=(2,))"
     )
+    tiles = npyfast.source(X, window=(3, 1), stride=(2, 1), rows=slice(1, None, 2))
+    assert repr(tiles) == (
+        "npyfast.Source(the array of shape (12, 2) in memory, window=(3, 1), stride=(2, 1), "
+        "rows=slice(1, None, 2))"
+    )
+    assert repr(npyfast.source(X, window=2)).endswith("in memory, window=(2,))")
+    assert repr(npyfast.source(X, rows=slice(3))).endswith("rows=slice(None, 3, None))")
