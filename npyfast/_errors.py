@@ -42,10 +42,12 @@ def shown(value: Any) -> str:
     >>> shown("y.npy"), shown((np.zeros(3), 1)), shown(list(range(9)))
     ("'y.npy'", '(ndarray of shape (3,) and dtype float64, 1)', '[0, 1, 2, ...]')
     """
-    if isinstance(getattr(value, "shape", None), tuple) and hasattr(value, "dtype"):
-        if not value.shape and isinstance(value, np.generic):
-            return repr(value)
-        return f"{type(value).__name__} of shape {value.shape} and dtype {value.dtype}"
+    if not isinstance(value, (type, np.dtype, np.generic)):
+        try:
+            if value.shape is not None:
+                return f"{type(value).__name__} of shape {_tuple(value.shape)}{_dtype(value)}"
+        except Exception:  # no array, or one that is closed
+            pass
     if type(value) is dict:
         items = [
             f"{shown(key)}: {shown(each)}" for key, each in islice(value.items(), _SHOWN_ITEMS + 1)
@@ -57,6 +59,19 @@ def shown(value: Any) -> str:
     if type(value) is list:
         return f"[{_joined([shown(each) for each in value[: _SHOWN_ITEMS + 1]])}]"
     return f"{value!r:.200}"
+
+
+def _tuple(shape: Any) -> str:
+    """A shape as NumPy writes it, if all of its lengths are known."""
+    try:
+        return str(tuple(int(length) for length in shape))
+    except (TypeError, ValueError):
+        return str(shape)
+
+
+def _dtype(value: Any) -> str:
+    dtype = getattr(value, "dtype", None)
+    return "" if dtype is None else f" and dtype {getattr(dtype, 'name', dtype)}"
 
 
 def _joined(items: list[str]) -> str:

@@ -38,7 +38,7 @@ def make_batch_size(size: SupportsIndex) -> int:
                 "; rows come in batches, which is what makes them fast: for single rows call "
                 ".unbatch() on a dataset of any batch_size, or iterate over npyfast.open(...)"
             )
-        elif not isinstance(given, (int, float, np.generic)):
+        elif not isinstance(given, (int, float, np.generic)) and not str(given).isdigit():
             hint = "; several arrays are one tuple: ((x, y), batch_size=32)"
         raise ValueError(f"{error}{hint}") from None
 

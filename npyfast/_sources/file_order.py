@@ -7,6 +7,7 @@ the files, beside files that come in another, are wrong without any error.
 from __future__ import annotations
 
 import itertools
+import operator
 import string
 from collections.abc import Sequence
 
@@ -19,7 +20,7 @@ _DIGITS_TO_0 = str.maketrans(dict.fromkeys(string.digits, "0"))
 
 def warn_of_text_order(files: Sequence[str]) -> None:
     """Warns about listed files that are sorted as text, as by a shell, but not naturally."""
-    if any(path > following for path, following in itertools.pairwise(files)):
+    if any(map(operator.gt, files, itertools.islice(files, 1, None))):
         return
     late = _unnatural(files)
     if late is not None:
