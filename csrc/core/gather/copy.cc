@@ -13,6 +13,11 @@
 namespace npyfast {
 namespace {
 
+// Chunks of this size are copied row by row: in such rows, as in tiles, the next chunk is near, and
+// the output is written in order. Smaller ones may be of Fortran order, where rows share cache
+// lines.
+constexpr int64_t kRowByRowFrom = 256;
+
 template <typename Word>
 Word Reversed(Word word) {
   if constexpr (sizeof(Word) == 2) return static_cast<Word>(__builtin_bswap16(word));
@@ -141,6 +146,11 @@ void CopyAxes(const Column& column, size_t axis, const std::byte* const* sources
 void CopyColumn(const Column& column, const std::byte* const* sources, size_t count, std::byte* out,
                 Stores stores) {
   if (column.row_bytes == 0 || count == 0) return;
+  if (!column.axes.empty() && column.chunk_bytes >= kRowByRowFrom) {
+    for (size_t i = 0; i < count; ++i, out += column.row_bytes)
+      CopyAxes(column, 0, sources + i, 1, column.offset, column.row_bytes, out, stores);
+    return;
+  }
   CopyAxes(column, 0, sources, count, column.offset, column.row_bytes, out, stores);
 }
 

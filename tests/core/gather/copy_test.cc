@@ -61,6 +61,15 @@ TEST(Copy, EveryItemSize) {
   }
 }
 
+// As of tiles: runs of many bytes with gaps between them.
+TEST(Copy, RowsOfLongRuns) {
+  for (const int64_t bytes : {254, 256, 258, 1000, 5000}) {
+    CheckCopies("'|u1'", {3, bytes}, {bytes + 7, 1}, 0, 500);
+    CheckCopies("'>i2'", {2, 3, bytes / 2}, {5 * bytes, bytes + 2, 2}, 0, 600);
+    CheckCopies("[('a', '>i2'), ('b', '|u1')]", {3, bytes}, {4 * bytes, 3}, 0, 300);
+  }
+}
+
 TEST(Copy, LongRunsOfEverySizeAndAlignment) {
   const Bytes memory = RandomBytes(3 * 8192);
   for (int64_t bytes = 500; bytes < 6000; bytes += 37) {
