@@ -6,6 +6,7 @@ import gc
 import os
 import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,29 @@ def test_is_shared_as_long_as_it_is_used(calls: list[str]) -> None:
     gc.collect()
     assert_same(read(npyfast.source("a.npz", key="y")), Y)
     assert sorted(calls) == ["x", "y", "y"]
+
+
+def test_threads_inflate_once(calls: list[str]) -> None:
+    np.savez_compressed("a.npz", x=np.arange(100_000), y=Y)
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(lambda _: npyfast.open(npyfast.source("a.npz", key="x")), range(8)))
+    assert calls == ["x"]
+    for rows in made:
+        assert_same(rows[:], np.arange(100_000))
+
+
+def test_a_failure_ends_the_other_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed("a.npz", x=X, y=Y)
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Archive, "inflate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            npyfast.batches("a.npz")
+    (batch,) = npyfast.batches("a.npz", 12)  # nothing half-done is left, and no lock
+    assert_same(batch, {"x": X, "y": Y})
 
 
 def test_a_file_that_was_replaced_is_inflated_anew() -> None:
