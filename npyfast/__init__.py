@@ -25,6 +25,7 @@ from npyfast._order.shuffle import BlockShuffle
 from npyfast._packing.pack import pack
 from npyfast._rows import Rows
 from npyfast._rows import open_rows as open
+from npyfast._sources.array_like import ArrayLike
 from npyfast._sources.labeled import Labeled, labeled
 from npyfast._sources.source import Source, source
 from npyfast._sources.split import split
@@ -32,6 +33,7 @@ from npyfast._sources.split import split
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArrayLike",
     "BatchIterator",
     "Batches",
     "BlockShuffle",

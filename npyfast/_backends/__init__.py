@@ -68,4 +68,5 @@ def backend_reason() -> str:
 
 def backend_for(leaves: Sequence[OpenedLeaf]) -> Backend:
     """The backend that makes batches of these leaves: NumPy's if Python has to read one of them."""
-    return _module("numpy") if any(leaf.storage.kind == "h5py" for leaf in leaves) else backend()
+    by_python = any(leaf.storage.kind in ("h5py", "python") for leaf in leaves)
+    return _module("numpy") if by_python else backend()

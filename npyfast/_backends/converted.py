@@ -43,6 +43,10 @@ class Converted:
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         out[...] = self.take(rows, threads)
 
+    def keep_chunks(self, block_rows: int, window_rows: int) -> None:
+        """As the other's `keep_chunks`, which it must have."""
+        self._rows.keep_chunks(block_rows, window_rows)  # type: ignore[attr-defined]
+
     def check_files(self) -> None:
         self._rows.check_files()
 

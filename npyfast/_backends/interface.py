@@ -22,11 +22,12 @@ class Storage:
     """Where the rows of a leaf lie, and what reading them costs."""
 
     # "mapped": in files, in place; "row files": in a file each, which is opened for each read;
-    # "h5py": in HDF5 files from which only h5py can read them.
-    kind: Literal["memory", "mapped", "row files", "h5py"]
+    # "h5py": in HDF5 files from which only h5py can read them; "python": in an object of another
+    # package.
+    kind: Literal["memory", "mapped", "row files", "h5py", "python"]
     # Whether the items of a row are adjacent, which in Fortran order they are not.
     dense: bool = True
-    chunk_rows: int | None = None  # of the largest HDF5 chunk, which is always read whole
+    chunk_rows: int | None = None  # of the largest chunk, which is always read whole
 
 
 class OpenedLeaf(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,8 +31,12 @@ class ViewedLeaf:
         self.view = view
         self.dtype = rows.dtype
         self.storage = rows.storage
+        if rows.storage.kind == "python":
+            self.storage = replace(rows.storage, chunk_rows=None)  # which counts other rows
         self.row_shape = view.window + rows.row_shape
-        self._parts = [(path, count) for path, count in rows.parts() if count]
+        self._has_files = bool(rows.parts())
+        found = rows.parts() or [("", len(rows))]
+        self._parts = [(path, count) for path, count in found if count]
         counts = [count for _, count in self._parts]
         self._stored_rows = np.cumsum([0, *counts])
         self._sliced = view.sliced([view.places((count,))[0] for count in counts])
@@ -41,6 +46,8 @@ class ViewedLeaf:
         return int(self._first_rows[-1])
 
     def parts(self) -> Sequence[tuple[str | bytes, int]]:
+        if not self._has_files:
+            return []
         sliced = zip(self._parts, self._sliced, strict=True)
         return [(path, len(mine)) for (path, _), mine in sliced if len(mine)]
 

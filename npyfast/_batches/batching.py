@@ -57,19 +57,31 @@ class Batching:
     def stream(self, run: Run, *, group: int = 1, transformed: bool = True) -> Stream:
         """The elements of one iteration."""
         counters = self.counters
+        if self.made_ahead:
+            return self._ahead(run, _as_it_is, 1)
         if self.transform is None or not transformed:
             untouched: Stream = self._stream(run, group, counters)
             return untouched
         if not isinstance(counters, DeliveredCounters):
             return Transformed(self._stream(run, group, counters), self.transform)
-        taken = counters.taken
+        return self._ahead(run, self.transform, self.transform_threads)
+
+    @property
+    def made_ahead(self) -> bool:
+        """Whether a thread asks objects of other packages for the rows, before a reader does."""
+        return self.transform is None and isinstance(self.counters, DeliveredCounters)
+
+    def _ahead(self, run: Run, transform: Transform, threads: int) -> Stream:
+        """The elements of one iteration, made by threads."""
+        counters = self.counters
+        assert isinstance(counters, DeliveredCounters)
 
         def begin(position: int) -> Stream:
-            made: Stream = self._stream(run.after(self.plan, position), group, taken)
+            made: Stream = self._stream(run.after(self.plan, position), 1, counters.taken)
             return made
 
         check = RegularChecks(self._check_files)
-        return TransformedByThreads(begin, self.transform, self.transform_threads, counters, check)
+        return TransformedByThreads(begin, transform, threads, counters, check)
 
     def _check_files(self) -> None:
         for leaf in self.leaves:
@@ -104,11 +116,19 @@ class Batching:
         )
 
 
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
 def make_batching(source: Nest, options: Options) -> Batching:
     """Opens every leaf, and checks the options against their rows."""
     shuffle = check_shuffle(options.shuffle)
     opened, flat, names = open_nest(source)
     naming = iter(names)
+    blocks = _blocks(shuffle, options, flat)
+    for leaf in flat:
+        if blocks is not None and leaf.storage.kind == "python" and leaf.storage.chunk_rows:
+            leaf.keep_chunks(*blocks)  # type: ignore[attr-defined]
     plan = make_plan(
         len(flat[0]),
         batch_size=options.batch_size,
@@ -117,10 +137,12 @@ def make_batching(source: Nest, options: Options) -> Batching:
         drop_remainder=options.drop_remainder,
         shard=options.shard,
         rows=options.rows,
-        blocks=_blocks(shuffle, options, flat),
+        blocks=blocks,
     )
     made_by = backend_for(flat)
     counters = made_by.make_counters()
+    by_python = any(leaf.storage.kind == "python" for leaf in flat)
+    by_threads = options.transform_threads > 1 or (by_python and options.transform is None)
     return Batching(
         leaves=flat,
         names=names,
@@ -138,7 +160,7 @@ def make_batching(source: Nest, options: Options) -> Batching:
         readahead=options.readahead,
         transform=options.transform,
         transform_threads=options.transform_threads,
-        counters=counters if options.transform_threads == 1 else DeliveredCounters(counters),
+        counters=DeliveredCounters(counters) if by_threads else counters,
     )
 
 
@@ -149,9 +171,11 @@ def _blocks(
     if not isinstance(shuffle, BlockShuffle):
         return None
     row_bytes = sum(map(_row_bytes, leaves))
-    blocks = block_sizes(shuffle, row_bytes, memory_limit())
+    chunks = [leaf.storage.chunk_rows for leaf in leaves if leaf.storage.kind == "python"]
+    chunk_rows = max((rows for rows in chunks if rows is not None), default=1)
+    blocks = block_sizes(shuffle, row_bytes, memory_limit(), chunk_rows)
     if options.shard is not None or options.start_epoch or options.start_batch:
-        check_not_reduced(shuffle, row_bytes, blocks)
+        check_not_reduced(shuffle, row_bytes, chunk_rows, blocks)
     return blocks
 
 

@@ -20,6 +20,7 @@ _STORED = {
     "mapped": "mapped",
     "row files": "one file a row",
     "h5py": "read by h5py",
+    "python": "read by Python",
 }
 
 

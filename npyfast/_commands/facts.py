@@ -35,7 +35,7 @@ class ArrayFacts(TypedDict):
     data_offset: int | None
     chunks: list[int] | None
     compression: str | None
-    access: Literal["memory", "mapped", "row files", "h5py", "none"]
+    access: Literal["memory", "mapped", "row files", "h5py", "python", "none"]
     backend: str | None
     engine: str | None
     engine_reason: str | None

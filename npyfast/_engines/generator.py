@@ -100,7 +100,7 @@ def _some_rows(batching: Batching) -> Plan:
 
 def _group(batching: Batching) -> int:
     """How many batches to hand over at once."""
-    if batching.transform is not None or batching.plan.full_batches == 0:
+    if batching.transform is not None or batching.made_ahead or batching.plan.full_batches == 0:
         return 1
     row_bytes = 0
     for column in leaves(batching.structure):

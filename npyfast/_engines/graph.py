@@ -34,7 +34,10 @@ def obstacle(batching: Batching) -> str | None:
     if batching.transform is not None:
         return "transform is a Python function"
     if not batching.backend.SERVES_GRAPHS:
-        return "a source is read by Python (a compressed or chunked HDF5 dataset; npyfast pack)"
+        return (
+            "a source is read by Python (a compressed or chunked HDF5 dataset, or an object of "
+            "another package; npyfast.pack makes a file of it)"
+        )
     in_memory = memory.obstacle(batching)
     if in_memory is not None:
         return in_memory

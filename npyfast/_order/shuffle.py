@@ -23,7 +23,8 @@ class BlockShuffle:
     """Block shuffling with given sizes: a value of the option `shuffle`.
 
     `shuffle="block"` chooses both sizes from the bytes of a row, all leaves together: blocks of
-    256 KiB, windows of 256 MiB. On machines (and in control groups) with less than 2 GiB of memory,
+    256 KiB (whole chunks, at least four if the window allows, of an array-like that has chunks),
+    windows of 256 MiB. On machines (and in control groups) with less than 2 GiB of memory,
     the window is the largest power of two bytes that is at most an eighth of the memory. The order
     then differs from that of larger machines: with `shard`, `start_epoch` or `start_batch` this is
     an error, which names the sizes to pass.
@@ -78,21 +79,36 @@ def check_shuffle(shuffle: Shuffle) -> bool | BlockShuffle:
     )
 
 
-def block_sizes(shuffle: BlockShuffle, row_bytes: int, memory: int | None) -> BlockSizes:
-    """The sizes for rows of `row_bytes` bytes in a process that may use `memory` bytes."""
+# Blocks do not begin where chunks do, so each of them reads one chunk more than it fills: of so
+# many, that is a quarter.
+_CHUNKS_OF_BLOCK = 4
+# As long as a window has as many blocks, that is.
+_BLOCKS_OF_WINDOW = 16
+
+
+def block_sizes(
+    shuffle: BlockShuffle, row_bytes: int, memory: int | None, chunk_rows: int = 1
+) -> BlockSizes:
+    """The sizes for rows of `row_bytes` bytes, of which `chunk_rows` are always read together, in a
+    process that may use `memory` bytes."""
     row_bytes = max(1, row_bytes)
     window_bytes = WINDOW_BYTES
     if memory is not None:
         window_bytes = min(window_bytes, 1 << max(0, (memory // 8).bit_length() - 1))
     block = shuffle.block_rows or max(1, BLOCK_BYTES // row_bytes)
     window = shuffle.window_rows or window_bytes // row_bytes
+    if chunk_rows > 1 and shuffle.block_rows is None:
+        some = min(_CHUNKS_OF_BLOCK, window // _BLOCKS_OF_WINDOW // chunk_rows)
+        block = max(some, -(-block // chunk_rows)) * chunk_rows
     return BlockSizes(block, max(block, window))
 
 
-def check_not_reduced(shuffle: BlockShuffle, row_bytes: int, sizes: BlockSizes) -> None:
+def check_not_reduced(
+    shuffle: BlockShuffle, row_bytes: int, chunk_rows: int, sizes: BlockSizes
+) -> None:
     """Raises ValueError if little memory has reduced the sizes: for batches that must match those
     of other processes."""
-    usual = block_sizes(shuffle, row_bytes, None)
+    usual = block_sizes(shuffle, row_bytes, None, chunk_rows)
     if sizes != usual:
         raise ValueError(
             f"this process may use so little memory that shuffle='block' shuffles windows of "

@@ -78,7 +78,7 @@ class HDF5Leaf:
         touched = np.unique(which)
         for number in touched:
             mine = wanted[which == number] - self._first_rows[number]
-            for together in _read_together(mine, self._found[number].chunk_rows):
+            for together in read_together(mine, self._found[number].chunk_rows):
                 read = self._read(number, int(together[0]), int(together[-1]) + 1)
                 for row in together:
                     begin = ends[done - 1] if done else 0
@@ -129,7 +129,7 @@ class HDF5Leaf:
         return opened[1]
 
 
-def _read_together(rows: RowNumbers, chunk_rows: int | None) -> list[RowNumbers]:
+def read_together(rows: RowNumbers, chunk_rows: int | None) -> list[RowNumbers]:
     """Divides sorted rows into those that are read at once: the rows of one chunk, because a chunk
     is always read as a whole; without chunks, consecutive rows."""
     cuts = np.diff(rows) > 1 if chunk_rows is None else np.diff(rows // chunk_rows) > 0

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+from typing import cast as cast_type
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from npyfast._backends.interface import OpenedLeaf
 from npyfast._backends.row_view import PLAIN, RowView
 from npyfast._errors import printable, shown
 from npyfast._options import make_shape
+from npyfast._sources.array_like import ArrayLike, as_array, is_array_like
+from npyfast._sources.array_like_leaf import open_array_like
 from npyfast._sources.checks import check_not_names, new_shape
 from npyfast._sources.file_order import warn_of_text_order
 from npyfast._sources.file_sets import check_sets
@@ -30,7 +33,7 @@ from npyfast._sources.raw import Layout
 from npyfast._unknown_options import SOURCE, explaining
 
 LEAVES = (
-    "a path, a glob pattern, a directory, a list of paths, a NumPy array or what npyfast.source() "
+    "a path, a glob pattern, a directory, a list of paths, an array or what npyfast.source() "
     "returns"
 )
 
@@ -76,11 +79,13 @@ class Source:
         view: RowView = PLAIN,
         *,
         listed: bool = False,
+        array_like: ArrayLike | None = None,
     ) -> None:
         self._files = files
         self.listed = listed  # whether the caller chose the order of the files
         self._folder = absolute_path("")
         self.memory = memory
+        self.array_like = array_like
         self.file_options = file_options or FileOptions()
         self.row_options = row_options or RowOptions()
         self.view = view
@@ -105,6 +110,8 @@ class Source:
     @property
     def name(self) -> str:
         """The name of the source in error messages."""
+        if self.array_like is not None:
+            return shown(self.array_like)
         if self.memory is not None:
             return f"the array of shape {self.memory.shape} in memory"
         key = self.file_options.key
@@ -118,7 +125,10 @@ class Source:
         if opening is None:
             with Opening() as opening:
                 return self.open(opening)
-        if self.memory is not None:
+        stored: OpenedLeaf
+        if self.array_like is not None:
+            stored = open_array_like(self.array_like, self.view)
+        elif self.memory is not None:
             stored = backend().view(self.memory, self.view)
         else:
             stored = self._open_files(opening)
@@ -162,7 +172,7 @@ def _shown(option: Any) -> str:
 
 @explaining(SOURCE)
 def source(
-    path: Path | Sequence[Path] | AnyArray,
+    path: Path | Sequence[Path] | AnyArray | ArrayLike,
     *,
     per_file: Literal["row"] | None = None,
     key: str | None = None,
@@ -184,6 +194,8 @@ def source(
             (its `*.npy` in natural order: `part-2` before `part-10`); a list of them; or an array
             in memory. Several files are one array, concatenated along axis 0: a list is one array,
             a tuple of leaves is several. `Source.files` has the files in the order of their rows.
+            An `np.memmap`, such as `np.load(path, mmap_mode="r")`, or consecutive rows of one, is
+            read as the file. An `ArrayLike`, such as a `zarr.Array`, is read through Python.
         per_file: "row": each `.npy` file is one row, and all have the same dtype and shape. They
             are opened when their row is needed, so there can be a million of them.
         key: which array of `.npz` or HDF5 files (a dataset's path, such as "train/images").
@@ -288,20 +300,14 @@ def source(
     new = None if row_shape is None else make_shape("row_shape", row_shape)
     row_options = RowOptions(cast, scale, shift, new)
     view = RowView.make(window, stride, rows)
-    if isinstance(path, np.ndarray):
+    path = as_array(path)
+    if isinstance(path, np.ndarray) or is_array_like(path):
         if chosen:
-            raise ValueError(f"{chosen[0]} is for files, not for an array in memory")
-        if np.ma.is_masked(path):
-            raise TypeError(
-                f"an array in memory of shape {path.shape} has masked items, which have no value: "
-                "pass array.filled(...)"
+            raise ValueError(
+                f"{chosen[0]} is for files, not for "
+                + ("an array in memory" if isinstance(path, np.ndarray) else shown(path))
             )
-        mapped = mapped_rows(path)
-        if mapped is not None:
-            file_options = FileOptions(located=mapped.located)
-            return Source((mapped.path,), None, file_options, row_options, view, listed=True)
-        check_not_names(path)
-        return Source((), path, file_options, row_options, view)
+        return _of_array(cast_type("AnyArray | ArrayLike", path), row_options, view)
     files = _files(path, file_options)
     listed = isinstance(path, list) and list(files) == [os.fsdecode(os.fspath(p)) for p in path]
     if listed:
@@ -309,6 +315,23 @@ def source(
     if per_file is not None:
         files, view = _files_of_rows(files, view), PLAIN
     return Source(files, None, file_options, row_options, view, listed=listed)
+
+
+def _of_array(array: AnyArray | ArrayLike, row_options: RowOptions, view: RowView) -> Source:
+    """The source of an array that the caller holds."""
+    if not isinstance(array, np.ndarray):
+        return Source((), None, None, row_options, view, array_like=array)
+    if np.ma.is_masked(array):
+        raise TypeError(
+            f"an array in memory of shape {array.shape} has masked items, which have no value: "
+            "pass array.filled(...)"
+        )
+    mapped = mapped_rows(array)
+    if mapped is not None:
+        located = FileOptions(located=mapped.located)
+        return Source((mapped.path,), None, located, row_options, view, listed=True)
+    check_not_names(array)
+    return Source((), array, None, row_options, view)
 
 
 def make_per_file(per_file: Literal["row"] | None) -> Literal["row"] | None:
@@ -357,8 +380,9 @@ def as_source(leaf: object) -> Source:
     """The Source that a leaf of a nest stands for."""
     if isinstance(leaf, Source):
         return leaf
-    if isinstance(leaf, np.ndarray):
-        return source(leaf)
+    leaf = as_array(leaf)
+    if isinstance(leaf, np.ndarray) or is_array_like(leaf):
+        return source(cast_type("ArrayLike", leaf))
     if isinstance(leaf, (str, os.PathLike)) or (
         isinstance(leaf, list) and leaf and isinstance(leaf[0], (str, os.PathLike))
     ):

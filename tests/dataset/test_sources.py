@@ -155,3 +155,35 @@ def test_memory_maps(dataset: Dataset, save: Save, engine: str) -> None:
     ds = dataset(nest, 10, shuffle=True, seed=2)
     expected = (X[3:], Y[3:].reshape(-1, 1))
     assert_same_dataset(ds, expected, epoch_batches(100, batch_size=10, seed=2))
+
+
+class Squares:
+    """An array-like of one's own."""
+
+    shape, dtype = (103,), np.dtype("i8")
+
+    def __getitem__(self, rows: Any) -> Any:
+        return Y[rows] ** 2
+
+
+@pytest.mark.usefixtures("backend")
+def test_objects_of_other_packages(files: Path, save: Save) -> None:
+    with h5py.File(files / "0.h5", "r") as opened:
+        nest = (Squares(), save(Y, "y/y.npy"))
+        made = npyfast.dataset(nest, 10, True, seed=4)
+        assert engine_of(made) == "generator"
+        for _ in range(2):
+            assert all((x.numpy() == y.numpy() ** 2).all() for x, y in made)
+        expected = epoch_batches(103, batch_size=10, seed=4)
+        made = npyfast.dataset(nest, 10, True, seed=4)
+        assert_same_dataset(made, (Y**2, Y), expected)
+        chunked = opened["g/chunked"]
+        made = npyfast.dataset(chunked, 3, True, seed=4)
+        assert_same_dataset(made, chunked[:], epoch_batches(10, batch_size=3, seed=4))
+    with pytest.raises(ValueError, match="engine='graph' is not available"):
+        npyfast.dataset(nest, 10, engine="graph")
+
+
+def test_tensors(dataset: Dataset, save: Save) -> None:
+    made = dataset((save(X), tf.constant(Y)), 10, True, seed=4)
+    assert_same_dataset(made, (X, Y), epoch_batches(103, batch_size=10, seed=4))
