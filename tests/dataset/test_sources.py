@@ -100,7 +100,9 @@ def test_chunked_hdf5_takes_the_generator(files: Path) -> None:
 def test_nests_of_shards_of_different_lengths(dataset: Dataset, files: Path, save: Save) -> None:
     nest = {
         "x": (f"{files}/?.npy", [save(X[:1], "a/0.npy"), save(X[1:], "a/1.npy")]),
-        "y": npyfast.source([save(part, f"y/{len(part)}.npy") for part in np.split(Y, [40, 45])]),
+        "y": npyfast.source(
+            [save(part, f"y/{len(part):02}.npy") for part in np.split(Y, [40, 45])]
+        ),
     }
     made = dataset(nest, 10, True, seed=4)
     assert_same_dataset(made, {"x": (X, X), "y": Y}, epoch_batches(103, batch_size=10, seed=4))
