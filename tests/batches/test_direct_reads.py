@@ -150,6 +150,45 @@ def test_a_part_stays_in_memory(save_cold: Save) -> None:
     assert cached.cached(path).mean() < 0.6  # what is read directly is in no cache
 
 
+@pytest.fixture
+def row_files(save_cold: Save) -> tuple[np.ndarray[Any, Any], list[str]]:
+    array = rows_of(400)
+    return array, [save_cold(row) for row in array]
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_files_of_one_row(
+    save: Save, row_files: tuple[np.ndarray[Any, Any], list[str]], shuffle: Any
+) -> None:
+    array, paths = row_files
+    source = npyfast.source(paths, per_file="row"), save(np.arange(400))
+    with memory_of("2MB"):
+        made = npyfast.batches(source, 16, shuffle, threads=4)
+        for _ in range(3):
+            for batch, rows in made:
+                np.testing.assert_array_equal(batch, array[rows])
+    share = np.mean([cached.cached(path).all() for path in paths[1:]])
+    if not has_direct_reads(paths[0]):
+        assert share == 1
+    elif shuffle is True:
+        assert 0.2 < share < 0.5  # always the same ones
+    else:
+        assert share == 0
+
+
+def test_files_of_one_row_that_fit_are_left_to_the_page_cache(
+    row_files: tuple[np.ndarray[Any, Any], list[str]],
+) -> None:
+    _, paths = row_files
+    for memory, method in [("20MB", "auto"), ("2MB", "off")]:
+        for path in paths:
+            cached.let_go(path)
+        with memory_of(memory, method):
+            for _ in npyfast.batches(npyfast.source(paths, per_file="row"), 16, True):
+                pass
+        assert all(cached.cached(path).all() for path in paths)
+
+
 def test_rows_that_fit_are_left_to_the_page_cache(save_cold: Save) -> None:
     path = save_cold(rows_of(4000))
     with memory_of("20MB"):
@@ -230,6 +269,16 @@ def test_fork(save_cold: Save, method: str, block_rows: int) -> None:
         NPYFAST_MEMORY="14MB",
         NPYFAST_DIRECT_READS=method,
     )
+    assert said == "both"
+
+
+def test_fork_with_files_of_one_row(
+    save: Save, row_files: tuple[np.ndarray[Any, Any], list[str]]
+) -> None:
+    # One thread: the one that forks has read files itself, into memory that its child has not.
+    _, paths = row_files
+    folder = os.path.dirname(paths[0])
+    said = processes.run("fork_with_row_files.py", folder, backend="native", NPYFAST_MEMORY="1MB")
     assert said == "both"
 
 

@@ -200,6 +200,7 @@ Gather::Gather(std::shared_ptr<const Array> array, Fields fields, std::shared_pt
     last = &file;
   }
   if (const RowFiles* files = array_->row_files()) {
+    row_file_cache_ = std::make_unique<RowFileCache>();
     for (const bool fortran_order : {false, true}) {
       const auto strides = DenseStrides(files->row_shape(), files->dtype().itemsize, fortran_order);
       layouts_.push_back(MakeColumns(array_->dtype(), array_->row_shape(), strides, fields));
@@ -292,7 +293,9 @@ void Gather::RowsOfFiles(std::span<const int64_t> rows, Copier* copier) const {
   size_t waiting = 0;
   for (const int64_t row : rows) {
     std::byte* target = into_slots ? copier->slot() : scratch.get() + waiting * row_bytes;
-    const size_t layout = files.Read(row, target) ? kInFortran : kInC;
+    const auto through =
+        row_file_cache_->Keeps(row) ? RowFiles::Through::kPageCache : RowFiles::Through::kOwnMemory;
+    const size_t layout = files.Read(row, target, through) ? kInFortran : kInC;
     if (into_slots && IsContiguous(layout)) {
       copier->Skip(1);
       continue;

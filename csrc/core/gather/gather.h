@@ -10,6 +10,7 @@
 #include "core/gather/cast.h"
 #include "core/gather/column_layout.h"
 #include "core/gather/copy.h"
+#include "core/gather/row_file_cache.h"
 #include "core/os/buffer_pool.h"
 #include "core/source/array.h"
 
@@ -59,6 +60,9 @@ class Gather {
   // waking them.
   void RowsParallel(std::span<const int64_t> rows, std::byte* const* out, int threads) const;
 
+  // Which rows stay in the page cache, if rows are files; else null.
+  RowFileCache* row_file_cache() const { return row_file_cache_.get(); }
+
  private:
   class Copier;
   class TailFiles;
@@ -92,6 +96,7 @@ class Gather {
   std::vector<size_t> layout_of_file_;
   std::vector<int64_t> row_bytes_;
   int64_t total_row_bytes_ = 0;
+  std::unique_ptr<RowFileCache> row_file_cache_;  // null if rows are not files
 };
 
 // While it lives, Gather::Rows() in this thread does not check the files whose last pages it has

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <new>
 
@@ -19,6 +20,16 @@ namespace npyfast {
 namespace {
 
 #if defined(__linux__)
+
+size_t ReadStart(int descriptor, std::span<std::byte> out) {
+  if (::fcntl(descriptor, F_SETFL, O_DIRECT) != 0) return 0;
+  ssize_t got;
+  do {
+    got = ::pread(descriptor, out.data(), out.size(), 0);
+  } while (got < 0 && errno == EINTR);
+  ::fcntl(descriptor, F_SETFL, 0);
+  return got < 0 ? 0 : static_cast<size_t>(got);
+}
 
 int OpenDirect(const std::string& path) {
   // Not to wait where a FIFO has taken the file's place.
@@ -82,6 +93,7 @@ void PrepareBuffers(void* memory, size_t bytes) {
 
 #else
 
+size_t ReadStart(int, std::span<std::byte>) { return 0; }
 int OpenDirect(const std::string&) { return -1; }
 int64_t AlignmentOf(int) { return 0; }
 void PrepareBuffers(void*, size_t) {}
@@ -109,6 +121,10 @@ std::shared_ptr<const DirectFile> DirectFile::Open(const MappedFile& file) {
   if (alignment <= 0 || alignment > kMostAlignment) return nullptr;
   opened->alignment_ = alignment;
   return opened;
+}
+
+size_t OpenFile::ReadDirectly(std::span<std::byte> out) const {
+  return ReadStart(descriptor_, out);
 }
 
 DirectFile::~DirectFile() { ::close(descriptor_); }

@@ -61,6 +61,11 @@ class OpenFile {
   // if it can.
   size_t Read(std::span<std::byte> first, std::span<std::byte> second) const;
 
+  // Reads the beginning of the file past the page cache; returns how many bytes there were, and 0
+  // where that is not possible. REQUIRES: `out` begins at a multiple of
+  // DirectFile::kMostAlignment, and is so many whole blocks. Throws nothing.
+  size_t ReadDirectly(std::span<std::byte> out) const;
+
   // Whether the file is still in the state that it had when it was opened. Throws OsError.
   bool IsUnchanged() const;
 

@@ -12,6 +12,7 @@
 #include "core/readahead/direct_sizes.h"
 #include "core/readahead/file_ranges.h"
 #include "core/readahead/recent_memory.h"
+#include "core/readahead/row_file_share.h"
 #include "core/readahead/settings.h"
 
 namespace npyfast {
@@ -53,7 +54,7 @@ int64_t ResidentOutside(const Array& array, const Span& span) {
 std::vector<Leaf> LeavesOf(const Reading& reading, const Span& span) {
   std::vector<Leaf> leaves;
   for (size_t i = 0; i < reading.leaves.size(); ++i) {
-    const auto& [array, row_bytes] = reading.leaves[i];
+    const auto& [array, row_bytes, row_file_cache] = reading.leaves[i];
     if (array->file_bytes() > 0 && row_bytes > 0)
       leaves.push_back({array, i, ArrayPrefetcher::SpanBytes(*array, span.first, span.end),
                         ResidentOutside(*array, span)});
@@ -162,7 +163,10 @@ LeafPrefetchers MakePrefetchers(const Reading& reading, ReadaheadMode mode,
                                 const std::shared_ptr<Statistics>& statistics) {
   const Span span = SpanOf(reading.items.plan().selection());
   const std::vector<Leaf> leaves = LeavesOf(reading, span);
-  if (mode == ReadaheadMode::kOff) return None(leaves);
+  if (mode == ReadaheadMode::kOff) {
+    ShareRowFiles(reading, {.mode = mode});
+    return None(leaves);
+  }
   const RunFacts facts = FactsOf(reading, mode, leaves, span);
   const std::vector<LeafAction> actions = DecideReadahead(facts);
   const DirectChoice direct = ChooseDirect(reading, leaves, facts, actions);
@@ -188,6 +192,7 @@ LeafPrefetchers MakePrefetchers(const Reading& reading, ReadaheadMode mode,
         IsWhole(action) ? ArrayPrefetcher::Way::kWhole : ArrayPrefetcher::Way::kRows,
         action == LeafAction::kKeepWatch, statistics));
   }
+  ShareRowFiles(reading, facts);
   return made;
 }
 

@@ -74,7 +74,7 @@ void Readahead::RequestOnce(const Reading& reading, ReadaheadMode mode) {
   reading.items.Fill(item, 0, numbers);
   std::vector<RowStretch> stretches;
   for (const int64_t row : numbers) stretches.push_back({row, 1});
-  for (const auto& [array, row_bytes] : reading.leaves) {
+  for (const auto& [array, row_bytes, row_file_cache] : reading.leaves) {
     if (array->file_bytes() == 0 || !RunsOf(*array, 0).AreWorthwhile()) continue;
     if (SeemsResident(*array, 0, array->rows())) continue;
     ArrayPrefetcher prefetcher(array, 0, 0, array->rows(), ArrayPrefetcher::Way::kRows, false,

@@ -38,8 +38,12 @@ ReadaheadMode ReadaheadModeOf(std::string_view name) {
   throw Error("readahead must be auto, off, whole or rows, got " + std::string(name));
 }
 
+double BytesForArrays(int64_t usable_bytes) {
+  return kArraysPart * static_cast<double>(usable_bytes);
+}
+
 bool FitsInMemory(double bytes, double other_bytes, int64_t usable_bytes) {
-  return bytes + other_bytes < kArraysPart * static_cast<double>(usable_bytes);
+  return bytes + other_bytes < BytesForArrays(usable_bytes);
 }
 
 bool ResidencyMatters(const RunFacts& facts) {
@@ -87,8 +91,8 @@ std::vector<int64_t> ResidentBytes(const RunFacts& facts, const std::vector<Leaf
   std::vector<int64_t> bytes(actions.size(), 0);
   const bool dense = facts.epoch_rows >= kDensePart * static_cast<double>(facts.span_rows);
   if (facts.mode != ReadaheadMode::kAuto || !dense || facts.by_stretches) return bytes;
-  double left = kArraysPart * static_cast<double>(facts.usable_bytes) -
-                static_cast<double>(facts.other_bytes) - static_cast<double>(buffer_bytes);
+  double left = BytesForArrays(facts.usable_bytes) - static_cast<double>(facts.other_bytes) -
+                static_cast<double>(buffer_bytes);
   double all = 0;
   for (size_t i = 0; i < actions.size(); ++i) {
     const auto leaf_bytes = static_cast<double>(facts.leaves[i].bytes);

@@ -52,6 +52,9 @@ struct RunFacts {
   std::vector<LeafFacts> leaves = {};  // that have files, smallest first
 };
 
+// The part of the usable memory that arrays may take.
+double BytesForArrays(int64_t usable_bytes);
+
 // Whether arrays of so many bytes fit in memory beside the others. A part of it is left for what
 // the training itself needs later.
 bool FitsInMemory(double bytes, double other_bytes, int64_t usable_bytes);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/gather/row_file_cache.h"
 #include "core/order/item_plan.h"
 #include "core/source/array.h"
 
@@ -14,7 +15,8 @@ namespace npyfast {
 struct Reading {
   struct Leaf {
     std::shared_ptr<const Array> array;
-    int64_t row_bytes;  // as it is delivered
+    int64_t row_bytes;                       // as it is delivered
+    RowFileCache* row_file_cache = nullptr;  // if rows are files; lives as long as the run
   };
 
   ItemPlan items;

@@ -3,10 +3,14 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <string_view>
 
 #include "core/base/errors.h"
 #include "core/npy/header_io.h"
+#include "core/os/direct_file.h"
+#include "core/os/fork.h"
+#include "core/os/per_thread.h"
 
 namespace npyfast {
 namespace {
@@ -17,6 +21,41 @@ constexpr size_t kUsualHeaderBytes = 1024;
 // How often a file is read until its state is the same before and after. Replacing or removing the
 // file, which is allowed, changes its state too.
 constexpr int kReadAgain = 4;
+
+// Each thread that reads past the page cache has memory for a row of up to so many bytes.
+constexpr size_t kMostDirectBytes = 4 << 20;
+
+// Memory of one thread for direct reads. A forked child does not have it (see DirectBuffers), so
+// that a thread which went on there must not use nor free what it has inherited.
+class DirectMemory {
+ public:
+  DirectMemory() = default;
+  ~DirectMemory() { LeaveIfForked(); }
+  DirectMemory(const DirectMemory&) = delete;
+  DirectMemory& operator=(const DirectMemory&) = delete;
+
+  // At least so many bytes, in whole blocks. Throws std::bad_alloc.
+  std::span<std::byte> Of(size_t bytes) {
+    constexpr size_t kBlock = DirectFile::kMostAlignment;
+    bytes = (bytes + kBlock - 1) / kBlock * kBlock;
+    LeaveIfForked();
+    if (buffers_ == nullptr || buffers_->bytes().size() < bytes) {
+      buffers_ = nullptr;
+      buffers_ = std::make_unique<DirectBuffers>(bytes);
+      generation_ = ForkGeneration();
+    }
+    return buffers_->bytes().first(bytes);
+  }
+
+ private:
+  void LeaveIfForked() {
+    if (buffers_ != nullptr && generation_ != ForkGeneration())
+      static_cast<void>(buffers_.release());
+  }
+
+  std::unique_ptr<DirectBuffers> buffers_;
+  uint64_t generation_ = 0;
+};
 
 }  // namespace
 
@@ -46,16 +85,27 @@ std::string RowFiles::path(int64_t row) const {
   return paths_.substr(begin, static_cast<size_t>(ends_[i]) - begin);
 }
 
-bool RowFiles::Read(int64_t row, std::byte* out) const {
+bool RowFiles::Read(int64_t row, std::byte* out, Through through) const {
   for (int i = 0; i < kReadAgain; ++i) {
     const OpenFile file(path(row));
-    const bool fortran_order = ReadOnce(file, out);
+    const bool fortran_order = ReadOnce(file, out, through);
     if (file.IsUnchanged()) return fortran_order;
   }
   throw OsError(ESTALE, path(row), "was changed while it was read, again and again");
 }
 
-bool RowFiles::ReadOnce(const OpenFile& file, std::byte* out) const {
+bool RowFiles::ReadDirectly(const OpenFile& file, std::byte* out) const {
+  const size_t bytes = header_bytes_.size() + static_cast<size_t>(row_bytes());
+  if (header_bytes_.size() > kUsualHeaderBytes || bytes > kMostDirectBytes) return false;
+  const std::span<std::byte> memory = PerThread<DirectMemory, RowFiles>::Get().Of(bytes);
+  if (memory.empty() || file.ReadDirectly(memory) < bytes) return false;
+  if (std::memcmp(memory.data(), header_bytes_.data(), header_bytes_.size()) != 0) return false;
+  std::memcpy(out, memory.data() + header_bytes_.size(), static_cast<size_t>(row_bytes()));
+  return true;
+}
+
+bool RowFiles::ReadOnce(const OpenFile& file, std::byte* out, Through through) const {
+  if (through == Through::kOwnMemory && ReadDirectly(file, out)) return header_.fortran_order;
   const auto bytes = static_cast<size_t>(row_bytes());
   if (header_bytes_.size() <= kUsualHeaderBytes) {
     std::array<std::byte, kUsualHeaderBytes> start;

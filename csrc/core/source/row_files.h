@@ -33,14 +33,21 @@ class RowFiles {
   // The state of the first file when its header was read.
   const FileStamp& first_stamp() const { return first_stamp_; }
 
+  // Where the bytes of a file come through. kOwnMemory leaves the page cache as it is, if the file
+  // system can read past it and the row is not too large.
+  enum class Through { kPageCache, kOwnMemory };
+
   // Reads a row into `out` as it is stored; returns whether that is in Fortran order.
   // REQUIRES: 0 <= row < rows(); out has row_bytes() bytes.
   // Throws OsError, with ESTALE if the file keeps changing; FormatError naming the file;
   // ObjectDtypeError; Error naming this file and the first one if they differ.
-  bool Read(int64_t row, std::byte* out) const;
+  bool Read(int64_t row, std::byte* out, Through through = Through::kPageCache) const;
 
  private:
-  bool ReadOnce(const OpenFile& file, std::byte* out) const;
+  bool ReadOnce(const OpenFile& file, std::byte* out, Through through) const;
+  // Reads a row whose file begins with the usual header, past the page cache; returns whether it
+  // is such a file and could be read.
+  bool ReadDirectly(const OpenFile& file, std::byte* out) const;
 
   std::string paths_;          // concatenated: separate strings would take twice the memory
   std::vector<int64_t> ends_;  // of each path in paths_

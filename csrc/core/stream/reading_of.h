@@ -10,7 +10,7 @@ namespace npyfast {
 inline Reading ReadingOf(const BatchBuilder& maker) {
   Reading reading{maker.item_plan(), {}, maker.row_bytes()};
   for (const auto& leaf : maker.leaves())
-    reading.leaves.push_back({leaf->array(), leaf->row_bytes()});
+    reading.leaves.push_back({leaf->array(), leaf->row_bytes(), leaf->row_file_cache()});
   return reading;
 }
 

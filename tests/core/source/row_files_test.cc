@@ -15,6 +15,7 @@
 #include "core/gather/cast.h"
 #include "core/gather/gather.h"
 #include "core/source/array.h"
+#include "tests/core/support/cached.h"
 #include "tests/core/support/check.h"
 #include "tests/core/support/gathered_rows.h"
 #include "tests/core/support/naive.h"
@@ -220,6 +221,37 @@ TEST(Extents, LieAnywhereInAFile) {
   CHECK_THROWS(
       Array::Open(std::vector<Extent>{{folder / "a.bin", header}, {folder / "b.bin", other}}),
       Error, "one row shape");
+}
+
+TEST(RowFiles, PastThePageCacheTheyAreTheSame) {
+  const TempFolder folder;
+  for (const size_t row_bytes :
+       {size_t{0}, size_t{1}, size_t{3968}, size_t{3969}, size_t{70'000}, size_t{5} << 20}) {
+    std::vector<std::string> paths;
+    std::vector<Bytes> rows;
+    for (int i = 0; i < 4; ++i) {
+      rows.push_back(RandomBytes(row_bytes, static_cast<uint64_t>(i) + row_bytes));
+      paths.push_back(folder / (std::to_string(row_bytes) + "-" + std::to_string(i)));
+      WriteNpy(paths.back(), "'|u1'", {static_cast<int64_t>(row_bytes)}, rows.back());
+    }
+    // Others than the first one may have another header, and more after the data.
+    const std::vector<int64_t> shape = {static_cast<int64_t>(row_bytes)};
+    WriteFile(paths[2], testing::NpyHeader("'u1'", shape) + std::string(testing::AsText(rows[2])) +
+                            std::string(100, 'x'));
+    const RowFiles files(paths);
+    for (const std::string& path : paths) testing::Evict(path);
+    Bytes read(row_bytes);
+    for (size_t i = 0; i < paths.size(); ++i) {
+      files.Read(static_cast<int64_t>(i), read.data(), RowFiles::Through::kOwnMemory);
+      CHECK(read == rows[i]);
+    }
+    const bool direct = testing::HasDirectReads(paths[1]) && row_bytes < 4 << 20;
+    CHECK_EQ(testing::CachedPages(paths[1]) == 0, direct);
+    std::filesystem::resize_file(paths[3], std::filesystem::file_size(paths[3]) - 1);
+    if (row_bytes > 0)
+      CHECK_THROWS(files.Read(3, read.data(), RowFiles::Through::kOwnMemory), FormatError,
+                   paths[3]);
+  }
 }
 
 TEST(RowFiles, AFileThatIsReplacedAllTheTimeIsReadAsAWhole) {

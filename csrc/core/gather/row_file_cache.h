@@ -1,0 +1,40 @@
+#ifndef NPYFAST_CORE_GATHER_ROW_FILE_CACHE_H_
+#define NPYFAST_CORE_GATHER_ROW_FILE_CACHE_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/order/splitmix.h"
+#include "core/source/residency.h"
+
+namespace npyfast {
+
+// Which rows that have files of their own are read through the page cache, and so stay there:
+// always the same ones, because a cache of whatever was read last has lost most of them before an
+// epoch comes to them again. The others are read past it.
+//
+// Chosen by a hash, so that it is the same share of the rows whichever of them a run reads.
+// Thread-safe.
+class RowFileCache {
+ public:
+  bool Keeps(int64_t row) const {
+    return Mix(static_cast<uint64_t>(row)) <= most_.load(std::memory_order_relaxed);
+  }
+
+  // Keeps this share of the rows from now on, from 0 to 1, which takes so many bytes of memory.
+  void Keep(double share, int64_t bytes) {
+    const double most = share * 0x1p64;
+    most_.store(most < 0x1p64 ? static_cast<uint64_t>(most) : UINT64_MAX,
+                std::memory_order_relaxed);
+    memory_.Set(bytes);
+  }
+  int64_t bytes() const { return memory_.bytes(); }
+
+ private:
+  std::atomic<uint64_t> most_{UINT64_MAX};  // of the hash
+  MemoryAccount memory_;
+};
+
+}  // namespace npyfast
+
+#endif  // NPYFAST_CORE_GATHER_ROW_FILE_CACHE_H_
