@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/stream_counters.h"
+#include "core/os/recent_limits.h"
 #include "core/stream/batch_stream.h"
 #include "python/errors.h"
 #include "python/gather.h"
@@ -173,7 +174,8 @@ void RegisterStream(py::module_& m) {
                  leaves, plan, Run{start_epoch, start_batch, epochs, group},
                  BatchStream::Options{.threads = threads,  // 0: the default number
                                       .readahead = ReadaheadModeOf(readahead),
-                                      .statistics = std::move(statistics)},
+                                      .statistics = std::move(statistics),
+                                      .cpus = RecentUsableCpus()},
                  std::move(pack));
            }),
            py::kw_only(), py::arg("leaves"), py::arg("plan"), py::arg("start_epoch"),

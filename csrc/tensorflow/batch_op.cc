@@ -12,6 +12,7 @@
 #include "core/gather/gather.h"
 #include "core/npy/shape.h"
 #include "core/order/plan.h"
+#include "core/os/recent_limits.h"
 #include "core/readahead/readahead.h"
 #include "core/source/array.h"
 #include "core/stream/indexed_batches.h"
@@ -266,10 +267,12 @@ class BatchKernel {
     const Plan plan(selection, spec_.plan);
     if (spec_.run.start_batch > plan.batches()) Malformed("start_batch");
     const int threads = spec_.threads > 0 ? static_cast<int>(spec_.threads) : UsualThreads(gathers);
-    opened->batches = std::make_unique<IndexedBatches>(
-        std::move(gathers), plan, spec_.run,
-        BatchStream::Options{
-            .threads = threads, .readahead = spec_.readahead, .statistics = spec_.statistics});
+    opened->batches =
+        std::make_unique<IndexedBatches>(std::move(gathers), plan, spec_.run,
+                                         BatchStream::Options{.threads = threads,
+                                                              .readahead = spec_.readahead,
+                                                              .statistics = spec_.statistics,
+                                                              .cpus = RecentUsableCpus()});
     return opened;
   }
 

@@ -10,7 +10,7 @@
 #include "core/base/errors.h"
 #include "core/npy/shape.h"
 #include "core/os/per_thread.h"
-#include "core/os/resource_limits.h"
+#include "core/os/recent_limits.h"
 #include "core/os/sigbus_guard.h"
 #include "core/os/thread_pool.h"
 
@@ -337,8 +337,7 @@ void Gather::RowsParallel(std::span<const int64_t> rows, std::byte* const* out, 
 }
 
 int UsualThreads(std::span<const std::shared_ptr<const Gather>> leaves) {
-  static const int cpus = UsableCpus();  // which reads files of /proc and /sys
-  int threads = cpus;
+  int threads = RecentUsableCpus();
   for (const auto& leaf : leaves) {
     if (leaf->array()->row_files() != nullptr) threads = std::max(threads, kThreadsForFiles);
   }

@@ -6,12 +6,12 @@
 
 #include "core/os/buffer_pool.h"
 #include "core/os/page_size.h"
+#include "core/os/recent_limits.h"
 #include "core/readahead/access_advice.h"
 #include "core/readahead/cache_samples.h"
 #include "core/readahead/chunks.h"
 #include "core/readahead/direct_sizes.h"
 #include "core/readahead/file_ranges.h"
-#include "core/readahead/recent_memory.h"
 #include "core/readahead/row_file_share.h"
 #include "core/readahead/settings.h"
 

@@ -5,11 +5,11 @@
 #include <thread>
 #include <utility>
 
+#include "core/os/recent_limits.h"
 #include "core/os/thread.h"
 #include "core/readahead/access_advice.h"
 #include "core/readahead/cache_samples.h"
 #include "core/readahead/item_stretches.h"
-#include "core/readahead/recent_memory.h"
 
 namespace npyfast {
 namespace {

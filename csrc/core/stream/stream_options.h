@@ -1,6 +1,7 @@
 #ifndef NPYFAST_CORE_STREAM_STREAM_OPTIONS_H_
 #define NPYFAST_CORE_STREAM_STREAM_OPTIONS_H_
 
+#include <climits>
 #include <cstdint>
 #include <memory>
 
@@ -15,6 +16,7 @@ struct StreamOptions {
   int64_t ahead_items = 1024;      // and no more items than this
   ReadaheadMode readahead = ReadaheadMode::kOff;
   std::shared_ptr<Statistics> statistics = std::make_shared<Statistics>();
+  int cpus = INT_MAX;  // no more threads than this where none of them waits for a disk
 };
 
 }  // namespace npyfast

@@ -23,10 +23,16 @@ constexpr auto kThreadsComeWithin = std::chrono::milliseconds(20);
 constexpr auto kFilesAnswerWithin = std::chrono::milliseconds(100);
 constexpr auto kForever = std::chrono::hours(24);
 
-int64_t AheadItems(const BatchBuilder& builder, const StreamOptions& options) {
+// Of as many threads as were asked for, those that are of use: where nobody waits for a disk, more
+// than there are CPUs only take turns, with more batches than the caches of a CPU hold.
+int UsefulThreads(int threads, int cpus, const ItemMaker& maker) {
+  return maker.NeverWaits() ? std::min(threads, cpus) : threads;
+}
+
+int64_t AheadItems(const BatchBuilder& builder, const StreamOptions& options, int threads) {
   const int64_t by_memory = options.ahead_bytes / std::max<int64_t>(builder.item_bytes(), 1);
   // Enough for all threads to be at work while the reader has one.
-  const int64_t least = builder.Parts(options.threads) > 1 ? 2 : options.threads + 1;
+  const int64_t least = builder.Parts(threads) > 1 ? 2 : threads + 1;
   return std::clamp(by_memory, least, std::max(options.ahead_items, least));
 }
 
@@ -57,12 +63,13 @@ StreamState::StreamState(const std::shared_ptr<const BatchBuilder>& builder,
                          std::shared_ptr<const std::atomic<bool>> closed)
     : closed_(std::move(closed)),
       statistics_(options.statistics),
-      threads_(options.threads),
-      ahead_(AheadItems(*builder, options)),
       reads_memory_(ReadsMemory(*builder)),
       maker_(std::make_unique<ItemMaker>(builder, options, first_item, closed_.get(),
                                          reads_memory_ ? kForever : kFilesAnswerWithin)),
-      claims_(builder->items(), first_item, ahead_, builder->Parts(options.threads)) {
+      cpus_(options.cpus),
+      threads_(UsefulThreads(options.threads, cpus_, *maker_)),
+      ahead_(AheadItems(*builder, options, threads_)),
+      claims_(builder->items(), first_item, ahead_, builder->Parts(threads_)) {
   try {
     ThreadPool::Shared().Grow(Workers());
   } catch (const std::exception&) {  // of the system, or std::bad_alloc
@@ -82,7 +89,8 @@ bool StreamState::ReaderMakes() {
 
 int StreamState::Workers() const {
   if (no_threads_) return 0;
-  return ReaderHelps() ? std::max(threads_ - 1, 1) : threads_;
+  const int threads = UsefulThreads(threads_, cpus_, *maker_);
+  return ReaderHelps() ? std::max(threads - 1, 1) : threads;
 }
 
 void StreamState::CountReady(int64_t batches) {

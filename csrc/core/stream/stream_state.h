@@ -92,11 +92,12 @@ class StreamState : public std::enable_shared_from_this<StreamState> {
 
   const std::shared_ptr<const std::atomic<bool>> closed_;
   const std::shared_ptr<Statistics> statistics_;
+  const bool reads_memory_;  // which answers at once, and which its owner may change afterwards
+  std::unique_ptr<const ItemMaker> maker_;  // until Discard()
+  const int cpus_;                          // that this process may use
   const int threads_;
   const int64_t ahead_;
-  const bool reads_memory_;  // which answers at once, and which its owner may change afterwards
   bool no_threads_ = false;  // could be started
-  std::unique_ptr<const ItemMaker> maker_;  // until Discard()
   std::atomic<int64_t> ready_{0};
 
   Mutex mutex_;
