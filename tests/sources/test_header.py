@@ -25,6 +25,7 @@ from numpy.lib import format as npy_format
 import npyfast
 from npyfast._backends import header as _header
 from npyfast._backends.header import Header
+from npyfast._backends.row_view import PLAIN
 from npyfast._errors import NpyFormatError
 
 try:
@@ -489,14 +490,14 @@ IN_MEMORY: list[Any] = [
 @pytest.mark.parametrize("dtype", IN_MEMORY, ids=str)
 def test_dtypes_in_memory_come_back(dtype: Any) -> None:
     dtype = np.dtype(dtype)
-    assert _core.Array.view(np.zeros(3, dtype)).dtype == dtype
+    assert _core.Array.view(np.zeros(3, dtype), PLAIN.numbers).dtype == dtype
 
 
 @needs_native
 def test_foreign_dtypes_are_bytes() -> None:
     import ml_dtypes
 
-    assert _core.Array.view(np.zeros(3, ml_dtypes.bfloat16)).dtype == np.dtype("V2")
+    assert _core.Array.view(np.zeros(3, ml_dtypes.bfloat16), PLAIN.numbers).dtype == np.dtype("V2")
 
 
 def test_readers_do_not_need_the_main_thread(read: Reader, tmp_path: Path) -> None:
