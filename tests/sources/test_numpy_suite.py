@@ -142,6 +142,7 @@ def test_every_header(captured: Path, backend: str, tmp_path: Path) -> None:
     assert read >= 200
 
 
+@pytest.mark.filterwarnings("ignore:.*was inflated into memory:RuntimeWarning")
 def test_every_archive(captured: Path, backend: str) -> None:
     seen = Counter[str]()
     for path in sorted(captured.glob("*.npz")):
@@ -173,13 +174,9 @@ def check_member(path: Path, key: str, archive: Any, members: zipfile.ZipFile) -
         with pytest.raises(npyfast.NpyFormatError, match="not a readable .npy file"):
             npyfast.open(npyfast.source(path, key=key))
         return "no array"
-    if member.compress_type != zipfile.ZIP_STORED:
-        with pytest.raises(ValueError, match="npyfast pack"):
-            npyfast.open(npyfast.source(path, key=key))
-        return "compressed"
     if array.ndim == 0:
         with pytest.raises(ValueError, match="0-dimensional array, which has no rows"):
             npyfast.open(npyfast.source(path, key=key))
         return "no rows"
     assert_rows(npyfast.source(path, key=key), array)
-    return "rows"
+    return "rows" if member.compress_type == zipfile.ZIP_STORED else "compressed"

@@ -46,7 +46,7 @@ class NearlyRight:
         text = str(caught.value)
         assert self.says in text
         # Neither the zeros of files nor a run of numbers: no data of an array.
-        assert "[0" not in text
+        assert not any(items in text for items in ("[0, 1,", "[0 1", "[0."))
         assert "array(" not in text.replace("np.asarray(", "")
 
 
@@ -67,7 +67,7 @@ CALLS = {
         ("X.npy", "z.npy"), says="a list of paths is one array, a tuple or dict is several"
     ),
     "a list of files that are too long": call(
-        (["X.npy", "X.npy"], "y.npy"), says="has 20, y.npy has 10; a list of paths is one array"
+        (["X.npy", "X.npy"], "y.npy"), says="has 20, y.npy has 10; npyfast.source(..., rows="
     ),
     "samples of other lengths": call(
         ("lengths", "y.npy"),
@@ -83,7 +83,7 @@ CALLS = {
     "a transform of two arrays": call(
         ("X.npy", "y.npy"),
         transform=of_two,
-        says="transform is called with one argument, the batch, which of_two(x: Any, y: Any)",
+        says="transform is called with one argument, the batch, which of_two(x: 'Any', y: 'Any')",
     ),
     "a transform of nothing": call(
         "X.npy", transform=lambda: None, says="which <lambda>() does not take"
