@@ -183,7 +183,8 @@ std::shared_ptr<const Array> OpenArray(const ArraySource& source, std::span<cons
 }
 
 std::shared_ptr<const Array> ViewMemory(const ArraySource& source,
-                                        std::shared_ptr<const std::byte> data, int64_t bytes) {
+                                        const std::shared_ptr<const std::byte>& data,
+                                        int64_t bytes) {
   const Header header = ParseHeader(source.headers[0]);
   const int64_t offset = source.offsets[0];
   if (header.elements() == 0) {

@@ -50,7 +50,8 @@ inline constexpr const char* kMemoryName = "an array in memory";
 // Decode() or an Array made it. Throws FormatError that names the attribute which is malformed if
 // items lie outside the memory, and what Array::View() throws.
 std::shared_ptr<const Array> ViewMemory(const ArraySource& source,
-                                        std::shared_ptr<const std::byte> data, int64_t bytes);
+                                        const std::shared_ptr<const std::byte>& data,
+                                        int64_t bytes);
 
 // The files of an array, and what was known of them when it was opened.
 struct ArrayFiles {
