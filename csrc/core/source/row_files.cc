@@ -1,5 +1,6 @@
 #include "core/source/row_files.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -100,7 +101,7 @@ bool RowFiles::ReadDirectly(const OpenFile& file, std::byte* out) const {
   const std::span<std::byte> memory = PerThread<DirectMemory, RowFiles>::Get().Of(bytes);
   if (memory.empty() || file.ReadDirectly(memory) < bytes) return false;
   if (std::memcmp(memory.data(), header_bytes_.data(), header_bytes_.size()) != 0) return false;
-  std::memcpy(out, memory.data() + header_bytes_.size(), static_cast<size_t>(row_bytes()));
+  std::copy_n(memory.begin() + std::ssize(header_bytes_), row_bytes(), out);
   return true;
 }
 
