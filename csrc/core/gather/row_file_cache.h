@@ -18,20 +18,20 @@ namespace npyfast {
 class RowFileCache {
  public:
   bool Keeps(int64_t row) const {
-    return Mix(static_cast<uint64_t>(row)) <= most_.load(std::memory_order_relaxed);
+    const uint64_t end = end_.load(std::memory_order_relaxed);
+    return end == UINT64_MAX || Mix(static_cast<uint64_t>(row)) < end;
   }
 
   // Keeps this share of the rows from now on, from 0 to 1, which takes so many bytes of memory.
   void Keep(double share, int64_t bytes) {
-    const double most = share * 0x1p64;
-    most_.store(most < 0x1p64 ? static_cast<uint64_t>(most) : UINT64_MAX,
-                std::memory_order_relaxed);
+    const double end = share * 0x1p64;
+    end_.store(end < 0x1p64 ? static_cast<uint64_t>(end) : UINT64_MAX, std::memory_order_relaxed);
     memory_.Set(bytes);
   }
   int64_t bytes() const { return memory_.bytes(); }
 
  private:
-  std::atomic<uint64_t> most_{UINT64_MAX};  // of the hash
+  std::atomic<uint64_t> end_{UINT64_MAX};  // of the hashes; the last one: all rows
   MemoryAccount memory_;
 };
 

@@ -45,9 +45,11 @@ struct Leaf {
 // Of the chunks that stay in memory, those of rows that this run does not read: of the validation
 // part, say, while it reads the training part.
 int64_t ResidentOutside(const Array& array, const Span& span) {
+  const ResidentChunks& resident = array.residency().resident;
+  if (!resident.IsPrepared()) return 0;  // nobody has a part of it
   const Chunks chunks(array);
   const Chunks::Interval own = chunks.OfRows(array, span.first, span.end);
-  return array.residency().resident.CountOutside(own.first, own.end) * Chunks::kBytes;
+  return resident.CountOutside(own.first, own.end) * Chunks::kBytes;
 }
 
 // The leaves that have something to read, small ones first.

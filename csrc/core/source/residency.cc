@@ -61,6 +61,11 @@ void ResidentChunks::Prepare(int64_t chunks) {
   if (resident_.empty()) resident_ = std::vector<std::atomic<bool>>(static_cast<size_t>(chunks));
 }
 
+bool ResidentChunks::IsPrepared() const {
+  const MutexLock lock(mutex_);
+  return !resident_.empty();
+}
+
 bool ResidentChunks::Hold(int64_t first, int64_t last) const {
   for (int64_t c = first; c <= last; ++c)
     if (!resident_[static_cast<size_t>(c)].load(std::memory_order_relaxed)) return false;
@@ -68,7 +73,6 @@ bool ResidentChunks::Hold(int64_t first, int64_t last) const {
 }
 
 int64_t ResidentChunks::CountOutside(int64_t first, int64_t end) const {
-  const MutexLock lock(mutex_);  // Prepare() may be at work
   int64_t count = 0;
   for (int64_t c = 0; c < std::ssize(resident_); ++c)
     if ((c < first || c >= end) && Hold(c, c)) ++count;

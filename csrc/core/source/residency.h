@@ -60,10 +60,11 @@ class ResidentChunks : ResidencyMutex {
  public:
   // Makes room for so many chunks, of which none is resident. Does so once for an array.
   void Prepare(int64_t chunks);
+  bool IsPrepared() const;
   // Whether all chunks of [first, last] are. Lock-free, as Set(). REQUIRES, for both: the caller
-  // has called Prepare().
+  // has called Prepare(), or has seen IsPrepared().
   bool Hold(int64_t first, int64_t last) const;
-  // How many are resident, but for those of [first, end). Zero before Prepare() was called.
+  // How many are resident, but for those of [first, end). REQUIRES: as Hold().
   int64_t CountOutside(int64_t first, int64_t end) const;
   void Set(int64_t chunk, bool resident);
 
