@@ -20,6 +20,7 @@ from npyfast._backends.file_status import FileState, WatchedFile, absolute_path
 from npyfast._backends.header import Header, look_at_header_numpy, refuse_objects
 from npyfast._backends.interface import Storage
 from npyfast._backends.row_view import PLAIN, RowView
+from npyfast._backends.takes_into import TakesInto
 from npyfast._errors import printable
 from npyfast._order.selection import RowNumbers, resolve_rows
 
@@ -82,7 +83,7 @@ class _Part:
         return taken
 
 
-class NumpyLeaf:
+class NumpyLeaf(TakesInto):
     """The rows of files that are concatenated along axis 0, or of an array in memory."""
 
     cast: Cast | None = None
@@ -123,10 +124,7 @@ class NumpyLeaf:
         self._check_bytes(len(rows))
         if len(self._parts) == 1 and self.dtype.itemsize:
             return self._take(0, resolve_rows(rows, len(self)))
-        # Not np.empty, which turns "S0" into "S1".
-        out: AnyArray = np.ndarray((len(rows), *self.row_shape), self.dtype)
-        self.take_into(rows, out, threads)
-        return out
+        return super().take(rows, threads)
 
     def take_stored(self, rows: RowNumbers, threads: int | None) -> AnyArray:
         """Rows of memory as they are stored: overlapping fields each have their own byte order."""
@@ -175,7 +173,7 @@ class NumpyLeaf:
 _READ_AGAIN = 4
 
 
-class RowFiles:
+class RowFiles(TakesInto):
     """The rows of files that hold one each, opened when a row is taken."""
 
     storage = Storage("row files")
@@ -194,11 +192,6 @@ class RowFiles:
 
     def parts(self) -> Sequence[tuple[str | bytes, int]]:
         return [(path, 1) for path in self._files]
-
-    def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
-        out: AnyArray = np.ndarray((len(rows), *self.row_shape), self.dtype)
-        self.take_into(rows, out, threads)
-        return out
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         for i, row in enumerate(resolve_rows(rows, len(self))):

@@ -9,8 +9,8 @@ from typing import Any
 
 from npyfast._backends.interface import OpenedLeaf
 from npyfast._batches.batching import Batching
-from npyfast._batches.statistics import datasets_below
-from npyfast._errors import printable, shown
+from npyfast._batches.statistics import noted_below
+from npyfast._errors import printable
 
 # The attribute of a tf.data.Dataset of npyfast's own that holds its description.
 DESCRIPTION = "_npyfast_description"
@@ -126,12 +126,4 @@ def describe(made: Any) -> str:
     batching = getattr(made, "_batching", None)
     if isinstance(batching, Batching):
         return description(batching, "as NumPy arrays, without TensorFlow")
-    if not callable(getattr(made, "_inputs", None)):
-        raise TypeError(
-            "describe takes what npyfast.batches or npyfast.dataset returned, or a "
-            f"tf.data.Dataset that was built on it; got {shown(made)}"
-        )
-    found = [getattr(one, DESCRIPTION) for one in datasets_below(made) if hasattr(one, DESCRIPTION)]
-    if not found:
-        raise ValueError(f"there is no npyfast.dataset below {shown(made)}")
-    return "\n\n".join(found)
+    return "\n\n".join(noted_below(made, DESCRIPTION, "describe"))

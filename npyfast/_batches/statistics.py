@@ -173,22 +173,30 @@ def statistics(made: Any) -> Statistics:
     """
     if isinstance(getattr(made, "statistics", None), Statistics):
         return made.statistics  # type: ignore[no-any-return]
+    found = noted_below(made, COUNTERS, "statistics")
+    return of_counters(*(counters.counters() for counters in found))
+
+
+def noted_below(made: Any, attribute: str, function: str) -> list[Any]:
+    """What npyfast.dataset has noted as an attribute of each of its datasets that `made` is built
+    on; `function` is that of npyfast which was called with it. Raises TypeError if it is no
+    dataset, and ValueError if there is none below."""
     if not callable(getattr(made, "_inputs", None)):
         raise TypeError(
-            "statistics takes what npyfast.batches or npyfast.dataset returned, or a "
+            f"{function} takes what npyfast.batches or npyfast.dataset returned, or a "
             f"tf.data.Dataset that was built on it; got {shown(made)}"
         )
-    found = [getattr(one, COUNTERS) for one in datasets_below(made) if hasattr(one, COUNTERS)]
+    found = [getattr(one, attribute) for one in _datasets_below(made) if hasattr(one, attribute)]
     if not found:
         raise ValueError(
             f"there is no npyfast.dataset below {shown(made)}: pass what npyfast.dataset returned "
             "(one that is made within a function of another dataset, or that tf.data service "
             "delivers, cannot be found)"
         )
-    return of_counters(*(counters.counters() for counters in found))
+    return found
 
 
-def datasets_below(dataset: Any) -> Iterator[Any]:
+def _datasets_below(dataset: Any) -> Iterator[Any]:
     """All datasets that a dataset is built on, and itself; each once."""
     seen: dict[int, Any] = {}  # by identity: zip((ds, ds)) has the same one twice
     left = [dataset]

@@ -18,6 +18,7 @@ from npyfast._backends.fields import AnyArray, check_nesting, native, to_native
 from npyfast._backends.header import refuse_objects
 from npyfast._backends.interface import OpenedLeaf, Storage
 from npyfast._backends.row_view import PLAIN, RowView
+from npyfast._backends.takes_into import TakesInto
 from npyfast._backends.viewed import ViewedLeaf
 from npyfast._errors import shown
 from npyfast._order.selection import RowNumbers, resolve_rows
@@ -41,7 +42,7 @@ class _Process:
         self.chunks: OrderedDict[int, AnyArray] = OrderedDict()
 
 
-class ArrayLikeLeaf:
+class ArrayLikeLeaf(TakesInto):
     """The rows of an array-like: see npyfast._backends.interface.OpenedLeaf.
 
     Thread-safe: the object is asked for one thing at a time, because it may not be.
@@ -109,12 +110,6 @@ class ArrayLikeLeaf:
             # A block may begin and end within a chunk.
             blocks = window_rows // block_rows + 1
             self._kept_chunks = blocks * (block_rows // chunk_rows + 2)
-
-    def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
-        # Not np.empty, which makes "S1" of "S0".
-        out: AnyArray = np.ndarray((len(rows), *self.row_shape), self.dtype)
-        self.take_into(rows, out, threads)
-        return out
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         wanted, inverse = np.unique(resolve_rows(rows, len(self)), return_inverse=True)

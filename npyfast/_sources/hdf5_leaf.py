@@ -15,6 +15,7 @@ from npyfast._backends.converted import Converted
 from npyfast._backends.fields import AnyArray, native, to_native
 from npyfast._backends.interface import Storage
 from npyfast._backends.row_view import PLAIN
+from npyfast._backends.takes_into import TakesInto
 from npyfast._order.selection import RowNumbers, resolve_rows
 from npyfast._sources.hdf5_dataset import HDF5Dataset
 from npyfast._sources.hdf5_file import find_dataset, open_hdf5, status_of
@@ -32,7 +33,7 @@ class _Process:
         self.opened: OrderedDict[int, tuple[Any, Any]] = OrderedDict()  # files and datasets
 
 
-class HDF5Leaf:
+class HDF5Leaf(TakesInto):
     """The rows of datasets that are concatenated along axis 0, read by h5py: see
     npyfast._backends.interface.OpenedLeaf. Thread-safe; a forked process opens the files itself."""
 
@@ -60,12 +61,6 @@ class HDF5Leaf:
 
     def parts(self) -> Sequence[tuple[str | bytes, int]]:
         return [(dataset.path, dataset.shape[0]) for dataset in self._found]
-
-    def take(self, rows: RowNumbers, threads: int | None) -> AnyArray:
-        # Not np.empty, which makes "S1" of "S0".
-        out: AnyArray = np.ndarray((len(rows), *self.row_shape), self.dtype)
-        self.take_into(rows, out, threads)
-        return out
 
     def take_into(self, rows: RowNumbers, out: AnyArray, threads: int | None) -> None:
         # Each row is read once, in the order of the file.

@@ -272,13 +272,15 @@ def test_fork(save_cold: Save, method: str, block_rows: int) -> None:
     assert said == "both"
 
 
-def test_fork_with_files_of_one_row(
-    save: Save, row_files: tuple[np.ndarray[Any, Any], list[str]]
-) -> None:
-    # One thread: the one that forks has read files itself, into memory that its child has not.
+def test_fork_with_files_of_one_row(row_files: tuple[np.ndarray[Any, Any], list[str]]) -> None:
     _, paths = row_files
-    folder = os.path.dirname(paths[0])
-    said = processes.run("fork_with_row_files.py", folder, backend="native", NPYFAST_MEMORY="1MB")
+    said = processes.run(
+        "fork_with_direct_reads.py",
+        os.path.dirname(paths[0]),
+        0,
+        backend="native",
+        NPYFAST_MEMORY="1MB",
+    )
     assert said == "both"
 
 

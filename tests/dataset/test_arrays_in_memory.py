@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
-from expected import epoch_batches, iteration
+from expected import OPTIONS, epoch_batches, iteration
 from samples import Dataset, Save, dtypes, random_array
 from tensors import assert_same_dataset, engine_of, has_tensor_type, rows_of
 
@@ -71,15 +71,7 @@ def test_dtypes(dataset: Dataset, dtype: np.dtype[Any]) -> None:
         assert_same_dataset(dataset(array, 4), array, epoch_batches(9, batch_size=4))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"rows": slice(90, None, -7)},
-        {"rows": Y % 3 == 0},
-        {"shard": (1, 3)},
-        {"drop_remainder": True, "epochs": 3, "start_epoch": 1, "start_batch": 4},
-    ],
-)
+@pytest.mark.parametrize("options", OPTIONS)
 def test_options(dataset: Dataset, save: Save, options: dict[str, Any]) -> None:
     labels = {"file": save(X), "memory": X[::-1], "y": Y}
     nest = {**labels, "cast": npyfast.source(Y, cast="f4", scale=0.5, row_shape=(1,))}

@@ -20,6 +20,14 @@ from npyfast._order.full import chain, order
 Array = npt.NDArray[Any]
 
 
+# Options of which each leaves some of 103 rows, or gives them more than once.
+OPTIONS: list[dict[str, Any]] = [
+    {"rows": slice(90, None, -7)},
+    {"rows": np.arange(103) % 3 == 0},
+    {"shard": (1, 3)},
+    {"drop_remainder": True, "epochs": 3, "start_epoch": 1, "start_batch": 4},
+]
+
 # Options that start and end iterations in every way, for batches of 10 of 103 rows.
 RUNS: list[dict[str, Any]] = [
     {"epochs": None},
