@@ -27,8 +27,8 @@ from npyfast._sources.npz import Archive
 from npyfast._sources.opening import Opening
 from npyfast._warnings import warn
 
-# The share of usable memory that data may take, inflated or read as a whole; kMostOfMemory in
-# csrc/core/readahead/array_prefetcher.h.
+# The share of usable memory that data may take, inflated or read as a whole; kArraysPart in
+# csrc/core/readahead/readahead_policy.cc.
 MOST_OF_MEMORY = 0.85
 
 # The states of the files, and the key: what the bytes depend on.
@@ -151,7 +151,7 @@ def _fill(arrays: list[tuple[Compressed, AnyArray]]) -> None:
     """Inflates every member into its place. Decompressing releases the GIL."""
     stop = threading.Event()
     jobs = [job for array, memory in arrays for job in _members(array, memory)]
-    with ThreadPoolExecutor(min(len(jobs), len(os.sched_getaffinity(0)))) as threads:
+    with ThreadPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as threads:
         try:
             for done in [
                 threads.submit(archive.inflate, key, out, stop.is_set) for archive, key, out in jobs
