@@ -82,16 +82,11 @@ def _leaf(name: str, leaf: OpenedLeaf) -> str:
         ]
         text += f" ({' and '.join(['cast', *steps])})"
     text += f", {size:,} bytes each; {_STORED[leaf.storage.kind]}"
-    paths = [printable(os.fsdecode(path)) for path, _ in _ends(leaf)]
-    if len(paths) == 2:
-        text += f", {len(leaf.parts()):,} files from {paths[0]} to {paths[1]}"
+    files = leaf.parts()  # which takes long for many: once
+    if len(files) > 1:
+        first, last = (printable(os.fsdecode(files[i][0])) for i in (0, -1))
+        text += f", {len(files):,} files from {first} to {last}"
     return text
-
-
-def _ends(leaf: OpenedLeaf) -> list[tuple[str | bytes, int]]:
-    """The first and the last file."""
-    parts = leaf.parts()
-    return [parts[0], parts[-1]] if len(parts) > 1 else list(parts)
 
 
 def describe(made: Any) -> str:
