@@ -72,11 +72,11 @@ std::shared_ptr<const Gather> LeafSpec::MakeGather(std::shared_ptr<const Array> 
   return std::make_shared<Gather>(std::move(array), Fields::kTogether, std::move(made));
 }
 
-std::shared_ptr<const Array> LeafSpec::View(std::shared_ptr<const std::byte> data,
+std::shared_ptr<const Array> LeafSpec::View(const std::shared_ptr<const std::byte>& data,
                                             int64_t bytes) const {
   std::shared_ptr<const Array> array;
   try {
-    array = ViewMemory(files.source, std::move(data), bytes);
+    array = ViewMemory(files.source, data, bytes);
   } catch (const FormatError& error) {
     Malformed(error.what());
   }

@@ -32,7 +32,8 @@ struct LeafSpec {
 
   // Shares the memory that holds the array. Throws what OpenShared() throws for other arrays than
   // the expected one. REQUIRES: in_memory().
-  std::shared_ptr<const Array> View(std::shared_ptr<const std::byte> data, int64_t bytes) const;
+  std::shared_ptr<const Array> View(const std::shared_ptr<const std::byte>& data,
+                                    int64_t bytes) const;
 
   // Copies rows of the opened array; `row_shape` is the shape of a row of the result. Throws Error.
   std::shared_ptr<const Gather> MakeGather(std::shared_ptr<const Array> array,
