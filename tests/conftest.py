@@ -3,6 +3,9 @@
 `NPYFAST_TEST_BACKENDS=numpy` leaves the native backend out, for installations without a compiler;
 `NPYFAST_TEST_TENSORFLOW=0` leaves TensorFlow out. Nothing is left out by itself: without these, a
 missing extension or TensorFlow is a failure.
+
+Keras, JAX and PyTorch are tested where they are installed. With `NPYFAST_TEST_PACKAGES=keras,torch`
+these and no others are, and a missing one is a failure.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import cached
 import numpy as np
 import pytest
-from backends import BACKENDS, DELIVERIES, TENSORFLOW, use_backend
+from backends import BACKENDS, DELIVERIES, PACKAGES, TENSORFLOW, use_backend
 from deadlines import wait_until
 from hypothesis import HealthCheck, settings
 from own_process import run_in_own_process
@@ -70,6 +73,7 @@ def pytest_report_header() -> list[str]:
         left_out.append("the native backend, by NPYFAST_TEST_BACKENDS")
     return [
         f"npyfast: {npyfast.__version__} in {Path(npyfast.__file__).parent}",
+        f"packages: {', '.join(PACKAGES) or 'none'} of keras, jax, torch",
         f"backends: {', '.join(BACKENDS)}; left out: {'; '.join(left_out) or 'nothing'}",
     ]
 

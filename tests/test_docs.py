@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from backends import BACKENDS, TENSORFLOW
+from backends import BACKENDS, PACKAGES, TENSORFLOW
 
 import npyfast
 
@@ -55,15 +55,21 @@ def blocks(document: Path) -> list[tuple[int, str]]:
     return [(text[: block.start(1)].count("\n"), block[1]) for block in found]
 
 
-def without_tensorflow(examples: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """Those that need neither TensorFlow nor a variable of one that does."""
+# What examples contain that need a package which is not tested.
+NEEDS = [] if TENSORFLOW else [r"npyfast\.dataset\(", "tensorflow"]
+for package in {"keras", "jax", "torch"} - {*PACKAGES}:
+    NEEDS += [rf"npyfast\.{package}_dataset\(", rf"import {package}"]
+
+
+def without_missing_packages(examples: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Those that need neither a package that is left out nor a variable of one that does."""
     missing: set[str] = set()
     found = []
     for line, text in examples:
         names = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)]
         bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}
         used = {node.id for node in names} - bound
-        if re.search(r"npyfast\.dataset\(|tensorflow", text) or used & missing:
+        if any(re.search(need, text) for need in NEEDS) or used & missing:
             missing |= bound
         else:
             missing -= bound
@@ -80,6 +86,7 @@ DOCUMENTS = [
     "docs/resume.md",
     "docs/shuffling.md",
     "docs/sources.md",
+    "docs/training-loops.md",
     "docs/transform.md",
 ]
 
@@ -89,10 +96,9 @@ def test_examples_of_documents(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     document = ROOT / name
     examples = blocks(document)
     assert examples, "no examples were found"
-    if not TENSORFLOW:
-        examples = without_tensorflow(examples)
-        if not examples:
-            pytest.skip("NPYFAST_TEST_TENSORFLOW leaves TensorFlow out")
+    examples = without_missing_packages(examples)
+    if not examples:
+        pytest.skip("NPYFAST_TEST_TENSORFLOW leaves TensorFlow out")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {}
     for line, example in examples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,15 @@ if not set(BACKENDS) <= set(ALL):
     raise ValueError(f"NPYFAST_TEST_BACKENDS must list some of {ALL}, got {BACKENDS}")
 
 TENSORFLOW = os.environ.get("NPYFAST_TEST_TENSORFLOW", "1") != "0"
+
+# Packages with training loops that are tested: those that the variable names, which must then be
+# installed, or without it those that are.
+_NAMED = os.environ.get("NPYFAST_TEST_PACKAGES")
+PACKAGES = tuple(
+    name
+    for name in ("keras", "jax", "torch")
+    if (importlib.util.find_spec(name) if _NAMED is None else name in _NAMED.split(","))
+)
 
 # The backends with the engines that each of them works with.
 DELIVERIES = [
