@@ -72,7 +72,8 @@ class Stream(Iterator[Any], Protocol):
 
 
 class Counts(NamedTuple):
-    """Values of Counters, in the order of csrc/core/base/stream_counters.h, which explains them."""
+    """Values of Counters, in the order of csrc/core/base/stream_counters.h, which explains them;
+    and those of Python's transforms."""
 
     batches: int
     rows: int
@@ -86,6 +87,8 @@ class Counts(NamedTuple):
     resident_bytes: int = 0
     read_depth: int = 0
     cpu_ns: int = 0
+    elapsed_ns: int = 0
+    transform_ns: int = 0
 
 
 class Counters(Protocol):

@@ -22,10 +22,19 @@ class NumpyCounters:
 
     def __init__(self) -> None:
         self.batches = self.rows = self.bytes = self.waits = self.wait_ns = 0
+        self.begun_ns = 0  # when a reader first asked for a batch, by time.perf_counter_ns()
 
     def counters(self) -> Counts:
         # Nothing is made or read ahead.
-        return Counts(self.batches, self.rows, self.bytes, self.waits, self.wait_ns, 0, 0, 0)
+        return Counts(
+            *(self.batches, self.rows, self.bytes, self.waits, self.wait_ns, 0, 0, 0),
+            elapsed_ns=since(self.begun_ns),
+        )
+
+
+def since(begun_ns: int) -> int:
+    """Nanoseconds since a time of time.perf_counter_ns(); 0 if that is 0."""
+    return time.perf_counter_ns() - begun_ns if begun_ns else 0
 
 
 class Item(NamedTuple):
@@ -77,6 +86,7 @@ class NumpyStream:
 
     def __next__(self) -> Any:
         begin = time.perf_counter_ns()
+        self._counters.begun_ns = self._counters.begun_ns or begin
         taken: list[Place] = []
         try:
             while self._take(taken):

@@ -11,12 +11,12 @@ from npyfast._backends import backend_for
 from npyfast._backends.fields import columns
 from npyfast._backends.file_status import RegularChecks
 from npyfast._backends.interface import Backend, Counters, OpenedLeaf, Stream
-from npyfast._batches.delivered_counters import DeliveredCounters
+from npyfast._batches.delivered_counters import DeliveredCounters, TransformCounters
 from npyfast._batches.iterator import BatchIterator, Iterations, StreamIterator
 from npyfast._batches.options import Options
 from npyfast._batches.state import Values, described
 from npyfast._batches.threaded_transform import TransformedByThreads
-from npyfast._batches.transform import Transform, Transformed
+from npyfast._batches.transform import Transform, Transformed, as_it_is
 from npyfast._memory import memory_limit
 from npyfast._nest import Nest, map_nest, packer
 from npyfast._options import Readahead, make_threads
@@ -58,12 +58,13 @@ class Batching:
         """The elements of one iteration."""
         counters = self.counters
         if self.made_ahead:
-            return self._ahead(run, _as_it_is, 1)
+            return self._ahead(run, as_it_is, 1)
         if self.transform is None or not transformed:
             untouched: Stream = self._stream(run, group, counters)
             return untouched
-        if not isinstance(counters, DeliveredCounters):
-            return Transformed(self._stream(run, group, counters), self.transform)
+        if isinstance(counters, TransformCounters):
+            stream = self._stream(run, group, counters.taken)
+            return Transformed(stream, self.transform, counters)
         return self._ahead(run, self.transform, self.transform_threads)
 
     @property
@@ -116,10 +117,6 @@ class Batching:
         )
 
 
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
 def make_batching(source: Nest, options: Options) -> Batching:
     """Opens every leaf, and checks the options against their rows."""
     shuffle = check_shuffle(options.shuffle)
@@ -140,9 +137,6 @@ def make_batching(source: Nest, options: Options) -> Batching:
         blocks=blocks,
     )
     made_by = backend_for(flat)
-    counters = made_by.make_counters()
-    by_python = any(leaf.storage.kind == "python" for leaf in flat)
-    by_threads = options.transform_threads > 1 or (by_python and options.transform is None)
     return Batching(
         leaves=flat,
         names=names,
@@ -160,8 +154,18 @@ def make_batching(source: Nest, options: Options) -> Batching:
         readahead=options.readahead,
         transform=options.transform,
         transform_threads=options.transform_threads,
-        counters=DeliveredCounters(counters) if by_threads else counters,
+        counters=_counters(flat, options, made_by.make_counters()),
     )
+
+
+def _counters(leaves: list[OpenedLeaf], options: Options, taken: Counters) -> Counters:
+    """The counters of what is delivered; `taken` are those of the backend's streams."""
+    if options.transform_threads > 1:
+        return DeliveredCounters(taken)
+    if options.transform is not None:
+        return TransformCounters(taken)
+    by_python = any(leaf.storage.kind == "python" for leaf in leaves)
+    return DeliveredCounters(taken) if by_python else taken
 
 
 def _blocks(

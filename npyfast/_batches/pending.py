@@ -15,6 +15,7 @@ class Outcome(NamedTuple):
     batches: int = 0  # 0 if the stream itself failed
     rows: int = 0
     bytes: int = 0
+    transform_ns: int = 0
 
 
 END = Outcome(items=0)

@@ -26,7 +26,8 @@ class Statistics:
         bytes: bytes of these rows in memory.
         waits: how often a reader had to wait for its next batch. (Small batches may be delivered
             several at once, with one wait for all of them.)
-        wait_seconds: total time of these waits.
+        wait_seconds: total time of these waits, including that of a `transform` that the reader
+            runs itself.
         batches_ahead: batches that were ready at that moment.
         bytes_needed: bytes of the files, in whole pages, that readahead looked for in the page
             cache. If looking would take as long as reading, this is estimated from a sample.
@@ -38,6 +39,8 @@ class Statistics:
         read_depth: direct reads that were kept in flight at that moment.
         cpu_seconds: CPU time of the threads that read and make batches. A batch that its reader
             makes itself is not included.
+        seconds: time since a reader asked for the first batch. It goes on while nobody reads.
+        transform_seconds: time spent in `transform`, of all its threads together.
     """
 
     batches: int = 0
@@ -52,6 +55,14 @@ class Statistics:
     bytes_resident: int = 0
     read_depth: int = 0
     cpu_seconds: float = 0.0
+    seconds: float = 0.0
+    transform_seconds: float = 0.0
+
+    @property
+    def wait_share(self) -> float | None:
+        """The share of `seconds` that the reader waited, 0 to 1; None before the first batch.
+        Waits of several readers at once are added up, to 1 at most."""
+        return min(1.0, self.wait_seconds / self.seconds) if self.seconds > 0 else None
 
     @property
     def hit_share(self) -> float | None:
@@ -82,6 +93,10 @@ class Statistics:
             text += f"waited {_several(self.waits, 'time')}, {self.wait_seconds:,.2f} s in all"
         else:
             text += "never waited"
+        if self.wait_share is not None:
+            text += f" ({100 * self.wait_share:.0f} % of {self.seconds:,.2f} s)"
+        if self.transform_seconds > 0:
+            text += f"; transform took {self.transform_seconds:,.2f} s"
         text += f"; {_several(self.batches_ahead, 'batch', 'es')} ahead"
         if self.bytes_needed:
             # Rounded down, so that 100 % means all of it.
@@ -110,7 +125,7 @@ def _size(number: float) -> str:
 
 
 def of_counters(*several: Counts) -> Statistics:
-    """The statistics of several datasets together."""
+    """The statistics of several datasets together; the time is that since the first of them."""
     total = Counts(*map(sum, zip(*several, strict=True)))
     return Statistics(
         batches=total.batches,
@@ -125,14 +140,15 @@ def of_counters(*several: Counts) -> Statistics:
         bytes_resident=total.resident_bytes,
         read_depth=total.read_depth,
         cpu_seconds=total.cpu_ns / 1e9,
+        seconds=max(counts.elapsed_ns for counts in several) / 1e9,
+        transform_seconds=total.transform_ns / 1e9,
     )
 
 
 def statistics(made: Any) -> Statistics:
     """Reports what `npyfast.batches` or `npyfast.dataset` has delivered, and the waits for it.
 
-    If `wait_seconds` is a small share of the training time, data is not the bottleneck. A call
-    costs a few microseconds.
+    If `wait_share` is small, data is not the bottleneck. A call costs a few microseconds.
 
     Args:
         made: what `npyfast.batches` or `npyfast.dataset` returned, or a `tf.data.Dataset` built on
@@ -145,10 +161,11 @@ def statistics(made: Any) -> Statistics:
 
         - the training itself, with `batches`, and with `engine="graph"` without a `prefetch`;
         - a thread of TensorFlow that reads ahead, with a `prefetch` and with `engine="generator"`.
-          Its waits may end before the training needs the batch, so they are an upper bound.
+          Its waits may end before the training needs the batch, so they are an upper bound: only
+          if they fill nearly all the time, the training waits.
 
-        With `transform_threads` above 1, a batch is ready once it has been transformed. With 1, the
-        reader runs the `transform`, which does not count as waiting.
+        A batch is ready once it has been transformed: with `transform_threads=1`, the reader runs
+        the `transform` itself, and waits as long as it takes.
 
         The NumPy backend makes each batch when it is requested: every batch is waited for, none is
         ready ahead, and disk reads are not known. tf.data service counts a dataset in the processes

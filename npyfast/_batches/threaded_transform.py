@@ -86,6 +86,8 @@ class TransformedByThreads:
             counters.bytes += outcome.bytes
             counters.waits += wait_ns > 0
             counters.wait_ns += wait_ns
+            counters.transform_ns += outcome.transform_ns
+            counters.begun_ns = counters.begun_ns or begin
             self.position += outcome.items
             if outcome.error is None:
                 return outcome.element

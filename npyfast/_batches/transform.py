@@ -11,11 +11,13 @@ without a call between them: an element that was not handed over is not counted,
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
 from npyfast._backends.interface import Stream
+from npyfast._batches.delivered_counters import TransformCounters
 
 Transform = Callable[[Any], Any]
 
@@ -45,6 +47,11 @@ def apply(transform: Transform, element: Any) -> Any:
         raise RuntimeError("the transform raised StopIteration") from error
 
 
+def as_it_is(element: Any) -> Any:
+    """The transform that changes nothing, for elements that are only made ahead."""
+    return element
+
+
 class Transformed:
     """A stream of transformed elements. The reader's thread calls the function.
 
@@ -52,10 +59,11 @@ class Transformed:
     does not: the function is called again for the same element.
     """
 
-    def __init__(self, stream: Stream, transform: Transform) -> None:
+    def __init__(self, stream: Stream, transform: Transform, counters: TransformCounters) -> None:
         self.position = 0
         self._stream = stream
         self._transform = transform
+        self._counters = counters
         self._interrupted: list[Any] = []  # elements
 
     def __iter__(self) -> Transformed:
@@ -70,7 +78,11 @@ class Transformed:
             else:
                 taken.extend(islice(self._stream, 1))  # one call: an interrupt loses nothing
             if taken:
+                begin = time.perf_counter_ns()
                 made = apply(self._transform, taken[0])
+                spent_ns = time.perf_counter_ns() - begin
+                self._counters.waits += 1
+                self._counters.transform_ns += spent_ns
                 self.position += 1
                 return made
         except Exception:

@@ -15,7 +15,7 @@ from typing import Any
 from npyfast._backends.interface import Stream
 from npyfast._batches.living import Living
 from npyfast._batches.pending import END, Outcome, Pending
-from npyfast._batches.transform import Transform, apply
+from npyfast._batches.transform import Transform, apply, as_it_is
 from npyfast._nest import leaves
 
 # Elements made ahead for each thread: the one that it works on, and one that waits while an earlier
@@ -142,8 +142,11 @@ class Workers:
         count = (1, 1, rows, sum(column.nbytes for column in columns))
         before = serving()
         _this_thread.workers = self
+        begin = time.perf_counter_ns()
         try:
-            return Outcome(apply(self._transform, element), None, *count)
+            made = apply(self._transform, element)
+            timed = self._transform is not as_it_is
+            return Outcome(made, None, *count, time.perf_counter_ns() - begin if timed else 0)
         except Exception as error:
             return Outcome(None, error, *count)
         except BaseException as error:

@@ -14,6 +14,7 @@ import numpy as np
 from npyfast._backends.cast import is_bfloat16
 from npyfast._backends.fields import AnyArray
 from npyfast._batches.batching import Batching
+from npyfast._batches.delivered_counters import TransformCounters
 from npyfast._batches.transform import apply
 from npyfast._engines.interpreter_exit import UntilExit
 from npyfast._engines.tensors import (
@@ -59,7 +60,8 @@ def _transformed_signature(batching: Batching) -> Nest:
     """The element_spec of transformed batches, found from the first batch."""
     tf = import_tensorflow()
     rows = static_rows(batching)
-    alone = replace(batching, transform_threads=1, counters=batching.backend.make_counters())
+    counters = TransformCounters(batching.backend.make_counters())
+    alone = replace(batching, transform_threads=1, counters=counters)
     run = Run(batching.run.start_epoch)
     if batching.plan.batches == 0:
         # Of an empty selection, such as the second part of a split, any rows will do.

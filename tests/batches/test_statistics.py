@@ -180,6 +180,70 @@ class TestBatches:
         assert made.statistics.batches == 13
 
 
+@every_backend
+class TestTime:
+    def test_it_begins_with_the_first_batch(self, pair: Any) -> None:
+        made = npyfast.batches(pair, 10)
+        stream = iter(made)
+        time.sleep(0.01)
+        assert made.statistics.wait_share is None
+        begin = time.perf_counter()
+        next(stream)
+        before = made.statistics
+        assert 0 < before.seconds <= time.perf_counter() - begin + 0.001
+        time.sleep(0.01)
+        list(stream)
+        after = made.statistics
+        assert after.seconds >= before.seconds + 0.01
+        assert (after - before).seconds >= 0.01
+        assert after.wait_share is not None
+        assert 0 <= after.wait_share <= 1
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_a_transform_is_waited_for(self, pair: Any, threads: int) -> None:
+        def slow(xy: Any) -> Any:
+            time.sleep(0.01)
+            return xy
+
+        made = npyfast.batches(pair, 10, True, transform=slow, transform_threads=threads)
+        list(made)
+        counted = made.statistics
+        assert counted.batches == 11
+        assert counted.transform_seconds >= 0.11
+        assert counted.waits >= 1
+        assert counted.wait_seconds >= (counted.transform_seconds if threads == 1 else 0)
+        assert counted.seconds >= counted.wait_seconds
+        assert "; transform took 0." in str(counted)
+        before = counted
+        list(made)
+        assert (made.statistics - before).transform_seconds >= 0.11
+
+    def test_a_transform_by_the_reader_is_a_wait_each_time(self, pair: Any) -> None:
+        made = npyfast.batches(pair, 10, transform=lambda xy: xy)
+        for count, _ in enumerate(made, 1):
+            assert made.statistics.waits == count
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_what_a_transform_refuses_takes_no_time(self, pair: Any, threads: int) -> None:
+        made = npyfast.batches(pair, 10, transform=lambda xy: 1 // 0, transform_threads=threads)
+        with pytest.raises(ZeroDivisionError):
+            list(made)
+        assert made.statistics.transform_seconds == 0
+
+    def test_without_a_transform_none_is_counted(self, pair: Any) -> None:
+        class Rows:
+            shape, dtype = X.shape, X.dtype
+
+            def __getitem__(self, rows: Any) -> Any:
+                return X[rows]
+
+        for source in (pair, (X, Y), Rows()):
+            made = npyfast.batches(source, 10)
+            list(made)
+            assert made.statistics.transform_seconds == 0
+            assert made.statistics.seconds > 0
+
+
 @pytest.mark.usefixtures("native")
 class TestAhead:
     def test_a_reader_that_comes_later_never_waits(self, pair: Any) -> None:
@@ -259,10 +323,18 @@ class TestStatistics:
         assert Statistics(bytes_needed=8, bytes_read=8).hit_share == 0
         assert Statistics().hit_share is None
 
+    def test_wait_share(self) -> None:
+        assert Statistics().wait_share is None
+        assert Statistics(seconds=4.0).wait_share == 0
+        assert Statistics(wait_seconds=3, seconds=4.0).wait_share == 0.75
+        assert Statistics(wait_seconds=9, seconds=4.0).wait_share == 1  # several readers
+
     def test_the_difference_is_what_happened_in_between(self) -> None:
         between = self.LATER - self.EARLIER
         assert between == Statistics(5, 50, 500, 3, 0.25, 7, 800, 100)
         assert between.hit_share == 0.875
+        timed = Statistics(wait_seconds=1, seconds=8.0) - Statistics(seconds=4.0)
+        assert timed.wait_share == 0.25
         nothing = self.LATER - self.LATER
         assert nothing == Statistics(batches_ahead=7)
         with pytest.raises(TypeError):
@@ -286,6 +358,11 @@ class TestStatistics:
                 Statistics(10**6, 10**9, 5 << 40, 10**6, 12345.678, 0, 10**6, 1),
                 "1,000,000 batches, 1,000,000,000 rows, 5.0 TiB; waited 1,000,000 times, "
                 "12,345.68 s in all; 0 batches ahead; 1 byte read, 99 % cached",
+            ),
+            (
+                Statistics(128, 4096, 4096, 128, 2.61, seconds=2.8, transform_seconds=2.56),
+                "128 batches, 4,096 rows, 4.0 KiB; waited 128 times, 2.61 s in all (93 % of "
+                "2.80 s); transform took 2.56 s; 0 batches ahead",
             ),
             (
                 Statistics(bytes=3 << 29, bytes_needed=7),

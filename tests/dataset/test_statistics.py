@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,17 @@ def test_a_reader_that_does_nothing_else_waits(dataset: Dataset, large: str) -> 
     assert statistics.wait_seconds > 0
 
 
+def test_the_time_goes_on_from_the_first_batch_on(dataset: Dataset, pair: Any) -> None:
+    made = dataset(pair, 10, True)
+    assert npyfast.statistics(made).wait_share is None
+    list(made)
+    before = npyfast.statistics(made)
+    assert before.seconds > 0
+    assert before.wait_share is not None
+    assert npyfast.statistics(made.prefetch(1)).seconds > before.seconds
+    assert before.transform_seconds == 0
+
+
 def test_nothing_lies_ready_once_the_iterators_are_gone(dataset: Dataset, pair: Any) -> None:
     made = dataset(pair, 10, True, epochs=-1)
     iterators = [iter(made) for _ in range(3)]
@@ -224,6 +236,18 @@ class TestGenerator:
         list(made)
         assert delivered(made) == after(1)
 
+    def test_a_transform_takes_time(self, pair: Any) -> None:
+        def slow(xy: Any) -> Any:
+            time.sleep(0.005)
+            return xy
+
+        for threads in (1, 2):
+            made = npyfast.dataset(pair, 10, transform=slow, transform_threads=threads)
+            list(made)
+            counted = npyfast.statistics(made)
+            assert counted.transform_seconds >= 0.055
+            assert counted.seconds >= counted.wait_seconds > 0
+
     def test_arrays_in_memory(self) -> None:
         made = npyfast.dataset((X, Y), 10, True)
         list(made)
@@ -248,6 +272,7 @@ class TestGraph:
         made = graph(pair, 10, True, epochs=1)
         for count, index in enumerate([7, 3, 9, 5], 1):  # each from somewhere else
             tf.data.experimental.at(made, index)
+            assert npyfast.statistics(made).seconds > 0
             assert delivered(made) == (count, 10 * count, 10 * count * ROW_BYTES)
         tf.data.experimental.at(made, 10)
         assert delivered(made) == (5, 43, 43 * ROW_BYTES)

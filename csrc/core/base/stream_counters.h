@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 namespace npyfast {
@@ -40,10 +41,30 @@ struct Statistics {
   // CPU time of the threads that read and make batches, but not of readers that make some.
   std::atomic<int64_t> cpu_ns{0};
 
-  // All of them, in this order.
-  std::array<int64_t, 12> Counters() const {
-    return {batches,      rows,       bytes,        waits,          wait_ns,    batches_ahead,
-            needed_bytes, read_bytes, direct_bytes, resident_bytes, read_depth, cpu_ns};
+  // When a reader first asked for a batch, on Clock; 0 before.
+  std::atomic<int64_t> begun_ns{0};
+
+  using Clock = std::chrono::steady_clock;
+
+  // Notes that a reader asked for a batch at `asked`. All calls but the first are one load.
+  void Begin(Clock::time_point asked) {
+    if (begun_ns.load(std::memory_order_relaxed) != 0) return;
+    int64_t none = 0;
+    begun_ns.compare_exchange_strong(none, Nanoseconds(asked), std::memory_order_relaxed);
+  }
+
+  // All of them, in this order; the last is the time since begun_ns.
+  std::array<int64_t, 13> Counters() const {
+    const int64_t begun = begun_ns;
+    const int64_t elapsed_ns = begun == 0 ? 0 : Nanoseconds(Clock::now()) - begun;
+    return {batches,       rows,         bytes,      waits,        wait_ns,
+            batches_ahead, needed_bytes, read_bytes, direct_bytes, resident_bytes,
+            read_depth,    cpu_ns,       elapsed_ns};
+  }
+
+ private:
+  static int64_t Nanoseconds(Clock::time_point time) {
+    return std::chrono::nanoseconds(time.time_since_epoch()).count();
   }
 };
 

@@ -147,6 +147,7 @@ BatchStream::Result BatchStream::Next(Batch* item, std::chrono::milliseconds tim
   if (closed()) return Result::kEnd;
   if (generation_ != ForkGeneration()) RebuildAfterFork();
   const auto begin = Clock::now();
+  options_.statistics->Begin(begin);
   // A day at most, or the sum might overflow.
   const auto deadline =
       begin + std::min<std::chrono::milliseconds>(timeout, std::chrono::hours(24));

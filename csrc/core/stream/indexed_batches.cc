@@ -83,6 +83,7 @@ Batch IndexedBatches::MakeOne(int64_t index) const {
 void IndexedBatches::CountOne(const Batch& batch, int64_t row_bytes,
                               std::chrono::nanoseconds spent) const {
   Statistics& statistics = *options_.statistics;
+  statistics.Begin(Statistics::Clock::now() - spent);
   statistics.batches += 1;
   statistics.rows += batch.rows;
   statistics.bytes += batch.rows * row_bytes;

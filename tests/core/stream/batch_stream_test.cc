@@ -359,6 +359,21 @@ TEST(BatchStream, AnErrorComesOnceInItsPlace) {
   }
 }
 
+TEST(BatchStream, TimeGoesOnFromTheFirstRequestOn) {
+  const auto statistics = std::make_shared<Statistics>();
+  BatchStream stream(Hooked(3, FailWhereBad), {.threads = 1, .statistics = statistics});
+  const auto elapsed_ns = [&] { return statistics->Counters().back(); };
+  CHECK_EQ(elapsed_ns(), 0);
+  const auto begin = std::chrono::steady_clock::now();
+  ReadThrough(stream);
+  const int64_t first = statistics->begun_ns;
+  CHECK(elapsed_ns() > 0);
+  CHECK(std::chrono::steady_clock::now() - begin >=
+        std::chrono::nanoseconds(elapsed_ns()) - std::chrono::milliseconds(1));
+  ReadThrough(stream);  // the end, again
+  CHECK_EQ(statistics->begun_ns.load(), first);
+}
+
 TEST(BatchStream, ErrorsTakeThePlacesOfTheirItemsAlone) {
   for (const int threads : {1, 2, 4}) {
     for (const int64_t ahead : {1, 3, 40, 1024}) {
