@@ -29,6 +29,7 @@ from npyfast._sources.array_like import ArrayLike
 from npyfast._sources.labeled import Labeled, labeled
 from npyfast._sources.source import Source, source
 from npyfast._sources.split import split
+from npyfast._torch.dataset import torch_dataset
 
 __version__ = "0.1.0"
 
@@ -58,6 +59,7 @@ __all__ = [
     "source",
     "split",
     "statistics",
+    "torch_dataset",
 ]
 
 backend: str = _backend().NAME

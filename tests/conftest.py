@@ -52,6 +52,8 @@ if "native" not in BACKENDS:
     ]  # compare the backends' orders
 if not TENSORFLOW:
     collect_ignore += ["dataset"]
+if "torch" not in PACKAGES:
+    collect_ignore += ["torch"]
 
 settings.register_profile("default", deadline=None)
 # The same examples at each run: a red build is the fault of a change.

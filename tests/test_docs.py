@@ -31,6 +31,9 @@ if not TENSORFLOW:
 if "native" not in BACKENDS:
     MODULES.remove("npyfast._backends.native")
     MODULES.remove("npyfast._batches.native_iterator")
+if "torch" not in PACKAGES:
+    MODULES.remove("npyfast._torch.batch_dataset")
+    MODULES.remove("npyfast._torch.tensors")
 
 
 @pytest.mark.parametrize("name", ["npyfast", *MODULES])

@@ -85,7 +85,7 @@ def imported(path: Path) -> Iterator[str]:
 # Each module or package may import those before it.
 PACKAGES = [
     *("_errors", "_warnings", "_unknown_options", "_nest", "_options", "_memory"),
-    *("_order", "_backends", "_sources", "_rows", "_batches", "_engines", "_build"),
+    *("_order", "_backends", "_sources", "_rows", "_batches", "_torch", "_engines", "_build"),
     *("_packing", "_commands", "service"),
 ]
 
@@ -115,3 +115,12 @@ def test_only_the_engines_and_the_service_import_tensorflow() -> None:
         if any(name.split(".")[0] == "tensorflow" for name in imported(path))
     }
     assert found <= {"_engines", "service.py"}
+
+
+def test_only_modules_that_are_imported_on_demand_import_pytorch() -> None:
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if any(name.split(".")[0] == "torch" for name in imported(path))
+    }
+    assert found == {"_torch/batch_dataset.py", "_torch/tensors.py"}

@@ -24,6 +24,7 @@ from npyfast._order.blocks import BlockSizes
 from npyfast._order.plan import Plan, Run, make_plan, make_run
 from npyfast._order.shuffle import (
     BlockShuffle,
+    Shuffle,
     block_sizes,
     check_not_reduced,
     check_shuffle,
@@ -174,13 +175,26 @@ def _blocks(
     """The sizes of the blocks; None without block shuffling."""
     if not isinstance(shuffle, BlockShuffle):
         return None
-    row_bytes = sum(map(_row_bytes, leaves))
-    chunks = [leaf.storage.chunk_rows for leaf in leaves if leaf.storage.kind == "python"]
-    chunk_rows = max((rows for rows in chunks if rows is not None), default=1)
+    row_bytes, chunk_rows = _read_together(leaves)
     blocks = block_sizes(shuffle, row_bytes, memory_limit(), chunk_rows)
     if options.shard is not None or options.start_epoch or options.start_batch:
-        check_not_reduced(shuffle, row_bytes, chunk_rows, blocks)
+        check_blocks(shuffle, blocks, leaves)
     return blocks
+
+
+def check_blocks(shuffle: Shuffle, blocks: BlockSizes, leaves: list[OpenedLeaf]) -> None:
+    """Raises ValueError if little memory has reduced the sizes of blocks, which then differ from
+    those of other processes."""
+    given = check_shuffle(shuffle)
+    assert isinstance(given, BlockShuffle)
+    check_not_reduced(given, *_read_together(leaves), blocks)
+
+
+def _read_together(leaves: list[OpenedLeaf]) -> tuple[int, int]:
+    """The bytes of a row of all leaves, and how many rows are always read together."""
+    row_bytes = sum(map(_row_bytes, leaves))
+    chunks = [leaf.storage.chunk_rows for leaf in leaves if leaf.storage.kind == "python"]
+    return row_bytes, max((rows for rows in chunks if rows is not None), default=1)
 
 
 def _row_bytes(leaf: OpenedLeaf) -> int:

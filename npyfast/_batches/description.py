@@ -120,5 +120,7 @@ def describe(made: Any) -> str:
     """
     batching = getattr(made, "_batching", None)
     if isinstance(batching, Batching):
-        return description(batching, "as NumPy arrays, without TensorFlow")
+        return description(
+            batching, getattr(made, "_delivery", "as NumPy arrays, without TensorFlow")
+        )
     return "\n\n".join(noted_below(made, DESCRIPTION, "describe"))

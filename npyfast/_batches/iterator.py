@@ -22,6 +22,34 @@ class Iterations:
     values: Callable[[], Values]  # npyfast._batches.state.described(), computed when needed
     begun: int = 0  # how many iterations have begun
 
+    def run_from(self, epoch: int, batch: int) -> Run:
+        """The run from a place of a state on; ValueError if an iteration has no such place."""
+        plan, first = self.plan, self.first
+        if batch > plan.batches:
+            raise ValueError(
+                f"the state is damaged: batch {batch} is beyond the {plan.batches} batches of an "
+                "epoch"
+            )
+        if self.endless_epochs:
+            if epoch < first.start_epoch:
+                raise ValueError(
+                    f"the state is in epoch {epoch}, and these batches begin with epoch "
+                    f"{first.start_epoch}: pass start_epoch={epoch}"
+                )
+            return Run(epoch, batch)
+        place = (epoch + 1, 0) if batch == plan.batches > 0 else (epoch, batch)
+        begin = (first.start_epoch, first.start_batch)
+        end = (first.start_epoch + first.epochs, 0)
+        if place < begin or (first.epochs >= 0 and place > end):
+            last = "" if first.epochs < 0 else f" and end before epoch {end[0]}"
+            raise ValueError(
+                f"the state is before batch {place[1]} of epoch {place[0]}, and these batches "
+                f"begin with batch {begin[1]} of epoch {begin[0]}{last}: pass other start_epoch, "
+                "start_batch or epochs"
+            )
+        left = first.epochs if first.epochs < 0 else end[0] - place[0]
+        return Run(*place, left)
+
 
 class BatchIterator:
     """An iterator over `npyfast.batches`, with a place of its own.
@@ -110,40 +138,12 @@ class BatchIterator:
         """
         iterations = self._iterations
         epoch, batch = place_of(state, iterations.values())
-        run = self._run_from(epoch, batch)
+        run = iterations.run_from(epoch, batch)
         if self._closed:
             raise ValueError("the iterator was closed: make another one")
         self._restart(run)
         if iterations.endless_epochs:
             iterations.begun = epoch - iterations.first.start_epoch + 1
-
-    def _run_from(self, epoch: int, batch: int) -> Run:
-        """The run from a place on."""
-        plan, first = self._iterations.plan, self._iterations.first
-        if batch > plan.batches:
-            raise ValueError(
-                f"the state is damaged: batch {batch} is beyond the {plan.batches} batches of an "
-                "epoch"
-            )
-        if self._iterations.endless_epochs:
-            if epoch < first.start_epoch:
-                raise ValueError(
-                    f"the state is in epoch {epoch}, and these batches begin with epoch "
-                    f"{first.start_epoch}: pass start_epoch={epoch}"
-                )
-            return Run(epoch, batch)
-        place = (epoch + 1, 0) if batch == plan.batches > 0 else (epoch, batch)
-        begin = (first.start_epoch, first.start_batch)
-        end = (first.start_epoch + first.epochs, 0)
-        if place < begin or (first.epochs >= 0 and place > end):
-            last = "" if first.epochs < 0 else f" and end before epoch {end[0]}"
-            raise ValueError(
-                f"the state is before batch {place[1]} of epoch {place[0]}, and these batches "
-                f"begin with batch {begin[1]} of epoch {begin[0]}{last}: pass other start_epoch, "
-                "start_batch or epochs"
-            )
-        left = first.epochs if first.epochs < 0 else end[0] - place[0]
-        return Run(*place, left)
 
     def close(self) -> None:
         """Ends the iteration, and stops reading and making batches ahead."""
