@@ -20,6 +20,7 @@ from npyfast._batches.moments import Moments, moments
 from npyfast._batches.statistics import Statistics, statistics
 from npyfast._engines.dataset import dataset
 from npyfast._errors import NpyFormatError
+from npyfast._keras.keras_dataset import keras_dataset
 from npyfast._order.selection import RowSelection
 from npyfast._order.shuffle import BlockShuffle
 from npyfast._packing.pack import pack
@@ -51,6 +52,7 @@ __all__ = [
     "build_info",
     "dataset",
     "describe",
+    "keras_dataset",
     "labeled",
     "moments",
     "open",

@@ -54,6 +54,8 @@ if not TENSORFLOW:
     collect_ignore += ["dataset"]
 if "torch" not in PACKAGES:
     collect_ignore += ["torch"]
+if "keras" not in PACKAGES:
+    collect_ignore += ["keras"]
 
 settings.register_profile("default", deadline=None)
 # The same examples at each run: a red build is the fault of a change.

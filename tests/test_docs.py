@@ -28,6 +28,8 @@ MODULES = sorted(
 if not TENSORFLOW:
     MODULES.remove("npyfast._engines.dataset")
     MODULES.remove("npyfast.service")
+if "keras" not in PACKAGES:
+    MODULES.remove("npyfast._keras.keras_dataset")
 if "native" not in BACKENDS:
     MODULES.remove("npyfast._backends.native")
     MODULES.remove("npyfast._batches.native_iterator")

@@ -85,8 +85,8 @@ def imported(path: Path) -> Iterator[str]:
 # Each module or package may import those before it.
 PACKAGES = [
     *("_errors", "_warnings", "_unknown_options", "_nest", "_options", "_memory"),
-    *("_order", "_backends", "_sources", "_rows", "_batches", "_torch", "_engines", "_build"),
-    *("_packing", "_commands", "service"),
+    *("_order", "_backends", "_sources", "_rows", "_batches", "_torch", "_engines", "_keras"),
+    *("_build", "_packing", "_commands", "service"),
 ]
 
 

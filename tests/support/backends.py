@@ -21,12 +21,14 @@ if not set(BACKENDS) <= set(ALL):
 TENSORFLOW = os.environ.get("NPYFAST_TEST_TENSORFLOW", "1") != "0"
 
 # Packages with training loops that are tested: those that the variable names, which must then be
-# installed, or without it those that are.
+# installed, or without it those that are. Where TensorFlow is left out, so is Keras on TensorFlow.
 _NAMED = os.environ.get("NPYFAST_TEST_PACKAGES")
+_LEFT_OUT = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" and not TENSORFLOW
 PACKAGES = tuple(
     name
     for name in ("keras", "jax", "torch")
     if (importlib.util.find_spec(name) if _NAMED is None else name in _NAMED.split(","))
+    and not (name == "keras" and _LEFT_OUT)
 )
 
 # The backends with the engines that each of them works with.
