@@ -124,6 +124,52 @@ def test_every_kind_of_file(tmp_path: Path, save_cold: Save, method: str) -> Non
     assert_read_directly(made, str(raw))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "cast", "shard"),
+    [
+        ("u1", None, None),
+        ("u1", "f4", (1, 2)),
+        (">i4", None, (0, 2)),
+        ([("a", "u1"), ("b", ">f8")], None, None),
+    ],
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_tiles(save_cold: Save, method: str, dtype: Any, cast: Any, shard: Any) -> None:
+    kind = np.dtype(dtype)
+    width = 300 // kind.itemsize  # of a tile
+    # Tiles of the narrow image are one read each, those of the others twenty.
+    images = [random_array(kind, (200, count * width)) for count in (100, 16, 100)]
+    views = [np.lib.stride_tricks.sliding_window_view(image, (20, width)) for image in images]
+    tiles = np.concatenate([view[::20, ::width].reshape(-1, 20, width) for view in views])
+    labels = np.arange(len(tiles))
+    paths = [save_cold(image) for image in images]
+    source = npyfast.source(paths, window=(20, width), stride=(20, width), cast=cast)
+    wanted: Any = {"seed": 3, "shard": shard, "epochs": 2, "start_batch": 2}
+    with memory_of("7MB", method):
+        made = npyfast.batches((source, save_cold(labels)), 16, True, **wanted)
+        plain = npyfast.batches((npyfast.source(tiles, cast=cast), labels), 16, True, **wanted)
+        for ours, theirs in zip(made, plain, strict=True):
+            np.testing.assert_equal(ours, theirs)
+    assert_read_directly(made, paths[0])
+
+
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_windows_in_fortran_order(save_cold: Save, shuffle: Any) -> None:
+    series = np.arange(120_000 * 6, dtype="i8").reshape(120_000, 6)
+    path = save_cold(in_order(series, "F"))
+    source = npyfast.source(path, window=100, stride=250)
+    with memory_of("4MB"):
+        made = npyfast.batches(source, 8, shuffle, seed=1)
+        for _ in range(2):
+            windows = np.concatenate(list(made))
+            first_items = windows[:, 0, 0] // 6
+            assert sorted(first_items) == list(range(0, 119_901, 250))
+            for first, window in zip(first_items, windows, strict=True):
+                np.testing.assert_array_equal(window, series[first : first + 100])
+    if shuffle is True:
+        assert_read_directly(made, path)
+
+
 def test_large_rows_and_batches(save_cold: Save) -> None:
     array = rows_of(40, 300_000)  # 2.4 MB a row
     with memory_of("90MB"):

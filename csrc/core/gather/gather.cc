@@ -13,6 +13,7 @@
 #include "core/os/recent_limits.h"
 #include "core/os/sigbus_guard.h"
 #include "core/os/thread_pool.h"
+#include "core/source/row_runs.h"
 
 namespace npyfast {
 namespace {
@@ -104,6 +105,12 @@ class Gather::Copier {
     most_ = RowsInScratch(bytes);
     dense_ = AcquireRows(static_cast<int64_t>(most_), bytes);
   }
+  // The same between rows that wait to be copied.
+  void Switch(size_t layout) {
+    if (layout == layout_) return;
+    Flush();
+    Use(layout);
+  }
   static size_t RowsInScratch(int64_t row_bytes) {
     return static_cast<size_t>(std::clamp<int64_t>(kScratchBytes / std::max<int64_t>(row_bytes, 1),
                                                    1, static_cast<int64_t>(kRowsTogether)));
@@ -192,12 +199,15 @@ Gather::Gather(std::shared_ptr<const Array> array, Fields fields, std::shared_pt
     row_bytes_.push_back(cast_ ? cast_->row_bytes() : column.row_bytes);
     total_row_bytes_ = BytesTogether(total_row_bytes_, row_bytes_.back());
   }
-  const FileRows* last = nullptr;
-  for (const FileRows& file : array_->file_rows()) {
-    if (last == nullptr || file.strides != last->strides)  // most of many files are alike
-      AddLayout(file.strides);
-    layout_of_file_.push_back(layouts_.size() - 1);
-    last = &file;
+  const bool read_in_runs = array_->file_bytes() > 0 && !array_->has_dense_rows();
+  for (size_t i = 0; i < array_->file_rows().size(); ++i) {
+    const std::vector<int64_t>& strides = array_->file_rows()[i].strides;
+    // Most of many files are alike.
+    const bool as_last = i > 0 && strides == array_->file_rows()[i - 1].strides;
+    layout_of_file_.push_back(as_last ? layout_of_file_.back() : AddLayout(strides));
+    if (!read_in_runs) continue;
+    layout_of_image_.push_back(as_last ? layout_of_image_.back()
+                                       : AddLayout(ImageOf(*array_, i).strides));
   }
   if (const RowFiles* files = array_->row_files()) {
     row_file_cache_ = std::make_unique<RowFileCache>();
@@ -209,10 +219,13 @@ Gather::Gather(std::shared_ptr<const Array> array, Fields fields, std::shared_pt
   InstallGuard();
 }
 
-void Gather::AddLayout(std::span<const int64_t> strides) {
+size_t Gather::AddLayout(std::span<const int64_t> strides) {
   std::vector<Column> columns = MakeColumns(array_->dtype(), array_->row_shape(), strides, fields_);
-  if (layouts_.empty() || !SameLayout(layouts_.back(), columns))
-    layouts_.push_back(std::move(columns));
+  // It would be one of the last file's two: others are not looked for, as there may be many files.
+  for (size_t i = layouts_.size(), first = i < 2 ? 0 : i - 2; i-- > first;)
+    if (SameLayout(layouts_[i], columns)) return i;
+  layouts_.push_back(std::move(columns));
+  return layouts_.size() - 1;
 }
 
 bool Gather::IsContiguous(size_t layout) const {
@@ -255,21 +268,22 @@ void Gather::RowsInMemory(std::span<const int64_t> rows, const std::byte* const*
   for (size_t i = 0; i < rows.size(); ++i) {
     const int64_t row = rows[i];
     if (addresses != nullptr) {
-      if (addresses[i] != nullptr) {  // all files have the one layout of dense rows
+      if (addresses[i] != nullptr) {
+        // All files have the one layout of dense rows.
+        if (!layout_of_image_.empty())
+          copier->Switch(layout_of_image_[files.size() > 1 ? array_->FileOf(row) : 0]);
         copier->Add(addresses[i]);
         if (copier->full()) copier->Flush();
         continue;
       }
+      copier->Switch(layout_of_file_[file]);
       if (probed && files.size() == 1) copier->Probe(0, array_->last_byte(0));
     }
     if (files.size() > 1) {
       file = array_->FileOf(row);
       data = array_->data(file);
       if (probed) copier->Probe(file, array_->last_byte(file));
-      if (layout_of_file_[file] != copier->layout()) {
-        copier->Flush();
-        copier->Use(layout_of_file_[file]);
-      }
+      copier->Switch(layout_of_file_[file]);
     }
     const int64_t in_file = row - files[file].first_row;
     copier->Add(data + files[file].OffsetOf(in_file));

@@ -51,7 +51,8 @@ class Gather {
 
   // The same for a part of a larger batch, with the StoresFor() of that batch. Rows that were read
   // ahead are taken from `addresses`, if there are any: rows.size() of them, null for those that
-  // were not. REQUIRES: with addresses, the array has dense rows.
+  // were not. REQUIRES: what lies there is a row, dense if the array has dense rows; else the
+  // RowImage of one.
   void Rows(std::span<const int64_t> rows, std::byte* const* out, Stores stores,
             const std::byte* const* addresses = nullptr) const;
   Stores StoresFor(int64_t rows) const;
@@ -67,7 +68,8 @@ class Gather {
   class Copier;
   class TailFiles;
 
-  void AddLayout(std::span<const int64_t> strides);
+  // Adds the layout of rows with these strides, unless the last file has it; returns its number.
+  size_t AddLayout(std::span<const int64_t> strides);
   // Whether the output of a row is the bytes of its source, from the first one on.
   bool IsContiguous(size_t layout) const;
   void RowsInMemory(std::span<const int64_t> rows, const std::byte* const* addresses,
@@ -94,6 +96,7 @@ class Gather {
   Fields fields_;
   std::vector<std::vector<Column>> layouts_;  // of rows that are files: in C, in Fortran order
   std::vector<size_t> layout_of_file_;
+  std::vector<size_t> layout_of_image_;  // the same of rows that were read ahead
   std::vector<int64_t> row_bytes_;
   int64_t total_row_bytes_ = 0;
   std::unique_ptr<RowFileCache> row_file_cache_;  // null if rows are not files

@@ -46,7 +46,7 @@ class DirectRows : public RowsAhead {
   using Handle = BackgroundHandle<DirectRows>;
 
   // For a run, from one of its items on. Null if no thread can be started.
-  // REQUIRES: the leaves have dense rows; the sizes are what SizesFor() has given, with slots.
+  // REQUIRES: the sizes are what SizesFor() has given for the leaves, with slots.
   static Handle Start(const Reading& reading, std::vector<DirectLeaf> leaves, int64_t first_item,
                       const DirectSizes& sizes, std::shared_ptr<Statistics> statistics);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/os/buffer_pool.h"
+#include "core/source/row_runs.h"
 
 namespace npyfast {
 namespace {
@@ -21,11 +22,34 @@ constexpr int64_t kPartOfMemory = 8;
 constexpr int64_t kPartOfMemoryForBlocks = 2;
 constexpr int64_t kLeastPieces = 4;
 
-// Bytes of a row with the blocks that it touches.
-int64_t TouchedBytes(const std::vector<DirectLeaf>& leaves) {
-  int64_t bytes = 2 * kBlockBytes * std::ssize(leaves);
-  for (const DirectLeaf& leaf : leaves) bytes = BytesTogether(bytes, leaf.array->row_bytes());
-  return bytes;
+// What is read for one row.
+struct RowReads {
+  int64_t bytes = 0;  // of memory, with the blocks that the row touches
+  int64_t reads = 0;
+};
+
+RowReads ReadsOf(const Array& array) {
+  if (array.has_dense_rows()) return {array.row_bytes() + 2 * kBlockBytes, 1};
+  RowReads most;
+  const std::vector<FileRows>& files = array.file_rows();
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (i > 0 && files[i].strides == files[i - 1].strides) continue;
+    const RowImage image = ImageOf(array, i);
+    // Up to a block before it, and the block in which it ends.
+    most.bytes = std::max(most.bytes, BytesTogether(image.bytes, 3 * RowImage::kUnit));
+    most.reads = std::max(most.reads, image.runs.count);
+  }
+  return most;
+}
+
+RowReads ReadsOf(const std::vector<DirectLeaf>& leaves) {
+  RowReads all;
+  for (const DirectLeaf& leaf : leaves) {
+    const RowReads one = ReadsOf(*leaf.array);
+    all.bytes = BytesTogether(all.bytes, one.bytes);
+    all.reads += one.reads;
+  }
+  return all;
 }
 
 // Bytes from a row to the next.
@@ -36,7 +60,7 @@ int64_t StretchedBytes(const std::vector<DirectLeaf>& leaves) {
 }
 
 int64_t SlotBytes(const PiecePlan& plan, const std::vector<DirectLeaf>& leaves) {
-  if (!plan.shared()) return BytesOfRows(plan.most_rows(), TouchedBytes(leaves));
+  if (!plan.shared()) return BytesOfRows(plan.most_rows(), ReadsOf(leaves).bytes);
   int64_t bytes = BytesOfRows(plan.most_rows(), StretchedBytes(leaves));
   for (const DirectLeaf& leaf : leaves) {
     // One stretch of rows or two, each cut where it reaches from one file into another.
@@ -64,8 +88,8 @@ DirectSizes SizesFor(const ItemPlan& items, const std::vector<DirectLeaf>& leave
   sizes.piece_bytes = std::min(kMostPieceBytes, usable_bytes / kPiecesOfMemory);
   const PiecePlan plan = PiecesOf(items, leaves, sizes);
   sizes.slot_bytes = (SlotBytes(plan, leaves) + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
-  sizes.read_bytes = std::max<int64_t>(
-      plan.shared() ? sizes.slot_bytes : TouchedBytes(leaves) / std::ssize(leaves), 1);
+  const RowReads row = ReadsOf(leaves);
+  sizes.read_bytes = std::max<int64_t>(plan.shared() ? sizes.slot_bytes : row.bytes / row.reads, 1);
   const Selection& selection = items.plan().selection();
   const bool consecutive = selection.ascending() && selection.step == 1;
   if (plan.shared() && !consecutive) return sizes;
@@ -84,7 +108,7 @@ DirectSizes SizesFor(const ItemPlan& items, const std::vector<DirectLeaf>& leave
 PiecePlan PiecesOf(const ItemPlan& items, const std::vector<DirectLeaf>& leaves,
                    const DirectSizes& sizes) {
   const int64_t row_bytes =
-      ByStretches(items.plan()) ? StretchedBytes(leaves) : TouchedBytes(leaves);
+      ByStretches(items.plan()) ? StretchedBytes(leaves) : ReadsOf(leaves).bytes;
   return PiecePlan(items, row_bytes, sizes.piece_bytes);
 }
 

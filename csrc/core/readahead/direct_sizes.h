@@ -25,7 +25,8 @@ struct DirectSizes {
 };
 
 // The sizes for a run: up to 32 MiB, or an eighth of the memory; two windows for blocks, if they
-// take no more than half of it. REQUIRES: the leaves have dense rows.
+// take no more than half of it. REQUIRES: the leaves have dense rows, unless rows come one by one
+// (ByStretches()).
 DirectSizes SizesFor(const ItemPlan& items, const std::vector<DirectLeaf>& leaves,
                      int64_t usable_bytes);
 

@@ -9,11 +9,6 @@ namespace npyfast {
 
 namespace {
 
-// A row in more runs than this is left to the kernel; and so is one in shorter runs, unless it is
-// one.
-constexpr int64_t kMostRuns = 4096;
-constexpr int64_t kLeastRunBytes = 64;
-
 // Adds the pages of the bytes [from, to) of a file.
 void Add(size_t leaf, size_t file, int64_t from, int64_t to, std::vector<FileRange>* ranges) {
   if (from == to) return;
@@ -45,31 +40,6 @@ void AddPagesOfRuns(const Array& array, size_t leaf, const RowStretch& stretch,
 }
 
 }  // namespace
-
-bool RowRuns::AreWorthwhile() const {
-  return count == 1 || (count <= kMostRuns && bytes >= kLeastRunBytes);
-}
-
-RowRuns RunsOf(const Array& array, size_t file) {
-  const FileRows& rows = array.file_rows()[file];
-  RowRuns runs;
-  if (rows.row_bytes == 0) return runs;
-  std::vector<PlaceAxis> axes;
-  for (size_t i = 0; i < rows.strides.size(); ++i)
-    if (array.row_shape()[i] > 1) axes.push_back({array.row_shape()[i], rows.strides[i]});
-  std::sort(axes.begin(), axes.end(),
-            [](const PlaceAxis& a, const PlaceAxis& b) { return a.stride < b.stride; });
-  runs.bytes = array.dtype().itemsize;
-  for (const PlaceAxis& axis : axes) {
-    if (runs.axes.empty() && axis.stride - runs.bytes < kMostBetweenRows) {
-      runs.bytes += (axis.count - 1) * axis.stride;
-    } else {
-      runs.axes.insert(runs.axes.begin(), axis);
-      runs.count *= axis.count;
-    }
-  }
-  return runs;
-}
 
 void AddPages(const Array& array, size_t leaf, const std::vector<RowStretch>& stretches,
               std::vector<FileRange>* ranges) {

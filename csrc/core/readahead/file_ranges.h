@@ -7,12 +7,9 @@
 #include <vector>
 
 #include "core/source/array.h"
+#include "core/source/row_runs.h"
 
 namespace npyfast {
-
-// Bytes between two rows, or between two runs of one, that are read with them rather than skipped:
-// reading them costs less than another request.
-inline constexpr int64_t kMostBetweenRows = 8192;
 
 // Consecutive rows of an array.
 struct RowStretch {
@@ -46,24 +43,6 @@ void ForEachFileOf(const Array& array, const RowStretch& stretch, const Visit& v
     row += part.rows;
   }
 }
-
-// A row as runs of bytes in its file, which begin at steps along the axes. Adjacent runs are one,
-// and so are those with less than kMostBetweenRows between them:
-//
-//   a tile of 2 x 3 pixels in an image 6 wide      ..aaa.|..bbb.       two axes, or one run, since
-//                                                                      the gap of 3 pixels is small
-struct RowRuns {
-  std::vector<PlaceAxis> axes;
-  int64_t bytes = 0;  // of a run
-  int64_t count = 1;  // of runs
-
-  // Whether requesting them by themselves is worth it: they are not single items all over the file.
-  bool AreWorthwhile() const;
-};
-
-// The runs of each row of a file; of none without bytes. REQUIRES: the array was opened from files;
-// file < array.file_rows().size().
-RowRuns RunsOf(const Array& array, size_t file);
 
 // Adds the pages that hold the rows of each stretch. REQUIRES: the array was opened from files; the
 // stretches are within it.

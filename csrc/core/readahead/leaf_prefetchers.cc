@@ -129,28 +129,42 @@ struct DirectChoice {
   DirectSizes sizes = {};
 };
 
+// Whether rows that are not dense can be read by themselves: rows in file order share their blocks,
+// and so do those whose bytes lie among those of many others.
+bool HasRowsOfTheirOwn(const Reading& reading, const Leaf& leaf) {
+  constexpr int64_t kMostOfOthers = 64;  // bytes read for one that is needed
+  const RowRuns runs = RunsOf(*leaf.array, 0);
+  return !ByStretches(reading.items.plan()) &&
+         runs.count * runs.bytes / kMostOfOthers <= reading.leaves[leaf.index].row_bytes;
+}
+
 DirectChoice ChooseDirect(const Reading& reading, const std::vector<Leaf>& leaves,
                           const RunFacts& facts, const std::vector<LeafAction>& actions) {
   DirectChoice choice{std::vector<bool>(leaves.size(), false)};
   if (!DirectReadMethod() || !DirectReadsPay(facts, actions)) return choice;
-  std::vector<DirectLeaf> direct;
-  for (size_t i = 0; i < leaves.size(); ++i) {
-    const auto& [array, index, bytes, outside_bytes] = leaves[i];
-    if (actions[i] != LeafAction::kReadRows || !array->has_dense_rows()) continue;
-    if (!DirectFile::Open(array->file(0))) continue;
-    choice.leaves[i] = true;
-    direct.push_back({array, index});
+  // Large rows that are not dense may take too much of the memory: then the others alone.
+  for (const bool only_dense : {false, true}) {
+    std::vector<DirectLeaf> direct;
+    for (size_t i = 0; i < leaves.size(); ++i) {
+      const auto& [array, index, bytes, outside_bytes] = leaves[i];
+      choice.leaves[i] =
+          actions[i] == LeafAction::kReadRows &&
+          (array->has_dense_rows() || (!only_dense && HasRowsOfTheirOwn(reading, leaves[i]))) &&
+          DirectFile::Open(array->file(0)) != nullptr;
+      if (choice.leaves[i]) direct.push_back({array, index});
+    }
+    if (direct.empty()) break;
+    choice.sizes = SizesFor(reading.items, direct, facts.usable_bytes);
+    if (choice.sizes.slots > 0) return choice;
   }
-  if (direct.empty()) return choice;
-  choice.sizes = SizesFor(reading.items, direct, facts.usable_bytes);
-  if (choice.sizes.slots == 0) choice.leaves.assign(leaves.size(), false);
+  choice.leaves.assign(leaves.size(), false);
   return choice;
 }
 
 // The part of a leaf that stays in memory; null if there is none.
 std::unique_ptr<ArrayPrefetcher> MakePart(const Leaf& leaf, const Span& span, int64_t bytes,
                                           const std::shared_ptr<Statistics>& statistics) {
-  const int64_t rows = bytes / leaf.array->row_stride();
+  const int64_t rows = bytes > 0 ? bytes / leaf.array->row_stride() : 0;
   const int64_t end = std::min(span.first + rows, span.end);
   leaf.array->residency().memory.Set(leaf.outside_bytes + (rows > 0 ? bytes : 0));
   if (rows == 0) return nullptr;
@@ -172,8 +186,11 @@ LeafPrefetchers MakePrefetchers(const Reading& reading, ReadaheadMode mode,
   const RunFacts facts = FactsOf(reading, mode, leaves, span);
   const std::vector<LeafAction> actions = DecideReadahead(facts);
   const DirectChoice direct = ChooseDirect(reading, leaves, facts, actions);
+  std::vector<bool> dense_direct = direct.leaves;  // only they have resident parts
+  for (size_t i = 0; i < leaves.size(); ++i)
+    dense_direct[i] = dense_direct[i] && leaves[i].array->has_dense_rows();
   const std::vector<int64_t> resident_bytes =
-      ResidentBytes(facts, actions, direct.leaves, direct.sizes.bytes());
+      ResidentBytes(facts, actions, dense_direct, direct.sizes.bytes());
   LeafPrefetchers made;
   made.direct_sizes = direct.sizes;
   for (size_t i = 0; i < leaves.size(); ++i) {

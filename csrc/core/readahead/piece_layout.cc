@@ -5,6 +5,13 @@
 #include <utility>
 
 namespace npyfast {
+namespace {
+
+static_assert(RowImage::kUnit % DirectFile::kMostAlignment == 0);
+
+int64_t RoundUp(int64_t number, int64_t unit) { return (number + unit - 1) / unit * unit; }
+
+}  // namespace
 
 PieceLayout::PieceLayout(const Array& array, Open open)
     : array_(array), open_(std::move(open)), chunks_(array), caches_(array) {
@@ -50,7 +57,7 @@ void PieceLayout::Place(Memory* memory, std::vector<PieceRange>* ranges) {
     }
     const int64_t unit = opened->alignment();
     const int64_t begin = span.from / unit * unit;
-    const int64_t end = (span.to + unit - 1) / unit * unit;
+    const int64_t end = RoundUp(span.to, unit);
     PieceRange* last = ranges->size() > first_range ? &ranges->back() : nullptr;
     const bool touches =
         last != nullptr && file_of_range == span.file && begin <= last->offset + last->bytes;
@@ -72,15 +79,54 @@ void PieceLayout::Place(Memory* memory, std::vector<PieceRange>* ranges) {
   }
 }
 
+const RowImage& PieceLayout::ImageOfFile(size_t file) {
+  if (file == image_file_) return image_;
+  const std::vector<FileRows>& files = array_.file_rows();
+  const bool alike = image_file_ != SIZE_MAX && files[file].strides == files[image_file_].strides;
+  if (!alike) image_ = ImageOf(array_, file);
+  image_file_ = file;
+  return image_;
+}
+
+const std::byte* PieceLayout::PlaceRuns(int64_t row, Memory* memory,
+                                        std::vector<PieceRange>* ranges) {
+  const size_t number = array_.FileOf(row);
+  const std::shared_ptr<const DirectFile> opened = open_(number);
+  const FileRows& file = array_.file_rows()[number];
+  const RowImage& image = ImageOfFile(number);
+  const int64_t offset = file.data_offset + file.OffsetOf(row - file.first_row);
+  // The row begins at the place within a block that it has in the file, and so does each run.
+  const auto address = static_cast<int64_t>(reinterpret_cast<intptr_t>(memory->next));
+  const int64_t skipped = RoundUp(address, RowImage::kUnit) - address + offset % RowImage::kUnit;
+  const int64_t bytes = RoundUp(address + skipped + image.bytes, RowImage::kUnit) - address;
+  if (opened == nullptr || bytes > memory->end - memory->next) {
+    refused_.push_back({row, 1});
+    return nullptr;
+  }
+  std::byte* const at = memory->next + skipped;
+  memory->next += bytes;
+  const int64_t unit = opened->alignment();
+  image.ForEachRun(offset, 0, [&](int64_t from, int64_t place) {
+    const int64_t before = from % unit;
+    ranges->push_back({&array_.file(number), opened, from - before,
+                       RoundUp(before + image.runs.bytes, unit), at + place - before});
+  });
+  return at;
+}
+
 void PieceLayout::PlaceRows(std::span<const int64_t> rows, Memory* memory,
                             std::vector<const std::byte*>* addresses,
                             std::vector<PieceRange>* ranges) {
   spans_.clear();
   refused_.clear();
   resident_bytes_ = 0;
+  addresses->assign(rows.size(), nullptr);
+  if (!array_.has_dense_rows()) {
+    for (size_t i = 0; i < rows.size(); ++i) (*addresses)[i] = PlaceRuns(rows[i], memory, ranges);
+    return;
+  }
   for (size_t i = 0; i < rows.size(); ++i) AddSpans({rows[i], 1}, i);
   Place(memory, ranges);
-  addresses->assign(rows.size(), nullptr);
   for (const Span& span : spans_) (*addresses)[span.index] = span.at;
 }
 

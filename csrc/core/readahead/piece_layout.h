@@ -14,6 +14,7 @@
 #include "core/readahead/page_caches.h"
 #include "core/readahead/piece_slot.h"
 #include "core/source/array.h"
+#include "core/source/row_runs.h"
 
 namespace npyfast {
 
@@ -23,6 +24,11 @@ namespace npyfast {
 //   file      | ... [ row 7 ] [ row 8 ] ....... [ row 3 ] ... |
 //   memory    | [ row 7 ] [ row 8 ] | [ row 3 ] |
 //
+// Rows that are not dense are read run by run, each to its place in a RowImage:
+//
+//   file      | ..aa........bb.......cc..... |       one row of three runs
+//   memory    | ..aa..|..bb..|..cc..|
+//
 // Rows that are resident, stretches of rows that the page cache holds, and rows of files without
 // direct reads are left out. For one thread.
 class PieceLayout {
@@ -30,7 +36,7 @@ class PieceLayout {
   // Returns a file opened for direct reads, or null.
   using Open = std::function<std::shared_ptr<const DirectFile>(size_t file)>;
 
-  // REQUIRES: the array was opened from files and has dense rows. It outlives the layout.
+  // REQUIRES: the array was opened from files. It outlives the layout.
   PieceLayout(const Array& array, Open open);
 
   // Memory for one piece: what is left of a slot.
@@ -44,7 +50,7 @@ class PieceLayout {
   void PlaceRows(std::span<const int64_t> rows, Memory* memory,
                  std::vector<const std::byte*>* addresses, std::vector<PieceRange>* ranges);
   // The same for consecutive rows, which are looked up in the page cache: one system call for each
-  // stretch, which would take longer than to read a single row.
+  // stretch, which would take longer than to read a single row. REQUIRES: the array has dense rows.
   void PlaceStretches(std::span<const RowStretch> stretches, Memory* memory,
                       std::vector<PlacedRows>* placed, std::vector<PieceRange>* ranges);
 
@@ -68,11 +74,16 @@ class PieceLayout {
   void LeaveOutCached();
   // Places all spans, in file order.
   void Place(Memory* memory, std::vector<PieceRange>* ranges);
+  // Places the runs of a row; returns where the row begins, or null if it is left out.
+  const std::byte* PlaceRuns(int64_t row, Memory* memory, std::vector<PieceRange>* ranges);
+  const RowImage& ImageOfFile(size_t file);
 
   const Array& array_;
   const Open open_;
   const Chunks chunks_;
   PageCaches caches_;
+  RowImage image_;  // of the rows of this file, and of some files
+  size_t image_file_ = SIZE_MAX;
   std::vector<Span> spans_;
   std::vector<RowStretch> refused_;
   int64_t resident_bytes_ = 0;

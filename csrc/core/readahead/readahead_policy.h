@@ -69,7 +69,7 @@ bool DirectReadsPay(const RunFacts& facts, const std::vector<LeafAction>& action
 
 // How many bytes of each leaf that is read directly stay in memory instead, from its first row on.
 // None of large stretches of rows, which are read at full speed: other files keep the page cache.
-// `direct`: whether it is; `buffer_bytes`: for the rows that are being read.
+// `direct`: whether it is, and has dense rows; `buffer_bytes`: for the rows that are being read.
 std::vector<int64_t> ResidentBytes(const RunFacts& facts, const std::vector<LeafAction>& actions,
                                    const std::vector<bool>& direct, int64_t buffer_bytes);
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "core/gather/gather.h"
 #include "core/os/direct_file.h"
 #include "core/source/array.h"
 #include "tests/core/support/cached.h"
@@ -113,6 +114,63 @@ TEST(PieceLayout, AddressesLeadToTheRows) {
       }
     }
   }
+}
+
+// Rows that are tiles of images, of one width in the first file and of another one in the second.
+TEST(PieceLayout, RunsOfRowsLieAsTheirImageSays) {
+  const testing::TempFolder folder;
+  std::vector<Extent> extents;
+  for (const int64_t width : {9001, 30000}) {
+    extents.push_back({folder / (std::to_string(width) + ".npy")});
+    testing::WriteNpy(extents.back().path, "'|u1'", {40, width},
+                      testing::RandomBytes(static_cast<size_t>(40 * width)));
+  }
+  const auto array =
+      Array::Open(extents, Array::Map::kNow, {.window = {20, 700}, .stride = {5, 900}});
+  CHECK(!array->has_dense_rows());
+  const Gather gather(array, Fields::kTogether);
+  std::vector<std::shared_ptr<const DirectFile>> opened;
+  for (size_t i = 0; i < 2; ++i) {
+    opened.push_back(DirectFile::Open(array->file(i)));
+    testing::NeedsDirectReads(extents[i].path, opened.back() != nullptr);
+  }
+  PieceLayout layout(*array, [&](size_t file) { return opened[file]; });
+  DirectBuffers buffers(16 << 20);
+  std::byte* const begin = buffers.bytes().data();
+  // As if another leaf, of a device with small blocks, had been placed before.
+  PieceLayout::Memory memory{begin + 512, begin + buffers.bytes().size()};
+  Rows rows;
+  for (int64_t row = array->rows() - 1; row >= 0; row -= 3) rows.push_back(row);
+  Addresses addresses;
+  Ranges ranges;
+  layout.PlaceRows(rows, &memory, &addresses, &ranges);
+  CHECK(layout.refused().empty());
+  for (const PieceRange& range : ranges) {
+    const int64_t unit = range.opened->alignment();
+    CHECK_EQ(reinterpret_cast<uintptr_t>(range.out) % static_cast<uintptr_t>(unit), 0U);
+    CHECK(range.out >= begin && range.out + range.bytes <= memory.next);
+    CHECK(::pread(range.opened->descriptor(), range.out, static_cast<size_t>(range.bytes),
+                  range.offset) > 0);
+  }
+  std::vector<std::byte> from_file(static_cast<size_t>(gather.row_bytes()) * rows.size());
+  std::vector<std::byte> from_memory(from_file.size());
+  std::byte* out = from_file.data();
+  gather.Rows(rows, &out);
+  out = from_memory.data();
+  gather.Rows(rows, &out, Stores::kCached, addresses.data());
+  CHECK(from_file == from_memory);
+
+  // Some from the file, and others from memory.
+  for (size_t i = 0; i < addresses.size(); i += 2) addresses[i] = nullptr;
+  std::fill(from_memory.begin(), from_memory.end(), std::byte{});
+  gather.Rows(rows, &out, Stores::kCached, addresses.data());
+  CHECK(from_file == from_memory);
+
+  // Where there is no room for a whole row, it is refused.
+  memory.end = memory.next + 20 * 700;
+  layout.PlaceRows(rows, &memory, &addresses, &ranges);
+  CHECK_EQ(layout.refused().size(), rows.size());
+  CHECK(std::ranges::all_of(addresses, [](const std::byte* at) { return at == nullptr; }));
 }
 
 TEST(PieceLayout, StretchesReachThroughFiles) {

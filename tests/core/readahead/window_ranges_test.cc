@@ -92,23 +92,6 @@ TEST(AddPages, OfTiles) {
   }
 }
 
-TEST(RunsOf, JoinsWhatIsNear) {
-  const TempFolder folder;
-  const auto runs = [&](const std::vector<int64_t>& shape, const std::vector<int64_t>& window) {
-    const RowView view{.window = window, .stride = std::vector<int64_t>(window.size(), 1)};
-    return RunsOf(*File(folder, shape, view), 0);
-  };
-  CHECK_EQ(runs({100, 300}, {20}).count, 1);
-  CHECK_EQ(runs({100, 300}, {20, 100}).count, 1);
-  CHECK_EQ(runs({100, 300}, {20, 100}).bytes, 19 * 300 + 100);
-  CHECK_EQ(runs({30, 20000}, {20, 100}).count, 20);
-  CHECK_EQ(runs({30, 20000}, {20, 100}).bytes, 100);
-  CHECK_EQ(runs({4, 30, 20000}, {3, 20, 100}).count, 60);
-  CHECK(runs({30, 20000}, {20, 100}).AreWorthwhile());
-  CHECK(!runs({30, 20000}, {20, 10}).AreWorthwhile());
-  CHECK(runs({30, 20000}, {1, 10}).AreWorthwhile());
-}
-
 }  // namespace
 }  // namespace npyfast
 
