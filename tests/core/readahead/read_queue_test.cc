@@ -96,7 +96,7 @@ struct Example {
   std::vector<PieceSlot*> Finish() {
     std::vector<PieceSlot*> finished;
     for (int i = 0; queue->in_flight() > 0 || queue->waiting() > 0; ++i) {
-      CHECK(i < 1000);
+      CHECK(i < 10'000);
       bytes += queue->Advance(4, 1, 1000ms, &finished);
     }
     return finished;
@@ -192,6 +192,25 @@ TEST(ReadQueue, WhatWasInterruptedIsTriedForAsLongAsItTakes) {
     CHECK(!example.Read(0, kBlock)->error);
     CHECK(example.Right(0, kBlock));
     CHECK_EQ(example.seen.requests.size(), 11U);
+  }
+}
+
+TEST(ReadQueue, ButNotForEver) {
+  Example example(kBlock, First(1'000'000, -EAGAIN));
+  const auto slot = example.Read(0, kBlock);
+  CHECK_THROWS(Rethrow(*slot), OsError, "at byte 0");
+  CHECK(example.seen.requests.size() < 5000);
+}
+
+// A device may ask for other sizes than the file system has promised.
+TEST(ReadQueue, WhatIsRefusedIsNoError) {
+  for (const int code : {EINVAL, EOPNOTSUPP}) {
+    Example example(4 * kBlock, First(1, -code));
+    const auto slot = example.Read(0, 4 * kBlock);
+    CHECK(slot->refused);
+    CHECK(!slot->error);
+    CHECK_EQ(example.seen.requests.size(), 1U);
+    CHECK(!example.Read(0, kBlock)->refused);
   }
 }
 
