@@ -1,4 +1,7 @@
-"""The C++ tests of the core, built from the source tree and run as one Python test."""
+"""The C++ tests of the core, built from the source tree and run as one Python test.
+
+`NPYFAST_TEST_SANITIZE=address,undefined` builds them with these sanitizers of the compiler.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def run(*command: str | Path) -> None:
 
 @pytest.fixture(scope="session")
 def core_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the tests of the core in it, built for release."""
+    """A folder with the tests of the core in it, built for release or with sanitizers."""
     if "native" not in BACKENDS:
         pytest.skip("NPYFAST_TEST_BACKENDS leaves the native backend out")
     cmake = find_tool("cmake")
@@ -39,8 +42,11 @@ def core_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build = tmp_path_factory.mktemp("core")
     ninja = find_tool("ninja")
     generator = [] if ninja is None else ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
-    options = ["-DCMAKE_BUILD_TYPE=Release", "-DNPYFAST_BUILD_TESTS=ON"]
-    run(cmake, "-S", ROOT, "-B", build, *generator, *options, "-DNPYFAST_BUILD_PYTHON=OFF")
+    sanitizers = os.environ.get("NPYFAST_TEST_SANITIZE", "")
+    kind = "RelWithDebInfo" if sanitizers else "Release"
+    options = [f"-DCMAKE_BUILD_TYPE={kind}", f"-DNPYFAST_SANITIZE={sanitizers}"]
+    options += ["-DNPYFAST_BUILD_TESTS=ON", "-DNPYFAST_BUILD_PYTHON=OFF"]
+    run(cmake, "-S", ROOT, "-B", build, *generator, *options)
     run(cmake, "--build", build, "--parallel", "2")
     return build
 
@@ -50,4 +56,4 @@ def core_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_core(core_build: Path) -> None:
     ctest = find_tool("ctest")
     assert ctest is not None, "there is a cmake, and its ctest is missing"
-    run(ctest, "--test-dir", core_build, "--output-on-failure", "--timeout", "300", "-j", "2")
+    run(ctest, "--test-dir", core_build, "--output-on-failure", "--timeout", "600", "-j", "2")
