@@ -18,6 +18,7 @@ from npyfast._batches.description import describe
 from npyfast._batches.iterator import BatchIterator
 from npyfast._batches.moments import Moments, moments
 from npyfast._batches.statistics import Statistics, statistics
+from npyfast._callbacks.set_epoch import SetEpoch
 from npyfast._engines.dataset import dataset
 from npyfast._errors import NpyFormatError
 from npyfast._keras.keras_dataset import keras_dataset
@@ -45,6 +46,7 @@ __all__ = [
     "NpyFormatError",
     "RowSelection",
     "Rows",
+    "SetEpoch",
     "Source",
     "Statistics",
     "backend",

@@ -30,6 +30,8 @@ if not TENSORFLOW:
     MODULES.remove("npyfast.service")
 if "keras" not in PACKAGES:
     MODULES.remove("npyfast._keras.keras_dataset")
+if "keras" not in PACKAGES or not TENSORFLOW:
+    MODULES.remove("npyfast._callbacks.set_epoch")
 if "native" not in BACKENDS:
     MODULES.remove("npyfast._backends.native")
     MODULES.remove("npyfast._batches.native_iterator")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from npyfast._backends import backend_for
@@ -13,6 +13,7 @@ from npyfast._backends.file_status import RegularChecks
 from npyfast._backends.interface import Backend, Counters, OpenedLeaf, Stream
 from npyfast._batches.delivered_counters import DeliveredCounters, TransformCounters
 from npyfast._batches.iterator import BatchIterator, Iterations, StreamIterator
+from npyfast._batches.next_place import NextPlace
 from npyfast._batches.options import Options
 from npyfast._batches.state import Values, described
 from npyfast._batches.threaded_transform import TransformedByThreads
@@ -42,15 +43,21 @@ class Batching:
     structure: Nest  # the nest of an element, with a Column for each array
     plan: Plan
     run: Run  # of the first iteration
+    has_seed: bool  # of the user, or needs none: another process makes the same batches
     endless_epochs: bool  # whether each iteration is the next epoch (epochs=None)
     threads: int | None
     readahead: Readahead
     transform: Transform | None
     transform_threads: int
     counters: Counters  # of all streams
+    next_place: NextPlace = field(default_factory=NextPlace, compare=False)
 
     def run_of(self, iteration: int) -> Run:
-        """The run of the k-th iteration."""
+        """The run of the k-th iteration, or of the next one if it is told where to begin."""
+        position = self.next_place.get()
+        if position is not None:
+            epoch, batch = divmod(position, self.plan.batches)
+            return replace(self.run, start_epoch=epoch, start_batch=batch)
         if not self.endless_epochs:
             return self.run
         return replace(self.run, start_epoch=self.run.start_epoch + iteration)
@@ -150,6 +157,7 @@ def make_batching(source: Nest, options: Options) -> Batching:
             start_epoch=options.start_epoch,
             start_batch=options.start_batch,
         ),
+        has_seed=options.seed is not None or not shuffle,
         endless_epochs=options.epochs is None,
         threads=make_threads(options.threads),
         readahead=options.readahead,

@@ -28,6 +28,9 @@ class Engine(Protocol):
         """The batches as a dataset; the k-th iteration of it is `batching.run_of(k)`. With
         `prefetch=None` the engine chooses what is prefetched."""
 
+    def begins_anywhere(self, batching: Batching) -> bool:
+        """Whether an iteration that is told where to begin may do so within an epoch."""
+
 
 def check_engine(engine: object) -> None:
     """Raises ValueError unless `engine` is the name of an engine, or "auto"."""

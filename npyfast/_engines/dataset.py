@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from npyfast._batches.batching import make_batching
+from npyfast._batches.batching import Batching, make_batching
 from npyfast._batches.description import DESCRIPTION, description
+from npyfast._batches.next_place import TOLD, Told
 from npyfast._batches.options import Options
 from npyfast._batches.transform import Transform
-from npyfast._engines import EngineName, check_engine, choose
+from npyfast._engines import Engine, EngineName, check_engine, choose
 from npyfast._engines.tensors import import_tensorflow
 from npyfast._nest import Nest, leaves
 from npyfast._options import Readahead, integer
@@ -149,6 +150,7 @@ def dataset(
         chosen, reason = choose(engine, batching)
         made = chosen.make_dataset(batching, prefetch)
         setattr(made, DESCRIPTION, description(batching, reason))
+        setattr(made, TOLD, _told(batching, chosen))
         return made
 
     check_engine(engine)
@@ -156,3 +158,15 @@ def dataset(
         prefetch = integer("prefetch", prefetch, -1)
     # Where a tf.function is being traced, AutoGraph would rewrite all that is called from here.
     return import_tensorflow().autograph.experimental.do_not_convert(make)()
+
+
+def _told(batching: Batching, engine: Engine) -> Told:
+    run = batching.run
+    return Told(
+        next_place=batching.next_place,
+        batches=batching.plan.batches,
+        epochs=None if batching.endless_epochs else run.epochs,
+        first=(run.start_epoch, run.start_batch),
+        has_seed=batching.has_seed,
+        anywhere=engine.begins_anywhere(batching),
+    )

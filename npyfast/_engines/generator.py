@@ -221,6 +221,11 @@ def _of_cardinality(made: tf.data.Dataset, count: int) -> tf.data.Dataset:
     return map_by_reader(numbered, without, spec)
 
 
+def begins_anywhere(batching: Batching) -> bool:
+    """See npyfast._engines.Engine."""
+    return True
+
+
 def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:
     """The batches as a dataset; see npyfast._engines.Engine."""
     tf = import_tensorflow()

@@ -48,6 +48,11 @@ def obstacle(batching: Batching) -> str | None:
     return None
 
 
+def begins_anywhere(batching: Batching) -> bool:
+    """See npyfast._engines.Engine. Without shuffling, each iteration is the same plain range."""
+    return batching.plan.seed is not None or batching.run.epochs < 0
+
+
 def make_dataset(batching: Batching, prefetch: int | None) -> tf.data.Dataset:
     """The batches as a dataset; see npyfast._engines.Engine."""
     indexes, grid = make_indexes(batching)
@@ -68,7 +73,7 @@ def _map_batches(indexes: tf.data.Dataset, batching: Batching, grid: Grid) -> tf
     tensors = [array.tensor for array in arrays]
     spec = signature(batching)
     function = tf.function(
-        _batch_function(batching, attributes, tensors, tf.nest.flatten(spec)),
+        _batch_function(batching, grid, attributes, tensors, tf.nest.flatten(spec)),
         input_signature=[tf.TensorSpec((), tf.int64)],
         autograph=False,
     ).get_concrete_function()
@@ -77,6 +82,7 @@ def _map_batches(indexes: tf.data.Dataset, batching: Batching, grid: Grid) -> tf
 
 def _batch_function(
     batching: Batching,
+    grid: Grid,
     attributes: Attributes,
     tensors: Sequence[tf.Tensor],
     specs: Sequence[tf.TensorSpec],
@@ -86,8 +92,11 @@ def _batch_function(
     ops = load()
     listed = batching.plan.selection.list
     rows = [] if listed is None else [tf.constant(listed)]
+    place = memory.share_place(batching.next_place) if batching.run.epochs < 0 else None
 
     def batch(index: Any) -> list[Any]:
+        if place is not None:
+            index += grid.stride * tf.maximum(place[0], 0)
         # The op runs on CPUs, whatever device the caller uses.
         with tf.device(None):
             columns = ops.npyfast_batch(index=index, rows=rows, memory=tensors, **attributes)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from npyfast._batches.batching import Batching
 from npyfast._batches.state import digest
-from npyfast._engines import iteration_count
+from npyfast._engines import iteration_count, memory
 from npyfast._engines.op_library import load
 from npyfast._engines.tensors import cardinality, import_tensorflow
 
@@ -89,7 +89,8 @@ def _grid(batching: Batching, epochs: int) -> Grid:
 
 
 def _counted_iterations(batching: Batching, count: int) -> tuple[tf.data.Dataset, Grid]:
-    """In iteration k, the indexes of the batches [k * count, (k + 1) * count)."""
+    """In iteration k, the indexes of the batches [k * count, (k + 1) * count); in one that is told
+    where to begin, those from there to the end of the epoch."""
     tf = import_tensorflow()
     data = tf.data.Dataset
     stride = max(1, _ITERATION_SPAN // count)
@@ -101,12 +102,24 @@ def _counted_iterations(batching: Batching, count: int) -> tuple[tf.data.Dataset
     first_leaf = cast("NativeLeaf", batching.leaves[0])
     counter = iteration_count.counter(load(), seeds, os.fsdecode(first_leaf.array.name))
 
-    def epoch(numbers: Any) -> Any:
-        first = grid.first + counter(numbers) * count * stride
-        return data.range(first, first + count * stride, stride)
+    def epoch(numbers: Any, place: Any) -> Any:
+        first = tf.where(place < 0, counter(numbers) * count, place)
+        end = (first // count + 1) * count
+        return data.range(grid.first + first * stride, grid.first + end * stride, stride)
 
-    each = iteration_count.numbers(seeds).flat_map(tf.autograph.experimental.do_not_convert(epoch))
+    starts = data.zip((iteration_count.numbers(seeds), _place(batching)))
+    each = starts.flat_map(tf.autograph.experimental.do_not_convert(epoch))
     # An iterator draws its numbers when it is made. Keras makes iterators that it never reads, and
     # these must not cost an epoch; a dataset within a function is only iterated when it is read.
     made = data.range(1).flat_map(tf.autograph.experimental.do_not_convert(lambda _: each))
     return made.apply(tf.data.experimental.assert_cardinality(count)), grid
+
+
+def _place(batching: Batching) -> tf.data.Dataset:
+    """A dataset of one element: where the iteration is told to begin, or -1."""
+    tf = import_tensorflow()
+    shared = memory.share_place(batching.next_place)
+    place = tf.data.Dataset.from_tensors(shared)  # which reads it when the iteration begins
+    # A number of its own: the iteration's checkpoints contain it, and the shared one changes.
+    copied = tf.autograph.experimental.do_not_convert(lambda shared: tf.maximum(shared[0], -1))
+    return place.map(copied)

@@ -9,6 +9,7 @@ import numpy as np
 from npyfast._backends.fields import AnyArray
 from npyfast._backends.header import Header, header_bytes
 from npyfast._batches.batching import Batching
+from npyfast._batches.next_place import NextPlace
 from npyfast._engines.tensors import import_tensorflow
 from npyfast._sources.formats import has_header
 
@@ -79,6 +80,17 @@ def share(array: AnyArray) -> SharedArray:
                 tensor = tf.experimental.dlpack.from_dlpack(capsule)
     header = header_bytes(Header((3, 0), array.shape, array.dtype, False, 0))
     return SharedArray((header, offset, array.strides), tensor)
+
+
+def share_place(place: NextPlace) -> tf.Tensor | None:
+    """The memory of a place as a tensor of one int64, which changes with it; None where tensors
+    cannot share it."""
+    tf = import_tensorflow()
+    if not (tf.executing_eagerly() or tf.inside_function()):
+        return None
+    # __dlpack__() takes a reference, so the memory lives as long as the tensor.
+    with tf.init_scope(), tf.device("CPU:0"):
+        return tf.experimental.dlpack.from_dlpack(place.memory.__dlpack__())
 
 
 def _is_copied(array: AnyArray) -> bool:
