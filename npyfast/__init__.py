@@ -19,6 +19,7 @@ from npyfast._batches.iterator import BatchIterator
 from npyfast._batches.moments import Moments, moments
 from npyfast._batches.statistics import Statistics, statistics
 from npyfast._callbacks.set_epoch import SetEpoch
+from npyfast._data_wait.data_wait import DataWait
 from npyfast._engines.dataset import dataset
 from npyfast._errors import NpyFormatError
 from npyfast._keras.keras_dataset import keras_dataset
@@ -40,6 +41,7 @@ __all__ = [
     "BatchIterator",
     "Batches",
     "BlockShuffle",
+    "DataWait",
     "Header",
     "Labeled",
     "Moments",

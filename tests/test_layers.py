@@ -86,7 +86,7 @@ def imported(path: Path) -> Iterator[str]:
 PACKAGES = [
     *("_errors", "_warnings", "_unknown_options", "_nest", "_options", "_memory"),
     *("_order", "_backends", "_sources", "_rows", "_batches", "_torch", "_engines", "_keras"),
-    *("_callbacks", "_build", "_packing", "_commands", "service"),
+    *("_callbacks", "_build", "_data_wait", "_packing", "_commands", "service"),
 ]
 
 

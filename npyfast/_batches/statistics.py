@@ -148,7 +148,8 @@ def of_counters(*several: Counts) -> Statistics:
 def statistics(made: Any) -> Statistics:
     """Reports what `npyfast.batches` or `npyfast.dataset` has delivered, and the waits for it.
 
-    If `wait_share` is small, data is not the bottleneck. A call costs a few microseconds.
+    If `wait_share` is small, data is not the bottleneck; `npyfast.DataWait` measures the training
+    itself. A call costs a few microseconds.
 
     Args:
         made: what `npyfast.batches` or `npyfast.dataset` returned, or a `tf.data.Dataset` built on
