@@ -246,7 +246,8 @@ def check_alike(shape: str, first: str, expected: Header, path: str, header: Hea
             f"{path} has {header.dtype}"
         )
     if header.shape != expected.shape:
+        way_out = "; each is one row: pad or crop them" if shape == "shape" else ""
         raise ValueError(
             f"the files of one array must have one {shape}: {first} has {expected.shape}, "
-            f"{path} has {header.shape}"
+            f"{path} has {header.shape}{way_out}"
         )

@@ -87,7 +87,8 @@ def test_a_folder_that_moves_with_the_working_directory(
         (
             lambda root: np.save(root / "Zebra/0.npy", np.zeros((2, 2), "i2")),
             ValueError,
-            r"must have one shape: .*10/0.npy has \(1, 2\), .*Zebra/0.npy has \(2, 2\)",
+            r"must have one shape: .*10/0.npy has \(1, 2\), .*Zebra/0.npy has \(2, 2\); each is "
+            "one row: pad or crop them",
         ),
         (
             lambda root: np.save(root / "Zebra/0.npy", np.zeros((1, 2), "f4")),

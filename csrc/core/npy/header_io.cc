@@ -53,12 +53,12 @@ void CheckAlike(const Alike& names, const std::string& first_path, const Dtype& 
                 std::span<const int64_t> shape) {
   const auto refuse = [&](const std::string& what, const std::string& first,
                           const std::string& other) {
-    throw Error(std::string("the ") + names.files + " of one array must have one " + what + ": " +
-                first_path + " has " + first + ", " + path + " has " + other);
+    throw Error("the files of one array must have one " + what + ": " + first_path + " has " +
+                first + ", " + path + " has " + other);
   };
   if (!SameDtype(dtype, first_dtype)) refuse("dtype", DtypeName(first_dtype), DtypeName(dtype));
   if (!std::equal(shape.begin(), shape.end(), first_shape.begin(), first_shape.end()))
-    refuse(names.shape_name, ShapeText(first_shape), ShapeText(shape));
+    refuse(names.shape_name, ShapeText(first_shape), ShapeText(shape) + names.way_out);
 }
 
 }  // namespace npyfast

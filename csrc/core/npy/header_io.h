@@ -22,11 +22,11 @@ void CheckData(const OpenFile& file, const Header& header);
 void RefuseObjects(const std::string& name, const Dtype& dtype);
 
 // That two of the files that make up one array go together: the same dtype, and the same shape.
-// `files` and `shape_name` are what an error calls them: "files", "row shape".
-// Throws Error naming both.
+// `shape_name` is what an error calls it ("row shape"), `way_out` how it ends if it is not the
+// same. Throws Error naming both.
 struct Alike {
-  const char* files;
   const char* shape_name;
+  const char* way_out = "";
 };
 void CheckAlike(const Alike& names, const std::string& first_path, const Dtype& first_dtype,
                 std::span<const int64_t> first_shape, const std::string& path, const Dtype& dtype,

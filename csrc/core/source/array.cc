@@ -63,7 +63,7 @@ std::shared_ptr<const Array> Array::Open(std::span<const Extent> extents, Map ma
       throw Error(path + ": holds a 0-dimensional array, which has no rows");
     view.CheckFits(path, header.shape);
     if (i > 0) {
-      CheckAlike({"files", "row shape"}, extents[0].path, found[0].header.dtype,
+      CheckAlike({"row shape"}, extents[0].path, found[0].header.dtype,
                  view.RowShape(found[0].header.shape), path, header.dtype,
                  view.RowShape(header.shape));
     }

@@ -118,8 +118,8 @@ bool RowFiles::ReadOnce(const OpenFile& file, std::byte* out, Through through) c
   }
   const Header header = ReadHeader(file);
   CheckData(file, header);
-  CheckAlike({"files", "shape"}, path(0), header_.dtype, header_.shape, file.path(), header.dtype,
-             header.shape);
+  CheckAlike({"shape", "; each is one row: pad or crop them"}, path(0), header_.dtype,
+             header_.shape, file.path(), header.dtype, header.shape);
   if (file.Read({out, bytes}, header.data_offset) != bytes) {
     throw FormatError(file.path() + ": became shorter while it was read: copy it again");
   }

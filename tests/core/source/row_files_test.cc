@@ -168,7 +168,7 @@ TEST(RowFiles, ThatDifferAreNamedWithTheFirst) {
   WriteNpy(other, "'<f4'", {6, 4}, RandomBytes(96));
   CHECK_THROWS(read(), Error,
                "the files of one array must have one shape: " + written.paths[0] + " has (4, 6), " +
-                   other + " has (6, 4)");
+                   other + " has (6, 4); each is one row: pad or crop them");
   WriteNpy(other, "'<f4'", {4, 6}, RandomBytes(95));
   CHECK_THROWS(read(), FormatError, other + ": holds 95 bytes of data");
   WriteNpy(other, "'|O'", {4, 6}, RandomBytes(96));
