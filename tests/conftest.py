@@ -52,10 +52,7 @@ if "native" not in BACKENDS:
     ]  # compare the backends' orders
 if not TENSORFLOW:
     collect_ignore += ["dataset"]
-if "torch" not in PACKAGES:
-    collect_ignore += ["torch"]
-if "keras" not in PACKAGES:
-    collect_ignore += ["keras"]
+collect_ignore += [name for name in ("keras", "jax", "torch") if name not in PACKAGES]
 
 settings.register_profile("default", deadline=None)
 # The same examples at each run: a red build is the fault of a change.
