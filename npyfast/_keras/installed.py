@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+# Keras before it permutes batches in another place, and does not say when an epoch begins.
+OLDEST = (3, 8)
 
 
 def import_keras() -> Any:
@@ -20,9 +24,10 @@ def import_keras() -> Any:
             "installed one in the environment variable KERAS_BACKEND (jax, torch or tensorflow)"
         ) from error
     version = str(getattr(keras, "__version__", "of an unknown version"))
-    if not version.partition(".")[0].isdecimal() or int(version.partition(".")[0]) < 3:
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < OLDEST:
         raise ImportError(
-            f"npyfast.keras_dataset needs Keras 3, found keras {version}: "
+            f"npyfast.keras_dataset needs Keras 3.8 or later, found keras {version}: "
             "pip install --upgrade 'npyfast[keras]'"
         )
     return keras

@@ -75,7 +75,7 @@ def keras_dataset(
         JAX makes 32-bit numbers of 64-bit ones, unless `jax_enable_x64` is set.
 
     Raises:
-        ImportError: Keras 3 is not installed.
+        ImportError: Keras 3.8 or later is not installed.
         TypeError: Keras or its backend has no type for a dtype: strings, dates, long doubles, and
             uint64 on PyTorch.
         ValueError: a tuple of more than three; and as for `npyfast.dataset`, whose other errors

@@ -10,7 +10,7 @@ import keras  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from expected import epoch_batches
-from recorder import KERAS_WARNINGS, Recorder
+from recorder import BACKEND, KERAS_WARNINGS, Recorder
 from samples import Save
 
 import npyfast
@@ -144,6 +144,70 @@ def test_a_second_fit_begins_a_new_epoch(paths: Any, model: Recorder) -> None:
     model.fit(made, epochs=1, steps_per_epoch=5, verbose=0)
     model.fit(made, epochs=2, verbose=0)
     assert model.trained == epochs(0)[:5] + epochs(1, 2)
+
+
+def test_an_epoch_that_was_broken_off_comes_again(paths: Any, model: Recorder) -> None:
+    def interrupt(batch: int, logs: Any) -> None:
+        if batch == 4:
+            raise KeyboardInterrupt
+
+    made = npyfast.keras_dataset(paths, 7, True, seed=1)
+    broken = keras.callbacks.LambdaCallback(on_train_batch_end=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(made, callbacks=[broken], verbose=0)
+    model.fit(made, epochs=2, verbose=0)
+    assert model.trained == epochs(0)[:5] + epochs(0, 1)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras takes one step at a time on PyTorch")
+@pytest.mark.parametrize("batch_size", [7, 20, 60])
+def test_several_steps_per_execution(paths: Any, model: Recorder, batch_size: int) -> None:
+    made = npyfast.keras_dataset(paths, batch_size, True, seed=1)
+    model.compile(loss="mse", run_eagerly=True, jit_compile=False, steps_per_execution=2)
+    model.fit(made, epochs=3, verbose=0)
+    assert model.trained == epochs(0, 1, 2, batch_size=batch_size)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="of Keras on JAX")
+def test_a_distribution_of_jax(paths: Any) -> None:
+    distribution = keras.distribution
+    devices = distribution.list_devices()
+    distribution.set_distribution(distribution.DataParallel(devices=devices))
+    try:
+        model = Recorder()
+        model.fit(npyfast.keras_dataset(paths, 20, True, seed=1), epochs=2, verbose=0)
+        assert model.trained == epochs(0, 1, batch_size=20)
+    finally:
+        distribution.set_distribution(None)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow")
+def test_a_strategy_of_tensorflow(paths: Any) -> None:
+    import tensorflow as tf
+
+    seen: list[int] = []
+
+    class Noting(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = self.add_weight(shape=(), initializer="zeros")
+
+        def call(self, x: Any) -> Any:
+            return x * self.weight
+
+        def train_step(self, data: Any) -> Any:
+            def note(rows: Any) -> Any:
+                seen.extend(rows.tolist())
+                return np.float32(0)
+
+            return {"loss": tf.numpy_function(note, [data[1]], tf.float32)}
+
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        model = Noting()  # such models are built from a batch before fit begins
+        model.compile(loss="mse")
+    made = npyfast.keras_dataset(paths, 20, True, seed=1)
+    model.fit(made, epochs=3, verbose=0)
+    assert seen == list(itertools.chain(*epochs(0, 1, 2, batch_size=20)))
 
 
 def test_sample_weights_are_the_third_leaf(paths: Any, model: Recorder) -> None:

@@ -54,12 +54,14 @@ def test_the_package_of_its_backend_is_missing(monkeypatch: pytest.MonkeyPatch) 
     assert "KERAS_BACKEND" in text
 
 
-@pytest.mark.parametrize("version", ["2.15.0", "nightly"])
+@pytest.mark.parametrize("version", ["2.15.0", "3.7.0", "nightly"])
 def test_keras_is_too_old(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     old = ModuleType("keras")
     old.__version__ = version  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "keras", old)
-    with pytest.raises(ImportError, match=f"needs Keras 3, found keras {version}: pip install"):
+    with pytest.raises(
+        ImportError, match=f"needs Keras 3.8 or later, found keras {version}: pip install"
+    ):
         npyfast.keras_dataset(X, 4)
 
 
