@@ -138,6 +138,9 @@ class Backend(Protocol):
     def make_counters(self) -> Counters:
         """New counters, for streams of this backend."""
 
+    def rows_of(self, plan: Plan) -> Callable[[int, int], RowNumbers]:
+        """The function `(epoch, batch) -> row numbers` of a plan: what `plan.rows` gives."""
+
     def stream(
         self,
         leaves: Sequence[OpenedLeaf],

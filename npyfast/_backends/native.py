@@ -151,6 +151,28 @@ def make_counters() -> NativeCounters:
     return NativeCounters()
 
 
+def _core_plan(plan: Plan) -> _core.Plan:
+    selection = plan.selection
+    return _core.Plan(
+        start=selection.start,
+        step=selection.step,
+        size=selection.size,
+        list=selection.list,
+        order=selection.order,
+        batch_size=plan.batch_size,
+        seed=plan.seed,
+        blocks=plan.blocks,
+        shard_index=plan.shard_index,
+        shard_count=plan.shard_count,
+        drop_remainder=plan.drop_remainder,
+    )
+
+
+def rows_of(plan: Plan) -> Callable[[int, int], RowNumbers]:
+    """The rows of each batch; see npyfast._backends.interface.Backend."""
+    return _core_plan(plan).rows
+
+
 def stream(
     leaf_rows: Sequence[NativeLeaf],
     plan: Plan,
@@ -165,22 +187,9 @@ def stream(
     kind: type[_core.Stream] = _core.Stream,
 ) -> _core.Stream:
     """The batches of a run; see npyfast._backends.interface.Backend."""
-    selection = plan.selection
     return kind(
         leaves=[leaf.records() if records else leaf.columns() for leaf in leaf_rows],
-        plan=_core.Plan(
-            start=selection.start,
-            step=selection.step,
-            size=selection.size,
-            list=selection.list,
-            order=selection.order,
-            batch_size=plan.batch_size,
-            seed=plan.seed,
-            blocks=plan.blocks,
-            shard_index=plan.shard_index,
-            shard_count=plan.shard_count,
-            drop_remainder=plan.drop_remainder,
-        ),
+        plan=_core_plan(plan),
         start_epoch=run.start_epoch,
         start_batch=run.start_batch,
         epochs=run.epochs,

@@ -86,6 +86,11 @@ def make_counters() -> NumpyCounters:
     return NumpyCounters()
 
 
+def rows_of(plan: Plan) -> Callable[[int, int], RowNumbers]:
+    """The rows of each batch; see npyfast._backends.interface.Backend."""
+    return plan.rows
+
+
 def stream(
     leaf_rows: Sequence[OpenedLeaf],
     plan: Plan,

@@ -35,6 +35,7 @@ class Reader:
         self.epoch = 0
         self._batching = batching
         self._guard = guard
+        self._rows = batching.backend.rows_of(batching.plan)
         self._pack = packer(batching.structure)
         self._last = -1  # the number of the batch that was asked for last
         self._first = 0  # the number of the stream's first batch
@@ -108,7 +109,7 @@ class Reader:
         """A batch that this thread makes, and so waits for."""
         begin = time.perf_counter_ns()
         batching = self._batching
-        rows = batching.plan.rows(epoch, number)
+        rows = self._rows(epoch, number)
         taken = [split(leaf.take(rows, batching.threads)) for leaf in batching.leaves]
         flat = list(leaves(tuple(taken)))
         size = sum(column.nbytes for column in flat)

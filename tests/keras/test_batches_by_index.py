@@ -83,6 +83,18 @@ def test_any_index_in_any_order(source: Any, shuffle: Any) -> None:
         made.on_epoch_end()
 
 
+@pytest.mark.parametrize("shuffle", SHUFFLES[:2])
+def test_any_index_of_a_part_and_a_worker(source: Any, shuffle: Any) -> None:
+    part, _ = npyfast.split(source, 0.8, seed=1)
+    for rows in (part, np.arange(0, 103, 2), slice(None, None, -3)):
+        options = {**shuffle, "rows": rows, "shard": (1, 2)}
+        made = npyfast.keras_dataset(source, 4, **options)
+        for expected in of_batches(source, 4, epochs=2, **options):
+            for index in reversed(range(len(expected))):
+                assert_same(made[index], expected[index])
+            made.on_epoch_end()
+
+
 @pytest.mark.parametrize("dtype", STRUCTURED[:3])
 def test_structures_and_nests(save: Save, dtype: Any) -> None:
     records = random_array(np.dtype(dtype), (103,))
