@@ -26,6 +26,9 @@ class Passes(Protocol):
     def next_is(self, epoch: int) -> None:
         """The pass under way has been begun: one that follows without another word is that."""
 
+    def stopped(self) -> None:
+        """Fit was stopped before Keras read the end of a pass that was shorter."""
+
     def clear(self) -> None:
         """Fit has ended."""
 
@@ -90,6 +93,9 @@ class _DatasetPasses:
         if not self.endless:
             self.begin_at(epoch, 0)
 
+    def stopped(self) -> None:
+        pass
+
     def clear(self) -> None:
         self._told.next_place.clear()
 
@@ -108,11 +114,11 @@ class _ObjectPasses:
         if not batching.has_seed:
             raise ValueError(_SEED)
         self._shuffled = batching.plan.seed is not None
-        self._permuted_by_fit = hasattr(dataset, "on_epoch_end")
+        self._py_dataset = hasattr(dataset, "on_epoch_end")
         self.batches = len(dataset)
 
     def begin_at(self, epoch: int, batch: int) -> None:
-        if batch and self._permuted_by_fit and not self._shuffled:
+        if batch and self._py_dataset and not self._shuffled:
             raise ValueError(
                 "without shuffle=True in npyfast.keras_dataset, fit permutes the batches by "
                 "itself, so that it cannot continue within an epoch: pass shuffle=True and a seed"
@@ -122,9 +128,13 @@ class _ObjectPasses:
     def next_is(self, epoch: int) -> None:
         pass
 
+    def stopped(self) -> None:
+        if self._py_dataset:
+            self._dataset._end_pass()
+
     def clear(self) -> None:
         pass
 
     def delivered(self) -> int | None:
         made: int = self._dataset.statistics.batches
-        return made if self._permuted_by_fit else None  # workers of a DataLoader do not count here
+        return made if self._py_dataset else None  # workers of a DataLoader do not count here

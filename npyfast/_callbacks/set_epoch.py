@@ -119,6 +119,8 @@ class SetEpoch:
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._check_begun(None)
+        if self._shorter:
+            self._passes.stopped()
         if self.model.stop_training is _REST_MADE:
             self.model.stop_training = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -55,6 +56,7 @@ class EpochDataset:
         self._made_from = (source, replace(options, seed=plan.seed))
         self._reader = Reader(self._batching, UntilExit if backend == "tensorflow" else iter)
         self._closed = False
+        self._adapter: Callable[[], Any] = lambda: None  # Keras' reader of the dataset
         self._go_to(options.start_epoch, 0)
 
     def _go_to(self, epoch: int, batch: int) -> None:
@@ -135,6 +137,8 @@ class EpochDataset:
     def on_epoch_end(self) -> None:
         """Goes to the next epoch. Called by Keras; and by your own loop, if you write one."""
         call = epoch_end_call()
+        if call.adapter is not None:
+            self._adapter = weakref.ref(call.adapter)
         if self._batching.plan.seed is not None and (
             getattr(call.adapter, "py_dataset", None) is self
         ):
@@ -150,6 +154,12 @@ class EpochDataset:
                 self._go_to(self.epoch + 1, 0)
             else:
                 self._left = bool(self._requested)
+
+    def _end_pass(self) -> None:
+        """Tells Keras that the pass under way has ended, which `model.stop_training` does not."""
+        adapter = self._adapter()
+        if getattr(adapter, "_within_epoch", False):
+            adapter.on_epoch_end()
 
     @property
     def workers(self) -> int:
