@@ -116,9 +116,10 @@ class TorchBatches(IterableDataset[Any]):  # type: ignore[misc]  # unknown witho
             batch: how many batches of the epoch to leave out, at most all.
 
         Raises:
-            ValueError: a number is out of range; or the dataset has an explicit `epochs`, which
-                makes all passes the same.
+            ValueError: a number is out of range; the caller is a worker of a DataLoader; or the
+                dataset has an explicit `epochs`, which makes all passes the same.
         """
+        _check_no_worker("set_epoch")
         if not self._batching.endless_epochs:
             raise ValueError(
                 f"set_epoch needs epochs=None: with epochs={self._options.epochs} every pass "
@@ -161,6 +162,7 @@ class TorchBatches(IterableDataset[Any]):  # type: ignore[misc]  # unknown witho
         """
         if state == {}:
             return
+        _check_no_worker("load_state_dict")
         iterations = self._iterations(self._divided())
         epoch, batch = place_of(state, iterations.values())
         iterations.run_from(epoch, batch)
@@ -183,7 +185,7 @@ class TorchBatches(IterableDataset[Any]):  # type: ignore[misc]  # unknown witho
         elements = map_nest(
             lambda column: f"{column.dtype}{list(column.shape)}", self._batching.structure
         )
-        return f"<npyfast.torch_dataset: {batches_and_order(self._divided())}; each row {elements}>"
+        return f"<npyfast.torch_dataset: {batches_and_order(self._batching)}; each row {elements}>"
 
     def _shard(self) -> tuple[int, int]:
         """This process's shard. A worker has that of the process that started it."""
@@ -259,6 +261,15 @@ def _worker() -> Worker | None:
     """This process as a worker of a DataLoader; None if it is none."""
     info = get_worker_info()
     return None if info is None else Worker(info.id, info.num_workers, info.seed - info.id)
+
+
+def _check_no_worker(method: str) -> None:
+    # Each worker would set the place of a pass that another has begun.
+    if _worker() is not None:
+        raise ValueError(
+            f"{method} was called in a worker of a DataLoader: call it in the process that "
+            "iterates over the DataLoader, before it does; the workers see it"
+        )
 
 
 def _begin(batching: Batching, worker: Worker | None, run: Run, first: int) -> Any:

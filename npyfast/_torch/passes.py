@@ -57,11 +57,12 @@ class SharedLog:
     def append(self, record: _Record) -> None:
         os.write(self._descriptor, _FORMAT.pack(*record))
 
-    def records(self) -> Iterator[_Record]:
-        size = os.fstat(self._descriptor).st_size
-        whole = os.pread(self._descriptor, size, 0)
-        whole = whole[: len(whole) // _FORMAT.size * _FORMAT.size]
-        return map(_Record._make, _FORMAT.iter_unpack(whole))
+    def records(self, first: int) -> Iterator[_Record]:
+        """All records from the first-th on."""
+        begin = first * _FORMAT.size
+        new = os.pread(self._descriptor, os.fstat(self._descriptor).st_size - begin, begin)
+        whole = len(new) // _FORMAT.size * _FORMAT.size
+        return map(_Record._make, _FORMAT.iter_unpack(new[:whole]))
 
     def __del__(self) -> None:
         os.close(self._descriptor)
@@ -104,6 +105,46 @@ class _Pass:
         return near and record.worker not in self.workers
 
 
+class _Reader:
+    """What the records say of the passes of one process and its workers."""
+
+    def __init__(self, owner: int, start: int | None) -> None:
+        self.owner = owner
+        self.place: Place | None = None  # of the latest record that began a pass
+        self.following = None if start is None else (start, 0)  # where the next pass begins
+        self.by_workers = False  # whether the latest record that began a pass was a worker's
+        self._counted = start is not None
+        self._read = 0
+        self._passes: dict[tuple[int, ...], _Pass] = {}
+
+    def read(self, log: SharedLog, until: _Record | None = None) -> None:
+        """Reads on, up to a record or to the end."""
+        for record in log.records(self._read):
+            self._read += 1
+            if record.owner != self.owner:
+                continue
+            if record.kind == _PLACE:
+                self.following = record.seed, record.process
+            else:
+                self._begin(record)
+            if record == until:
+                return
+
+    def _begin(self, record: _Record) -> None:
+        self.by_workers = record.worker >= 0
+        key = record.workers, record.seed, record.before
+        known = self._passes.get(key)
+        if known is None or not known.is_of(record):
+            known = _Pass(self.following, record.process - record.worker)
+            if self.by_workers:
+                self._passes[key] = known
+            self.following = None
+            if known.place is not None and self._counted:
+                self.following = known.place[0] + 1, 0
+        known.workers.add(record.worker)
+        self.place = known.place
+
+
 class Passes:
     """The places of the passes over a dataset and its copies.
 
@@ -115,6 +156,7 @@ class Passes:
         self._start = start
         self._log = log or SharedLog()
         self._begun = itertools.count()  # in this process
+        self._reader = _Reader(os.getpid(), start)
 
     def begin(self, worker: Worker | None) -> Place | None:
         """The place of the pass that begins now, in the process itself or in one of its workers."""
@@ -125,8 +167,7 @@ class Passes:
         else:
             mine = _Record(owner, _BEGIN, worker.id, worker.workers, worker.seed, _number(), begun)
         self._log.append(mine)
-        place, _, _ = self._read(owner, until=mine)
-        return place
+        return self._read(owner, until=mine).place
 
     def set_next(self, place: Place, worker: Worker | None = None) -> None:
         """Makes the next pass begin there."""
@@ -134,47 +175,23 @@ class Passes:
 
     def next_place(self) -> Place | None:
         """Where this process's next pass begins."""
-        return self._read(os.getpid())[1]
+        return self._read(os.getpid()).following
 
     def are_begun_by_workers(self) -> bool:
         """Whether workers of this process have begun the latest pass."""
-        return self._read(os.getpid())[2]
+        return self._read(os.getpid()).by_workers
 
-    def _read(
-        self, owner: int, until: _Record | None = None
-    ) -> tuple[Place | None, Place | None, bool]:
-        """The place of the latest pass that began, that of the next one, and whether workers have
-        begun the latest."""
-        following = None if self._start is None else (self._start, 0)
-        place: Place | None = None
-        by_workers = False
-        passes: dict[tuple[int, ...], _Pass] = {}
-        for record in self._log.records():
-            if record.owner != owner:
-                continue
-            if record.kind == _PLACE:
-                following = record.seed, record.process
-                continue
-            by_workers = record.worker >= 0
-            key = record.workers, record.seed, record.before
-            begun = passes.get(key)
-            if begun is None or not begun.is_of(record):
-                begun = passes[key] = _Pass(following, record.process - record.worker)
-                following = None
-                if begun.place is not None and self._start is not None:
-                    following = begun.place[0] + 1, 0
-            begun.workers.add(record.worker)
-            place = begun.place
-            if record == until:
-                break
-        return place, following, by_workers
+    def _read(self, owner: int, until: _Record | None = None) -> _Reader:
+        if self._reader.owner != owner:  # a process that was forked
+            self._reader = _Reader(owner, self._start)
+        self._reader.read(self._log, until)
+        return self._reader
 
     def __getstate__(self) -> dict[str, Any]:
         if get_spawning_popen() is not None:
             return {"start": self._start, "log": self._log}
         # A copy goes on where this one is, and knows nothing of it afterwards.
-        following = self.next_place()
-        return {"start": self._start, "log": None, "next": following}
+        return {"start": self._start, "log": None, "next": self.next_place()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Passes.__init__(self, state["start"], state["log"])

@@ -10,6 +10,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from picklable import begin_as_a_worker
 
 from npyfast._torch import passes
 from npyfast._torch.passes import Passes, Worker
@@ -117,6 +118,15 @@ def test_copies_go_on_alone(duplicate: Any) -> None:
     assert [own.begin(None), own.begin(None), other.begin(None)] == [(1, 0), (2, 0), (1, 0)]
 
 
+def test_a_forked_process_counts_by_itself() -> None:
+    own = Passes(0)
+    own.begin(None)
+    parent = os.getpid()
+    with mock.patch.object(os, "getpid", return_value=parent + 1):
+        assert [own.begin(None) for _ in range(2)] == [(0, 0), (1, 0)]
+    assert own.begin(None) == (1, 0)
+
+
 def test_descriptors_are_closed() -> None:
     before = len(os.listdir("/proc/self/fd"))
     many = [Passes(0) for _ in range(20)]
@@ -125,17 +135,13 @@ def test_descriptors_are_closed() -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def _begin_in_child(shared: Passes, queue: Any) -> None:
-    queue.put(shared.begin(Worker(0, 1, 7)))
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_real_processes(method: Any) -> None:
     context = multiprocessing.get_context(method)
     own = Passes(0)
     queue = context.Queue()
     for epoch in range(2):
-        child = context.Process(target=_begin_in_child, args=(own, queue))
+        child = context.Process(target=begin_as_a_worker, args=(own, queue))
         child.start()
         assert queue.get(timeout=60) == (epoch, 0)
         child.join()

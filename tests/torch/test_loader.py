@@ -161,6 +161,25 @@ def test_transforms_run_in_workers(source: Any, threads: int) -> None:
     assert same(loader(ds, 2), wanted)
 
 
+def set_in_worker(id: int) -> None:
+    torch.utils.data.get_worker_info().dataset.set_epoch(3)
+
+
+def test_workers_cannot_set_the_epoch(source: Any) -> None:
+    made = loader(npyfast.torch_dataset(source, 10, True), 2, worker_init_fn=set_in_worker)
+    with pytest.raises(ValueError, match="set_epoch was called in a worker of a DataLoader: call"):
+        list(made)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("epochs", [None, 3, -1])
+def test_no_rows(workers: int, epochs: int | None) -> None:
+    ds = npyfast.torch_dataset(np.zeros((0, 3)), 10, True, seed=1, epochs=epochs)
+    for _ in range(2):
+        assert list(loader(ds, workers)) == []
+    assert len(ds) == 0
+
+
 def failing(batch: Any) -> Any:
     if 42 in batch[1]:
         raise KeyError(42)
