@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
@@ -21,6 +22,7 @@ from npyfast._nest import Nest, map_nest
 from npyfast._options import integer
 from npyfast._order.plan import Run, make_shard
 from npyfast._order.shuffle import BlockShuffle
+from npyfast._sources.source import source
 from npyfast._torch.passes import Passes, Worker
 from npyfast._torch.strided import Strided, converted
 from npyfast._torch.tensors import check_types, tensors, transformed_tensors
@@ -227,7 +229,10 @@ class TorchBatches(IterableDataset[Any]):  # type: ignore[misc]  # unknown witho
         shard = self._shard()
         options = self._options
         return {
-            "source": self._source,
+            # A memory map would be pickled as all of its data.
+            "source": map_nest(
+                lambda leaf: source(leaf) if isinstance(leaf, np.memmap) else leaf, self._source
+            ),
             # What was drawn or chosen is the same in a copy.
             "options": replace(
                 options,

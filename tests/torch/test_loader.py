@@ -270,6 +270,18 @@ def test_every_kind_of_leaf(save: Save, leaf: Callable[[str], Any], pickled: boo
     assert same([(batch["a"],) for batch in found], wanted)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_memory_maps_are_pickled_as_files(save: Save, order: Any) -> None:
+    array = np.arange(100_000.0).reshape(10_000, 10)
+    mapped = np.load(save(np.asarray(array, order=order)), mmap_mode="r")
+    ds = npyfast.torch_dataset({"a": mapped, "b": (mapped[:, 0],)}, 100, True)
+    pickled = pickle.dumps(npyfast.torch_dataset(mapped, 100, True, seed=1))
+    assert len(pickled) < 10_000
+    assert len(pickle.dumps(ds)) < 200_000  # a column is no run of the file
+    wanted = npyfast.batches(mapped, 100, True, seed=1)
+    assert same([(batch,) for batch in pickle.loads(pickled)], [(batch,) for batch in wanted])
+
+
 def test_it_describes_itself(source: Any) -> None:
     ds = npyfast.torch_dataset(source, 10, True, seed=1)
     assert isinstance(ds, IterableDataset)
