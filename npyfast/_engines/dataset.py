@@ -102,6 +102,10 @@ def dataset(
             arrays in memory, the NumPy backend. "auto" takes "graph" where it is available;
             `npyfast.build_info()` says why where it is not.
 
+    `take` and `skip` of a shuffled dataset are no training and validation data: each epoch has
+    another order, and so other rows in either. Pass parts of `npyfast.split` as `rows`. With
+    `epochs=None`, `next(iter(ds))` counts as an iteration, unless `SetEpoch` sets the epochs.
+
     Returns:
         A `tf.data.Dataset` of known cardinality. Each element has the nest of `source`, each tensor
         the shape `(batch, *row_shape)`; the batch dimension is static where all batches have the
@@ -151,13 +155,18 @@ def dataset(
         made = chosen.make_dataset(batching, prefetch)
         setattr(made, DESCRIPTION, description(batching, reason))
         setattr(made, TOLD, _told(batching, chosen))
+        if batching.run.epochs == 1:
+            # What a BatchDataset has; keras.utils.split_dataset tells by it that there are batches.
+            made._batch_size = tf.constant(batching.plan.batch_size, tf.int64)
+            made._drop_remainder = tf.constant(batching.plan.drop_remainder)
         return made
 
     check_engine(engine)
     if prefetch is not None:
         prefetch = integer("prefetch", prefetch, -1)
+    tf = import_tensorflow()
     # Where a tf.function is being traced, AutoGraph would rewrite all that is called from here.
-    return import_tensorflow().autograph.experimental.do_not_convert(make)()
+    return tf.autograph.experimental.do_not_convert(make)()
 
 
 def _told(batching: Batching, engine: Engine) -> Told:

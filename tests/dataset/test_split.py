@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import expected
+import keras  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -78,6 +79,33 @@ def test_what_is_refused(dataset: Dataset, save: Save) -> None:
         dataset(save(Y[:-1]), rows=train)
     with pytest.raises(ValueError, match="blocks of consecutive rows"):
         dataset(path, shuffle="block", rows=train)
+
+
+@pytest.mark.parametrize("options", [{}, {"epochs": 1}, {"drop_remainder": True}])
+def test_by_keras(dataset: Dataset, save: Save, options: dict[str, Any]) -> None:
+    made = dataset((save(X), save(Y)), 10, True, seed=1, **options)
+    left, right = keras.utils.split_dataset(made, left_size=0.8)
+    parts = [[(x.numpy(), y.numpy()) for x, y in part] for part in (left, right)]
+    assert [len(y) for _, y in parts[0]][:-1] == [10] * (len(parts[0]) - 1)
+    rows = [np.concatenate([y for _, y in part]) for part in parts]
+    wanted = np.concatenate(
+        epoch_batches(
+            103, batch_size=10, seed=1, epoch=0, drop_remainder="drop_remainder" in options
+        )
+    )
+    assert np.concatenate(rows).tolist() == wanted.tolist()
+    assert len(rows[0]) == round(len(wanted) * 0.8)
+    for x, y in itertools.chain(*parts):
+        assert np.array_equal(x, X[y])
+
+
+def test_what_a_batch_dataset_tells(dataset: Dataset, save: Save) -> None:
+    for drop in (False, True):
+        made = dataset(save(Y), 10, drop_remainder=drop)
+        like = tf.data.Dataset.range(103).batch(10, drop_remainder=drop)
+        assert (int(made._batch_size), bool(made._drop_remainder)) == (10, drop)
+        assert made._batch_size.dtype == like._batch_size.dtype
+    assert not hasattr(dataset(save(Y), 10, epochs=2), "_batch_size")
 
 
 @pytest.mark.usefixtures("native")
