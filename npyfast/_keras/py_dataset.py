@@ -53,7 +53,7 @@ class EpochDataset:
             if needs_view(self._batching.structure):
                 self._convert = functools.partial(map_nest, as_bfloat16)
         # To make it again: with the seed that was drawn.
-        self._made_from = (source, replace(options, seed=plan.seed))
+        self._made_from: tuple[Nest, Options] | None = (source, replace(options, seed=plan.seed))
         self._reader = Reader(self._batching, UntilExit if backend == "tensorflow" else iter)
         self._closed = False
         self._adapter: Callable[[], Any] = lambda: None  # Keras' reader of the dataset
@@ -196,14 +196,16 @@ class EpochDataset:
         return f"<npyfast.keras_dataset: {batches_and_order(self._batching)}; epoch {self.epoch}>"
 
     def close(self) -> None:
-        """Stops reading and making batches ahead. Asking for a batch then raises ValueError."""
+        """Stops reading and making batches ahead, and lets go of files, arrays and the transform.
+        Asking for a batch then raises ValueError."""
         self._closed = True
-        self._reader.begin(self.epoch)
+        self._batching = self._reader.close()
+        self._made_from = None
 
     def __reduce__(self) -> Any:
-        source, options = self._made_from
-        place = (self.epoch, self._first)
-        return _made_again, (source, options, place)
+        if self._made_from is None:
+            raise ValueError("the dataset was closed")
+        return _made_again, (*self._made_from, (self.epoch, self._first))
 
 
 @functools.cache

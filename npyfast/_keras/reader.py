@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from npyfast._backends.fields import split
@@ -60,6 +61,13 @@ class Reader:
             if self._is_next(number):
                 return self._taken()
         return self._made(epoch, number)
+
+    def close(self) -> Batching:
+        """Ends reading for good. Returns what is left of the batching, without the leaves."""
+        with self.lock:
+            self._drop()
+            self._batching = replace(self._batching, leaves=[], names=[], transform=None)
+            return self._batching
 
     def counts(self) -> tuple[Counts, Counts]:
         """What was delivered: by streams, and at once."""

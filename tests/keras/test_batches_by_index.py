@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import pickle
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -214,7 +216,23 @@ def test_close(source: Any) -> None:
     made.close()
     with pytest.raises(ValueError, match="the dataset was closed"):
         made[1]
-    assert threading.active_count() < 50
+    with pytest.raises(ValueError, match="the dataset was closed"):
+        pickle.dumps(made)
+    assert len(made) == 11
+    assert npyfast.statistics(made).batches == 1
+    assert "11 batches of 10" in npyfast.describe(made)
+
+
+def test_closing_lets_go_of_files_and_arrays(source: Any) -> None:
+    array = np.zeros(103, "f4")
+    gone = weakref.ref(array)
+    made = npyfast.keras_dataset((source[0], array), 10, True)
+    made[0], made[5]
+    del array
+    made.close()
+    gc.collect()
+    assert gone() is None
+    assert source[0] not in Path("/proc/self/maps").read_text()
 
 
 def test_statistics_and_describe(source: Any, backend: str) -> None:
