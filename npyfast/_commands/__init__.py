@@ -1,4 +1,4 @@
-"""The command `npyfast`: `npyfast pack` and `npyfast info`."""
+"""The command `npyfast`: `npyfast pack`, `npyfast info` and `npyfast bench`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from types import FrameType
 
 from npyfast import __version__
-from npyfast._commands import info, pack
+from npyfast._commands import bench, info, pack
 from npyfast._commands.errors import explain, with_options
 from npyfast._errors import printable
 
-_DESCRIPTION = "Packs arrays into plain .npy files, and reports what npyfast does with a file."
+_DESCRIPTION = (
+    "Packs arrays into plain .npy files, reports what npyfast does with a file, and measures it."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,9 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stderr. Wrong usage raises SystemExit with status 2."""
     parser = argparse.ArgumentParser(prog="npyfast", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"npyfast {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="pack|info")
+    commands = parser.add_subparsers(required=True, metavar="pack|info|bench")
     pack.add_to(commands)
     info.add_to(commands)
+    bench.add_to(commands)
     options = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     signal.signal(signal.SIGTERM, _end)
     try:

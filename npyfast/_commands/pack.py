@@ -9,15 +9,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from npyfast._backends import backend
+from npyfast._commands.source_options import add_changes, add_reading, add_source, source_of
 from npyfast._packing.pack import pack
 from npyfast._packing.packed_rows import Progress
 from npyfast._packing.sizes import format_bytes, parse_bytes
-from npyfast._sources.file_sets import check_sets
-from npyfast._sources.source import Source, source
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -36,36 +32,14 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         description=_DESCRIPTION,
     )
     parser.set_defaults(run=_run)
-    parser.register("action", None, _Once)
     add = parser.add_argument
-    add(
-        "source",
-        nargs="+",
-        metavar="SOURCE",
-        help="a file (.npy, .npz, .h5, raw), a directory or a quoted pattern; several are the "
-        "files of one array",
-    )
+    add_source(parser)
     add("-o", "--out", required=True, metavar="OUT.npy", help="the file to write")
 
-    reading = parser.add_argument_group("what SOURCE is")
-    add = reading.add_argument
-    add("--per-file", choices=["row"], help="each file is one row")
-    add("--key", metavar="NAME", help="the array of an .npz or HDF5 file")
-    add("--dtype", metavar="TYPE", help="raw numbers: their type, such as float32 or '>i2'")
-    add(
-        "--shape",
-        type=_shape,
-        metavar="N,N,...",
-        help="raw numbers: rows first; -1: as many as the file holds",
-    )
-    add("--offset", type=_offset, metavar="BYTES", help="raw numbers: the byte where they begin")
-
+    add_reading(parser)
     changing = parser.add_argument_group("how its rows are changed")
     add = changing.add_argument
-    add("--cast", metavar="TYPE", help="convert to this type, as NumPy's astype")
-    add("--scale", type=_numbers, metavar="X", help="then multiply by X, such as 1/255 or 1,2,3")
-    add("--shift", type=_numbers, metavar="X", help="then add X")
-    add("--row-shape", type=_shape, metavar="N,N,...", help="reshape each row")
+    add_changes(changing)
     add("--rows", type=_rows, metavar="A:B[:C]", help="write only these rows, as in X[A:B:C]")
     add("--shuffle", action="store_true", help="write the rows in random order")
     add("--seed", type=_seed, metavar="N", help="seed of that order (default: drawn, and reported)")
@@ -83,58 +57,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     add("--quiet", action="store_true", help="print nothing but errors")
 
 
-class _Once(argparse._StoreAction):
-    """An option that stands for one value. Of two, argparse would silently take the second."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        given: set[str] = namespace.__dict__.setdefault("_given", set())
-        if option_string is not None and self.dest in given:
-            one = ": one array is packed at a time" if self.dest == "key" else ""
-            parser.error(f"{option_string} is given twice{one}")
-        given.add(self.dest)
-        super().__call__(parser, namespace, values, option_string)
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    """28,28,1 or (28, 28, 1)."""
-    numbers = text.strip("() ").rstrip(", ")
-    if not re.fullmatch(r"-?\d+(\s*,\s*-?\d+)*", numbers, re.ASCII):
-        raise argparse.ArgumentTypeError(f"a shape is integers, such as 28,28,1, not {text!r}")
-    return tuple(int(number) for number in numbers.split(","))
-
-
 def _rows(text: str) -> slice:
     """A slice in Python's notation."""
     match = re.fullmatch(r"(-?\d*):(-?\d*)(?::(-?\d*))?", text.replace(" ", ""), re.ASCII)
     if match is None or "-" in match.groups() or (match[3] and int(match[3]) == 0):
         raise argparse.ArgumentTypeError(f"rows are A:B or A:B:C, as in X[A:B:C], not {text!r}")
     return slice(*(int(part) if part else None for part in match.groups()))
-
-
-def _numbers(text: str) -> float | npt.NDArray[np.float64]:
-    """A number, a fraction, or a list of them."""
-    values = []
-    for part in text.split(","):
-        above, _, below = part.partition("/")
-        try:
-            values.append(float(above) / float(below or 1))
-        except (ValueError, ZeroDivisionError):
-            raise argparse.ArgumentTypeError(
-                f"a number such as 0.5 or 1/255 is needed, or several of them (1,2,3), not {text!r}"
-            ) from None
-    return values[0] if len(values) == 1 else np.array(values)
-
-
-def _offset(text: str) -> int:
-    if not re.fullmatch(r"\d+", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"an offset is a number of bytes, not {text!r}")
-    return int(text)
 
 
 def _seed(text: str) -> int:
@@ -203,7 +131,7 @@ def _run(options: argparse.Namespace) -> int:
     begin = time.monotonic()
     try:
         written = pack(
-            _source(options),
+            source_of(options),
             options.out,
             rows=options.rows,
             shuffle=options.shuffle,
@@ -219,16 +147,6 @@ def _run(options: argparse.Namespace) -> int:
     if not options.quiet and last is not None:
         print(_summary(written, last, options.verify, time.monotonic() - begin))
     return 0
-
-
-def _source(options: argparse.Namespace) -> Source:
-    """The source that the options describe."""
-    names = ("per_file", "key", "dtype", "shape", "offset", "cast", "scale", "shift", "row_shape")
-    chosen = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    paths = options.source
-    if len(paths) > 1 and options.per_file is None:
-        check_sets(paths, ())  # an unquoted pattern, expanded by the shell
-    return source(paths[0] if len(paths) == 1 else paths, **chosen)
 
 
 def _summary(written: list[str], done: Progress, verified: bool, seconds: float) -> str:

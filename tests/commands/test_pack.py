@@ -169,7 +169,7 @@ def test_errors(save: Save, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "pack|info"),
+        ([], "pack|info|bench"),
         (["unpack"], "invalid choice"),
         (["pack", "in.npy"], "-o"),
         (["pack", "-o", "out.npy"], "SOURCE"),
@@ -319,7 +319,7 @@ def test_files_that_a_shell_lists(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--key", "x", "--key", "y"], "--key is given twice: one array is packed at a time"),
+        (["--key", "x", "--key", "y"], "--key is given twice: one array is read at a time"),
         (["--cast", "float32", "--cast=float64"], "--cast is given twice"),
         (["-o", "a.npy", "--out", "b.npy"], "--out is given twice"),
     ],

@@ -12,7 +12,7 @@ def endless(options):
     return np.broadcast_to(np.uint8(0), (1 << 40, 1 << 10))
 
 
-command._source = endless
+command.source_of = endless
 
 
 class Endless:
