@@ -29,7 +29,9 @@ def steps_made(model: Any) -> int:
             "SetEpoch finds the batch to continue at by the optimizer's steps, and this model has "
             f"no optimizer of Keras: {_OR_WHOLE}"
         )
-    return int(counter.value)
+    value = counter.value
+    # TensorFlow has one for each device of a strategy.
+    return int(value.read_value() if hasattr(value, "read_value") else value)
 
 
 def check_one_a_batch(steps: int, batches: int) -> None:

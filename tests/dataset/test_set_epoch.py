@@ -258,7 +258,8 @@ def test_several_steps_at_once(engine: str, save: Save, tmp_path: Path) -> None:
         ds = npyfast.dataset(path, 10, True, seed=1, engine=engine)  # type: ignore[arg-type]
         model = Noting([keras.Input((1,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse", steps_per_execution=5)
-        callbacks = [backup(tmp_path, 5), npyfast.SetEpoch(ds), StopAt(stop)]
+        # BackupAndRestore counts one batch too few of the first in an epoch.
+        callbacks = [backup(tmp_path, 4), npyfast.SetEpoch(ds), StopAt(stop)]
         with contextlib.suppress(Stop):
             model.fit(pairs(ds), epochs=4, verbose=0, callbacks=callbacks)
     wanted = [expected.epoch_batches(100, batch_size=10, seed=1, epoch=e) for e in range(4)]
@@ -380,6 +381,17 @@ def test_whole_epochs_of_any_model(dataset: Dataset, save: Save) -> None:
     for first, last in itertools.pairwise((0, 1, 3)):
         steps = fit(pairs(ds), callback, model=model, initial_epoch=first, epochs=last)
         assert steps == epochs_of(*range(first, last))
+
+
+def test_on_two_devices(engine: str, save: Save) -> None:
+    path = save(ROWS[:100])
+    process = start("set_epoch_on_two_devices.py", path, engine, backend=npyfast.backend)
+    out, _ = finish(process)
+    assert json.loads(out) == [
+        sorted(batch.tolist())
+        for epoch in (1, 2, 3)
+        for batch in expected.epoch_batches(100, batch_size=10, seed=1, epoch=epoch)
+    ]
 
 
 def test_is_a_callback_of_keras(dataset: Dataset, save: Save) -> None:
