@@ -47,6 +47,7 @@ def plot(facts: Facts, title: str, path: str) -> None:
             axes.legend(loc="lower right", fontsize="small")
     axes.invert_yaxis()
     axes.margins(x=0.15)
+    axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:,.0f}")
     axes.set_xlabel(f"samples a second, batches of {facts['batch_size']:,}, shuffled")
     axes.set_title(title, fontsize="medium")
     axes.spines[["top", "right"]].set_visible(False)
