@@ -50,7 +50,8 @@ class SetEpoch:
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
         >>> model.compile("sgd", "mse")
         >>> backup = keras.callbacks.BackupAndRestore("backup", save_freq=5)
-        >>> history = model.fit(ds, epochs=2, callbacks=[backup, npyfast.SetEpoch(ds)], verbose=0)
+        >>> callbacks = [backup, npyfast.SetEpoch(ds)]
+        >>> history = model.fit(ds, epochs=2, shuffle=False, callbacks=callbacks, verbose=0)
     """
 
     model: Any  # from keras.callbacks.Callback

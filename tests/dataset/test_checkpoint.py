@@ -524,8 +524,6 @@ def test_a_training_loop_with_a_checkpoint_manager(save: Save, tmp_path: Path) -
 
 # fit's default, for every tf.data.Dataset.
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed, but will be ignored:UserWarning")
-# Keras' own, while it saves weights.
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
 def test_keras_goes_on_with_the_epoch_that_it_was_interrupted_in(
     save: Save, tmp_path: Path
 ) -> None:

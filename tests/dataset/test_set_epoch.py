@@ -23,8 +23,6 @@ import npyfast
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`shuffle=True` was passed, but will be ignored:UserWarning"),
-    # Keras' own.
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
 
 ROWS = np.arange(103)

@@ -25,7 +25,6 @@ pytestmark = [
     # On a busy machine even these may wait for long.
     pytest.mark.filterwarnings("ignore:training waited for data"),
     # Keras's own, of its variables on JAX and of its losses on PyTorch.
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad:UserWarning"),
 ]
 

@@ -10,13 +10,12 @@ import keras  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from expected import epoch_batches
-from recorder import BACKEND, KERAS_WARNINGS, Recorder
+from recorder import BACKEND, Recorder
 from samples import Save
 
 import npyfast
 
 pytestmark = [
-    KERAS_WARNINGS,
     pytest.mark.usefixtures("backend"),
     pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning"),
 ]

@@ -11,16 +11,13 @@ import keras  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from backends import PACKAGES
-from recorder import KERAS_WARNINGS
 from samples import Save
 
 import npyfast
 
 pytestmark = [
-    KERAS_WARNINGS,
     pytest.mark.usefixtures("backend"),
     # Keras' own.
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning"),
 ]
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import keras  # type: ignore[import-untyped]
-import pytest
 
 BACKEND = keras.backend.backend()
-
-# Keras with PyTorch 2.13 and NumPy 2 causes it.
-KERAS_WARNINGS = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 class Recorder(keras.Model):  # type: ignore[misc]
