@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from npyfast._backends.file_status import FileState, WatchedFile
+from npyfast._backends.file_status import FileState, WatchedFile, absolute_path
 from npyfast._backends.header import Header, LocatedHeader, check_size
 from npyfast._sources.formats import has_header, member_name, pack_command
 from npyfast._sources.hdf5_file import load_h5py, status_of
@@ -69,9 +69,10 @@ class HDF5Dataset:
 
     def warn(self) -> None:
         """Warns once for each dataset that it is slow, and says what helps."""
-        if self.obstacle is None or (self.path, self.key) in _warned:
+        one = (absolute_path(self.path), self.key)  # another directory has another "a.h5"
+        if self.obstacle is None or one in _warned:
             return
-        _warned.add((self.path, self.key))
+        _warned.add(one)
         advice = "save it with the fields in the order of their offsets"
         if has_header(self.dtype):
             advice = f"write it into a plain file once, by `{pack_command(self.path, self.key)}`"

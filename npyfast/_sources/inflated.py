@@ -17,7 +17,7 @@ import numpy as np
 
 from npyfast._backends import backend
 from npyfast._backends.fields import AnyArray
-from npyfast._backends.file_status import FileState
+from npyfast._backends.file_status import FileState, absolute_path
 from npyfast._backends.header import Header
 from npyfast._backends.numpy_leaf import check_file
 from npyfast._errors import printable
@@ -182,7 +182,7 @@ def _command(array: Compressed) -> str:
 def _warn_once(arrays: list[Compressed]) -> None:
     """One warning for each archive and process."""
     for array in arrays:
-        path = array.archives[0].path
+        path = absolute_path(array.archives[0].path)  # another directory has another "a.npz"
         if path not in _warned:
             _warned.add(path)
             warn(

@@ -18,7 +18,7 @@ from processes import run
 from samples import OUT_OF_ORDER, random_array
 
 import npyfast
-from npyfast._sources import hdf5, hdf5_dataset
+from npyfast._sources import hdf5
 from npyfast._sources.opening import Opening
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -37,11 +37,6 @@ CHUNKED = {
 
 def read(source: Any) -> Any:
     return np.asarray(npyfast.open(source))
-
-
-@pytest.fixture(autouse=True)
-def forget_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hdf5_dataset, "_warned", set())
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from samples import dtypes, in_order, random_array
 import npyfast
 from npyfast._backends import backend as current_backend
 from npyfast._commands import main
-from npyfast._sources import inflated
 from npyfast._sources.npz import Archive
 
 pytestmark = [
@@ -35,7 +34,6 @@ Y = np.arange(12)
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(inflated, "_warned", set())
 
 
 @pytest.fixture
@@ -126,6 +124,16 @@ def test_one_warning_for_each_archive() -> None:
         warnings.simplefilter("error")
         assert_same(read("x.npy"), X)
     assert len(kept) == 2
+
+
+def test_one_warning_for_each_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("train", "test"):
+        os.mkdir(folder)
+        np.savez_compressed(f"{folder}/a.npz", x=X)
+        monkeypatch.chdir(folder)
+        with pytest.warns(RuntimeWarning, match="was inflated into memory"):
+            npyfast.batches("a.npz")
+        monkeypatch.chdir("..")
 
 
 def test_is_shared_as_long_as_it_is_used(calls: list[str]) -> None:
