@@ -53,10 +53,10 @@ def keras_dataset(
     may be tuples or dicts of arrays, and so may targets.
 
     Args:
-        source, batch_size, shuffle, seed, drop_remainder, shard, rows, transform,
-        transform_threads, start_epoch, threads, readahead: as for `npyfast.dataset`. Without
-            `shuffle`, `model.fit` permutes the batches by itself unless it gets `shuffle=False`.
-            With it, `fit` keeps npyfast's order.
+        source, batch_size, shuffle, seed, drop_remainder, shard, rows: as for `npyfast.dataset`.
+            Without `shuffle`, `model.fit` permutes the batches by itself unless it gets
+            `shuffle=False`. With it, `fit` keeps npyfast's order.
+        transform, transform_threads, start_epoch, threads, readahead: as for `npyfast.dataset`.
         workers: as for `keras.utils.PyDataset`: how many threads run the `transform`; another name
             of `transform_threads`. Without a `transform` there is nothing for them to do.
         use_multiprocessing: must be False.
