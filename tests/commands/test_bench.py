@@ -205,13 +205,13 @@ def test_with_tensorflow(capsys: pytest.CaptureFixture[str], engine: str) -> Non
 
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_it_at_once() -> None:
-    command = [sys.executable, "-m", "npyfast", "bench", "X.npy", "--seconds", "3000", "--quiet"]
     code = "import sys, importlib.util as u; f = u.find_spec; "
     code += "u.find_spec = lambda n, p=None: None if n == 'tensorflow' else f(n, p); "
-    code += "print('begun', flush=True); "
-    code += "from npyfast._commands import main; sys.exit(main(sys.argv[1:]))"
+    code += "from npyfast._commands import main; "
+    code += "print('begun', flush=True); sys.exit(main(sys.argv[1:]))"
+    options = ["-W", "ignore:npyfast copies with NumPy:RuntimeWarning"]
     run = subprocess.Popen(
-        [sys.executable, "-c", code, *command[3:]],
+        [sys.executable, *options, "-c", code, "bench", "X.npy", "--seconds", "3000", "--quiet"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
