@@ -74,7 +74,7 @@ class RowSelection:
     def __getitem__(self, index: SupportsIndex | slice) -> RowSelection | int:
         """The row number at an index, negative ones from the end; or the selection of a slice."""
         if isinstance(index, slice):
-            return RowSelection(self.order, self.positions[index])
+            return RowSelection(self.order, without_large_step(self.positions[index]))
         index = operator.index(index)
         try:
             position = self.positions[index]
@@ -146,6 +146,14 @@ class Selection:
         return rows if self.order is None else self.order.at(rows)
 
 
+def without_large_step(numbers: range) -> range:
+    """The same numbers. The step of at most one may be any int, and the start of none, too."""
+    if len(numbers) > 1:
+        return numbers
+    start = numbers.start if numbers else 0
+    return range(start, start + len(numbers))
+
+
 _ROWS = (
     "rows must be None, a slice, an integer array of row numbers, a boolean mask or a part that "
     "npyfast.split makes"
@@ -162,7 +170,7 @@ def make_selection(rows: RowChoice, count: int) -> Selection:
                 f"rows={rows!r} belongs to a source of {rows.order.rows:,} rows, and this one has "
                 f"{count:,}: split it again"
             )
-        chosen = rows.positions
+        chosen = without_large_step(rows.positions)
         return Selection(chosen.start, chosen.step, len(chosen), order=rows.order)
     if isinstance(rows, (slice, range)):
         try:
@@ -171,7 +179,8 @@ def make_selection(rows: RowChoice, count: int) -> Selection:
             raise ValueError(f"{_ROWS}, got {shown(rows)}: {error}") from None
         if picked and (min(picked[0], picked[-1]) < 0 or max(picked[0], picked[-1]) >= count):
             raise IndexError(f"rows={rows!r} is out of range for {count:,} rows")
-        return Selection(picked.start if picked else 0, picked.step, len(picked))
+        picked = without_large_step(picked)
+        return Selection(picked.start, picked.step, len(picked))
     if isinstance(rows, (tuple, list)) and any(map(_is_selection, rows)):
         raise ValueError(
             f"{_ROWS}, got several parts, {shown(rows)}: pass one of them, such as rows=train of "

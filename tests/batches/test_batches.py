@@ -342,3 +342,19 @@ def test_the_same_order_in_another_process(save: Save, backend: str) -> None:
         check=True,
     ).stdout
     assert other.strip() == repr([b.tolist() for b in npyfast.batches(path, 9, True, seed=6)])
+
+
+@pytest.mark.parametrize("step", [2**63 - 1, 2**63, 2**70])
+def test_a_step_of_any_size(save: Save, backend: str, step: int) -> None:
+    path = save(np.arange(100))
+    part = npyfast.split(path, 0.5, seed=0)[0]
+
+    def rows(of: Any) -> list[int]:
+        return [int(row) for batch in npyfast.batches(path, 8, rows=of) for row in batch]
+
+    assert rows(slice(None, None, step)) == [0]
+    assert rows(slice(None, None, -step)) == [99]
+    assert rows(range(3, 4, step)) == [3]
+    assert rows(range(step, step, step)) == []
+    assert rows(part[::step]) == [part[0]] == np.asarray(part[::step]).tolist()
+    assert rows(part[step::step]) == []
