@@ -122,6 +122,7 @@ def test_goes_on_where_the_backup_was_made(
     assert 0 < len(steps) < len(WHOLE)
 
 
+@pytest.mark.slow  # three programs, each of which starts TensorFlow
 @pytest.mark.parametrize(("epochs", "save_freq"), [(None, "epoch"), (None, 7), (-1, 7)])
 def test_killed_and_started_again(
     engine: str, save: Save, tmp_path: Path, epochs: int | None, save_freq: Any
