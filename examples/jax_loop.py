@@ -101,6 +101,9 @@ def train(folder: Path) -> float:
     for _ in range(EPOCHS):  # each in another order
         for x, y in on_devices(training, divided):
             weights = step(weights, x, y)
+            # The devices that the flag makes share one pool of threads, in which two steps at once
+            # can wait for each other's devices. Real devices need no such line.
+            jax.block_until_ready(weights)
     print(f"a batch of {x.shape} on {len(x.sharding.device_set)} devices; {training.statistics}")
 
     testing = npyfast.batches(source, 256, rows=held_out)
