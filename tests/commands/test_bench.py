@@ -172,7 +172,6 @@ class TestWithoutTensorFlow:
         assert "no read of them is cold" in facts["disk"]["reason"]
 
     def test_a_plot(self, capsys: pytest.CaptureFixture[str]) -> None:
-        pytest.importorskip("matplotlib", reason="matplotlib is not installed")
         measured(capsys, "X.npy", "--plot", "x.png")
         assert Path("x.png").read_bytes().startswith(b"\x89PNG")
 

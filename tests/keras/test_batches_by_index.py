@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import keras  # type: ignore[import-untyped]
+import ml_dtypes
 import numpy as np
 import pytest
 from expected import OPTIONS, assert_same, element, epoch_rows
@@ -293,7 +294,6 @@ def test_types_that_keras_takes(save: Save, dtype: str) -> None:
 
 
 def test_bfloat16(save: Save) -> None:
-    ml_dtypes = pytest.importorskip("ml_dtypes")
     array = np.arange(9).astype(ml_dtypes.bfloat16)
     path = save(array.view("V2"))
     for made in (

@@ -244,6 +244,44 @@ def test_batches_of_npyfast(save: Save, backend: str) -> None:
     assert history["data_wait"] == wait.epochs
 
 
+def test_a_generator() -> None:
+    batches = Batches()
+    with pytest.warns(UserWarning, match="ran out of data"):
+        wait, history = fit(compiled(), (batches[i] for i in range(STEPS)), epochs=1)
+    assert wait.steps == STEPS
+    assert history["data_wait"] == wait.epochs
+
+
+class OwnFunction(keras.Sequential):  # type: ignore[misc]
+    """Takes batches in a way of its own."""
+
+    def make_train_function(self, force: bool = False) -> None:
+        def alone(iterator: Any) -> Any:
+            return {"loss": float(len(next(iterator)))}
+
+        def with_state(state: Any, iterator: Any) -> Any:
+            return alone(iterator), state
+
+        def of_batch(batch: Any) -> Any:
+            return {"loss": float(len(batch))}
+
+        takes = {"tensorflow": alone, "jax": with_state, "torch": of_batch}
+        self.train_function = takes[BACKEND]
+
+
+def test_a_train_function_of_another_kind() -> None:
+    model = OwnFunction([keras.layers.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    if BACKEND == "tensorflow":  # which takes batches within what it compiles
+        with pytest.warns(RuntimeWarning, match="train_function that takes batches in a way of"):
+            _, history = fit(model, Batches())
+        assert "data_wait" not in history
+    else:
+        wait, history = fit(model, Batches(0.02))
+        assert history["data_wait"] == wait.epochs
+        assert wait.wait_seconds >= 0.02 * STEPS * 0.9
+
+
 @only_tensorflow
 class TestTensorFlow:
     @pytest.mark.parametrize("options", [{}, {"run_eagerly": True}, {"jit_compile": True}], ids=str)
@@ -275,21 +313,7 @@ class TestTensorFlow:
         assert wait.steps == STEPS
         assert len(history["data_wait"]) == 3
 
-    def test_a_train_function_of_another_kind_is_left_out(self) -> None:
-        class Own(keras.Sequential):  # type: ignore[misc]
-            def make_train_function(self, force: bool = False) -> None:
-                self.train_function = lambda iterator: {"loss": float(len(next(iterator)))}
-
-        model = Own([keras.layers.Input((4,)), keras.layers.Dense(1)])
-        model.compile("sgd", "mse")
-        with pytest.warns(
-            RuntimeWarning, match="train_function that takes batches in a way of its"
-        ):
-            _, history = fit(model, Batches())
-        assert "data_wait" not in history
-
     def test_tensorboard(self, tmp_path: Path) -> None:
-        pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
         board = keras.callbacks.TensorBoard(tmp_path, update_freq=1)
         fit(compiled(), Batches(), board)
         events = b"".join(path.read_bytes() for path in tmp_path.rglob("events*"))
