@@ -8,8 +8,9 @@ model.fit(ds, epochs=10)
 
 from __future__ import annotations
 
+import importlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from npyfast._backends import backend as _backend
 from npyfast._backends.header import Header
@@ -18,11 +19,8 @@ from npyfast._batches.description import describe
 from npyfast._batches.iterator import BatchIterator
 from npyfast._batches.moments import Moments, moments
 from npyfast._batches.statistics import Statistics, statistics
-from npyfast._callbacks.set_epoch import SetEpoch
-from npyfast._data_wait.data_wait import DataWait
 from npyfast._engines.dataset import dataset
 from npyfast._errors import NpyFormatError
-from npyfast._keras.keras_dataset import keras_dataset
 from npyfast._order.selection import RowSelection
 from npyfast._order.shuffle import BlockShuffle
 from npyfast._packing.pack import pack
@@ -32,7 +30,12 @@ from npyfast._sources.array_like import ArrayLike
 from npyfast._sources.labeled import Labeled, labeled
 from npyfast._sources.source import Source, source
 from npyfast._sources.split import split
-from npyfast._torch.dataset import torch_dataset
+
+if TYPE_CHECKING:
+    from npyfast._callbacks.set_epoch import SetEpoch
+    from npyfast._data_wait.data_wait import DataWait
+    from npyfast._keras.keras_dataset import keras_dataset
+    from npyfast._torch.dataset import torch_dataset
 
 __version__ = "0.1.0"
 
@@ -69,6 +72,25 @@ __all__ = [
 ]
 
 backend: str = _backend().NAME
+
+# Names for one kind of training loop, whose modules are imported when they are first asked for.
+_LATE = {
+    "DataWait": "npyfast._data_wait.data_wait",
+    "SetEpoch": "npyfast._callbacks.set_epoch",
+    "keras_dataset": "npyfast._keras.keras_dataset",
+    "torch_dataset": "npyfast._torch.dataset",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = getattr(importlib.import_module(_LATE[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
