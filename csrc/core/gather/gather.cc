@@ -276,8 +276,10 @@ void Gather::RowsInMemory(std::span<const int64_t> rows, const std::byte* const*
         if (copier->full()) copier->Flush();
         continue;
       }
-      copier->Switch(layout_of_file_[file]);
-      if (probed && files.size() == 1) copier->Probe(0, array_->last_byte(0));
+      if (files.size() == 1) {
+        copier->Switch(layout_of_file_[0]);
+        if (probed) copier->Probe(0, array_->last_byte(0));
+      }
     }
     if (files.size() > 1) {
       file = array_->FileOf(row);
