@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from npyfast._backends import backend_for
-from npyfast._backends.fields import columns
+from npyfast._backends.fields import AnyArray, columns, split
 from npyfast._backends.file_status import RegularChecks
 from npyfast._backends.interface import Backend, Counters, OpenedLeaf, Stream
 from npyfast._batches.delivered_counters import DeliveredCounters, TransformCounters
@@ -19,10 +19,11 @@ from npyfast._batches.state import Values, described
 from npyfast._batches.threaded_transform import TransformedByThreads
 from npyfast._batches.transform import Transform, Transformed, as_it_is
 from npyfast._memory import memory_limit
-from npyfast._nest import Nest, map_nest, packer
+from npyfast._nest import Nest, leaves, map_nest, packer
 from npyfast._options import Readahead, make_threads
 from npyfast._order.blocks import BlockSizes
 from npyfast._order.plan import Plan, Run, make_plan, make_run
+from npyfast._order.selection import RowNumbers
 from npyfast._order.shuffle import (
     BlockShuffle,
     Shuffle,
@@ -74,6 +75,11 @@ class Batching:
             stream = self._stream(run, group, counters.taken)
             return Transformed(stream, self.transform, counters)
         return self._ahead(run, self.transform, self.transform_threads)
+
+    def at_once(self, rows: RowNumbers) -> list[AnyArray]:
+        """The columns of these rows, copied by the caller."""
+        taken = tuple(split(leaf.take(rows, self.threads)) for leaf in self.leaves)
+        return list(leaves(taken))
 
     @property
     def made_ahead(self) -> bool:

@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from npyfast._backends.fields import split
 from npyfast._backends.interface import Counts, Stream
 from npyfast._backends.numpy_stream import since
 from npyfast._batches.batching import Batching
 from npyfast._batches.living import Living
 from npyfast._batches.transform import apply
-from npyfast._nest import leaves, packer
+from npyfast._nest import pack
 from npyfast._order.plan import Run
 
 # How far behind its stream a reader may be that is expected to catch up with it. Keras looks at the
@@ -37,7 +36,6 @@ class Reader:
         self._batching = batching
         self._guard = guard
         self._rows = batching.backend.rows_of(batching.plan)
-        self._pack = packer(batching.structure)
         self._last = -1  # the number of the batch that was asked for last
         self._first = 0  # the number of the stream's first batch
         self._stream: Stream | None = None
@@ -118,11 +116,9 @@ class Reader:
         begin = time.perf_counter_ns()
         batching = self._batching
         rows = self._rows(epoch, number)
-        taken = [split(leaf.take(rows, batching.threads)) for leaf in batching.leaves]
-        flat = list(leaves(tuple(taken)))
+        flat = batching.at_once(rows)
         size = sum(column.nbytes for column in flat)
-        only = flat[0] if len(flat) == 1 else tuple(flat)
-        element = only if self._pack is None else self._pack(*flat)
+        element = pack(batching.structure, flat)
         transformed = time.perf_counter_ns()
         if batching.transform is not None:
             element = apply(batching.transform, element)

@@ -54,7 +54,7 @@ def torch_dataset(
       `transform` is called with NumPy arrays, and tensors are made of the arrays that it returns.
     - **Order**: the same with any `num_workers`. Worker w of n makes the batches w, w + n, ... of
       the pass, and the DataLoader takes them from the workers in turn (with `in_order=True`, its
-      default). npyfast makes batches by threads, so 0 workers are usually fastest: a worker process
+      default). npyfast makes batches by threads, so 0 workers are usually enough: a worker process
       copies each batch once more. Workers pay off for a `transform` that holds the GIL. With start
       method "spawn" or "forkserver" they open the source again, so `transform` must be picklable.
     - **Epochs**: the k-th pass is epoch `start_epoch + k`, whether the process or workers make it,

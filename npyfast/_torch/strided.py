@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from npyfast._backends.fields import split
 from npyfast._backends.interface import Stream
 from npyfast._batches.batching import Batching
 from npyfast._batches.delivered_counters import TransformCounters
 from npyfast._batches.transform import Transform, Transformed, apply
-from npyfast._nest import leaves, pack
+from npyfast._nest import pack
 from npyfast._order.plan import Run
 
 
@@ -87,8 +86,7 @@ class Strided:
         """One of the last batches of an epoch, fewer than there are workers."""
         batching = self._batching
         rows = batching.plan.rows(epoch, batch)
-        taken = tuple(split(leaf.take(rows, batching.threads)) for leaf in batching.leaves)
-        element = pack(batching.structure, [*leaves(taken)])
+        element = pack(batching.structure, batching.at_once(rows))
         if batching.transform is not None:
             element = apply(batching.transform, element)
         return self._convert(element)
