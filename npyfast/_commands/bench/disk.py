@@ -23,7 +23,7 @@ Files = Sequence[tuple[str, int]]  # paths and sizes
 def cached_share(files: Files) -> float | None:
     """The share of a sample of pages that the page cache holds; None if the system does not say."""
     draw = random.Random(0)
-    found = [_is_cached(*_place(files, _PAGE, draw)) for _ in range(_PROBES)]
+    found = [_is_cached(*place) for place in _places(files, _PAGE, draw, _PROBES)]
     known = [each for each in found if each is not None]
     return sum(known) / len(known) if known else None
 
@@ -37,7 +37,8 @@ def measure_disk(files: Files, row_bytes: int, seconds: float) -> Disk:
     if not hasattr(os, "posix_fadvise"):
         return _not_measured("this system cannot drop pages from its cache")
     draw = random.Random(1)
-    path, offset = _place(files, min(_SAMPLE, max(size for _, size in files)), draw)
+    most = min(_SAMPLE, max(size for _, size in files))
+    ((path, offset),) = _places(files, most, draw, 1)
     offset = offset // _REGION * _REGION
     places = _cold_places(files, row_bytes, draw)
     if not places or not _drop(path, offset, _REGION):
@@ -62,10 +63,13 @@ def _not_measured(reason: str) -> Disk:
     }
 
 
-def _place(files: Files, count: int, draw: random.Random) -> tuple[str, int]:
-    """A file, chosen by its size, and a page of it with `count` bytes after it if it has them."""
-    path, size = draw.choices(files, [max(1, size) for _, size in files])[0]
-    return path, draw.randrange(max(1, size - count + 1)) // _PAGE * _PAGE
+def _places(files: Files, count: int, draw: random.Random, places: int) -> list[tuple[str, int]]:
+    """Files, chosen by their sizes, and a page of each with `count` bytes after it if it has
+    them."""
+    chosen = draw.choices(files, [max(1, size) for _, size in files], k=places)
+    return [
+        (path, draw.randrange(max(1, size - count + 1)) // _PAGE * _PAGE) for path, size in chosen
+    ]
 
 
 def _is_cached(path: str, offset: int) -> bool | None:
@@ -105,7 +109,7 @@ def _sequential(path: str, offset: int, seconds: float) -> float:
 def _cold_places(files: Files, row_bytes: int, draw: random.Random) -> list[tuple[str, int]]:
     """Places of rows, in random order, whose pages were dropped and are gone."""
     # The page cache drops nothing smaller than its largest pages.
-    drawn = (_place(files, _PAGE, draw) for _ in range(_SAMPLE // _REGION))
+    drawn = _places(files, _PAGE, draw, _SAMPLE // _REGION)
     regions = dict.fromkeys((path, offset // _REGION * _REGION) for path, offset in drawn)
     sizes = dict(files)
     step = max(_PAGE, -(-row_bytes // _PAGE) * _PAGE)
