@@ -52,7 +52,7 @@ def core_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)  # it builds all of the C++ tests
+@pytest.mark.timeout(3000)  # it builds all of the C++ tests, for sanitizers perhaps
 def test_core(core_build: Path) -> None:
     ctest = find_tool("ctest")
     assert ctest is not None, "there is a cmake, and its ctest is missing"
